@@ -1,0 +1,100 @@
+package hnsw
+
+import (
+	"errors"
+	"math/bits"
+	"sync/atomic"
+	"unsafe"
+
+	"freshet/hnsw/kernels"
+)
+
+// arena is a growing array of rows of a fixed size, zeroed at first, aligned
+// for the kernels and outside the Go heap where the system allows. Rows never
+// move. One writer grows it while readers use it.
+type arena struct {
+	rows   atomic.Pointer[kernels.Rows]
+	chunks [][]byte // as allocated, to give them back
+	shift  uint
+	stride int
+	blocks int
+}
+
+// chunkBytes is about the size of a chunk. Memory that is not used yet is
+// reserved, not taken.
+const chunkBytes = 4 << 20
+
+// newArena returns an arena of rows of the given number of bytes, padded to a
+// multiple of align.
+func newArena(rowBytes, align int) *arena {
+	stride := (rowBytes + align - 1) / align * align
+	a := &arena{
+		stride: stride,
+		shift:  uint(max(4, bits.Len(uint(chunkBytes/stride))-1)),
+		blocks: stride / (4 * kernels.Block),
+	}
+	a.rows.Store(&kernels.Rows{Shift: a.shift, Stride: stride, Blocks: a.blocks})
+	return a
+}
+
+// grow makes room for the slot's row. Only the writer calls it.
+func (a *arena) grow(slot uint32) error {
+	table := a.rows.Load().Table
+	need := int(slot>>a.shift) + 1
+	if need <= len(table) {
+		return nil
+	}
+	next := append(make([]unsafe.Pointer, 0, need), table...)
+	for len(next) < need {
+		// The first chunk stays on small pages: most collections are small.
+		chunk, err := allocate(a.stride<<a.shift, len(next) > 0)
+		if err != nil {
+			return err
+		}
+		a.chunks = append(a.chunks, chunk)
+		next = append(next, unsafe.Pointer(unsafe.SliceData(chunk)))
+	}
+	a.rows.Store(&kernels.Rows{Table: next, Shift: a.shift, Stride: a.stride, Blocks: a.blocks})
+	return nil
+}
+
+// row returns the address of a slot's row; the arena must have grown to it.
+func (a *arena) row(slot uint32) unsafe.Pointer {
+	r := a.rows.Load()
+	return unsafe.Add(r.Table[slot>>r.Shift], int(slot&(1<<r.Shift-1))*r.Stride)
+}
+
+// has says whether the arena has grown to the slot.
+func (a *arena) has(slot uint32) bool {
+	r := a.rows.Load()
+	return int(slot>>r.Shift) < len(r.Table)
+}
+
+// words returns a slot's row as n words that are used atomically.
+func (a *arena) words(slot uint32, n int) []uint32 {
+	return unsafe.Slice((*uint32)(a.row(slot)), n)
+}
+
+func (a *arena) bytes() int64 {
+	var n int64
+	for _, c := range a.chunks {
+		n += int64(len(c))
+	}
+	return n
+}
+
+func (a *arena) free() error {
+	var errs []error
+	for _, c := range a.chunks {
+		errs = append(errs, release(c))
+	}
+	a.chunks = nil
+	return errors.Join(errs...)
+}
+
+// alignedBytes returns n bytes of Go memory that begin at a multiple of 64.
+func alignedBytes(n int) []byte {
+	b := make([]byte, n+64)
+	skip := -int(uintptr(unsafe.Pointer(&b[0]))) & 63
+	return b[skip : skip+n : skip+n]
+}

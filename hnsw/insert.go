@@ -1,0 +1,246 @@
+package hnsw
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"unsafe"
+)
+
+// Item is a vector to insert for a slot. The vector is copied.
+type Item struct {
+	Slot   uint32
+	Vector []float32
+}
+
+// Staged is a batch whose vectors are stored and whose neighbours are chosen,
+// but which no list names yet. One that is not linked leaves nothing behind but
+// the slots it was given.
+type Staged struct {
+	g     *Graph
+	nodes []stagedNode
+}
+
+// stagedNode is a node with the neighbours it will have at each level.
+type stagedNode struct {
+	slot       uint32
+	first      uint32 // index of the first upper list, if there is one
+	neighbours [][]uint32
+}
+
+// Stage copies the vectors in and chooses the neighbours of each: among the
+// graph as it is, which the workers search in parallel, and among the members
+// of the batch before it. The batch's slots must be new to this graph. On an
+// error the graph is as before.
+func (g *Graph) Stage(ctx context.Context, items []Item, workers int) (*Staged, error) {
+	st := &Staged{g: g, nodes: make([]stagedNode, len(items))}
+	for i, item := range items {
+		if len(item.Vector) != g.cfg.Dim {
+			return nil, fmt.Errorf("hnsw: a vector of %d dimensions for a graph of %d", len(item.Vector), g.cfg.Dim)
+		}
+		if g.Has(item.Slot) {
+			return nil, fmt.Errorf("hnsw: slot %d is in the graph already", item.Slot)
+		}
+		level := g.levelOf(item.Slot)
+		st.nodes[i] = stagedNode{slot: item.Slot, first: g.lists, neighbours: make([][]uint32, level+1)}
+		g.lists += uint32(level)
+		err := errors.Join(g.vectors.grow(item.Slot), g.base.grow(item.Slot), g.nodes.grow(item.Slot), g.upper.grow(g.lists))
+		if err != nil {
+			return nil, err
+		}
+		copy(unsafe.Slice((*float32)(g.vectors.row(item.Slot)), g.cfg.Dim), item.Vector)
+	}
+	return st, st.place(ctx, items, workers)
+}
+
+// place chooses the neighbours of all nodes.
+func (st *Staged) place(ctx context.Context, items []Item, workers int) error {
+	var next atomic.Int64
+	var failed atomic.Pointer[error]
+	work := func() {
+		for {
+			i := int(next.Add(1)) - 1
+			if i >= len(items) || failed.Load() != nil {
+				return
+			}
+			if err := st.choose(ctx, i, items[i].Vector); err != nil {
+				failed.CompareAndSwap(nil, &err)
+				return
+			}
+		}
+	}
+	var group sync.WaitGroup
+	for range min(workers, len(items)) - 1 {
+		group.Go(work)
+	}
+	work()
+	group.Wait()
+	if err := failed.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// choose finds the neighbours of the i-th node at each of its levels
+// (Algorithm 1 of the paper, without the links back).
+func (st *Staged) choose(ctx context.Context, i int, vector []float32) error {
+	g, node := st.g, &st.nodes[i]
+	s := g.acquire(vector)
+	defer s.release()
+	level := len(node.neighbours) - 1
+	entry, top, ok := g.start()
+	var near uint64
+	if ok {
+		near = s.descend(entry, top, min(level, top))
+	}
+	for ; level >= 0; level-- {
+		s.pool = s.pool[:0]
+		if ok && level <= top {
+			s.reset()
+			if err := s.walk(ctx, near, level, g.cfg.EfConstruct); err != nil {
+				return err
+			}
+			near = s.pool[0] &^ expandedBit
+		}
+		s.addBatch(st.nodes[:i], level)
+		s.dropRetired()
+		node.neighbours[level] = append([]uint32(nil), s.diverse(s.pool, g.cfg.M)...)
+	}
+	return nil
+}
+
+// addBatch adds the batch's earlier members on the level to the candidates.
+func (s *searcher) addBatch(earlier []stagedNode, level int) {
+	s.fresh = s.fresh[:0]
+	for i := range earlier {
+		if len(earlier[i].neighbours) > level {
+			s.fresh = append(s.fresh, earlier[i].slot)
+		}
+	}
+	for i, d := range s.measure() {
+		s.pool, _ = insert(s.pool, keyOf(d, s.fresh[i]), s.g.cfg.EfConstruct)
+	}
+}
+
+// dropRetired takes dead nodes from the candidates, unless there are no others.
+func (s *searcher) dropRetired() {
+	if s.g.slots.Dead() == 0 {
+		return
+	}
+	dead := func(k uint64) bool { return s.g.slots.retired(key(k).slot()) }
+	if slices.ContainsFunc(s.pool, func(k uint64) bool { return !dead(k) }) {
+		s.pool = slices.DeleteFunc(s.pool, dead)
+	}
+}
+
+// diverse chooses up to limit of the candidates, sorted nearest first, by the
+// heuristic of Algorithm 4: one is passed over if it is nearer to one already
+// chosen than to the query. Places left are filled with the nearest of those
+// passed over (keepPrunedConnections): 0.3 to 1 point of recall for nothing at
+// search time. The result is valid until the next call.
+func (s *searcher) diverse(candidates []uint64, limit int) []uint32 {
+	s.picked = s.picked[:0]
+	if len(candidates) <= limit {
+		for _, k := range candidates {
+			s.picked = append(s.picked, key(k).slot())
+		}
+		return s.picked
+	}
+	for i, k := range candidates {
+		if len(s.picked) == limit {
+			break
+		}
+		if s.spread(key(k).slot(), key(k).distance()) {
+			s.picked = append(s.picked, key(k).slot())
+			candidates[i] |= expandedBit
+		} else {
+			candidates[i] &^= expandedBit
+		}
+	}
+	for _, k := range candidates {
+		if len(s.picked) == limit {
+			break
+		}
+		if k&expandedBit == 0 {
+			s.picked = append(s.picked, key(k).slot())
+		}
+	}
+	return s.picked
+}
+
+// spread says whether the slot is nearer to the query, at the distance given,
+// than to every one picked. A few are compared at a time: most that fail do so
+// on the first ones.
+func (s *searcher) spread(slot uint32, distance float32) bool {
+	const step = 4
+	row := (*float32)(s.g.vectors.row(slot))
+	var out [step]float32
+	for i := 0; i < len(s.picked); i += step {
+		some := s.picked[i:min(i+step, len(s.picked))]
+		s.g.dist.compute(row, some, out[:])
+		for _, d := range out[:len(some)] {
+			if d < distance {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// Link makes the batch part of the graph. Whether it is visible is up to Slots.
+func (st *Staged) Link() {
+	g := st.g
+	s := g.acquire(nil)
+	defer s.release()
+	for i := range st.nodes {
+		node := &st.nodes[i]
+		g.setNode(node)
+		for level, neighbours := range node.neighbours {
+			for _, n := range neighbours {
+				s.linkBack(n, node.slot, level)
+			}
+		}
+		g.count.Add(1)
+		level := len(node.neighbours) - 1
+		if _, top, ok := g.start(); !ok || level > top {
+			g.entry.Store(uint64(level)<<32 | uint64(node.slot+1))
+		}
+	}
+}
+
+// setNode writes a node's own lists, before any other names it.
+func (g *Graph) setNode(node *stagedNode) {
+	meta := g.nodes.words(node.slot, 2)
+	atomic.StoreUint32(&meta[1], node.first)
+	for l, neighbours := range node.neighbours {
+		setList(g.list(node.slot, l), neighbours)
+	}
+	atomic.StoreUint32(&meta[0], uint32(len(node.neighbours)))
+}
+
+// linkBack adds a link from node n to slot. A full list is chosen anew from its
+// members and the slot, leaving some room so that the next ones are cheap.
+func (s *searcher) linkBack(n, slot uint32, level int) {
+	g := s.g
+	list := g.list(n, level)
+	s.fresh = readList(s.fresh[:0], list)
+	if len(s.fresh) < len(list) {
+		at := len(s.fresh)
+		if at+1 < len(list) {
+			atomic.StoreUint32(&list[at+1], 0)
+		}
+		atomic.StoreUint32(&list[at], slot+1)
+		return
+	}
+	s.fresh = append(s.fresh, slot)
+	copy(s.query, unsafe.Slice((*float32)(g.vectors.row(n)), g.cfg.Dim))
+	s.pool = s.pool[:0]
+	for i, d := range s.measure() {
+		s.pool, _ = insert(s.pool, keyOf(d, s.fresh[i]), len(s.fresh))
+	}
+	s.dropRetired()
+	setList(list, s.diverse(s.pool, len(list)-len(list)/8))
+}

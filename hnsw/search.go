@@ -1,0 +1,202 @@
+package hnsw
+
+import (
+	"context"
+	"fmt"
+)
+
+// Hit is a slot found and its score in the metric's own terms: the dot product
+// for Cosine and Dot, the distance for Euclid and Manhattan.
+type Hit struct {
+	Slot  uint32
+	Score float32
+}
+
+// Query asks for the K slots nearest to Vector that View shows and Accept, if
+// there is one, accepts. Ef is how many candidates the search keeps, at least K.
+type Query struct {
+	Vector []float32
+	K, Ef  int
+	View   View
+	Accept func(slot uint32) bool
+}
+
+// beam is how many candidates are expanded together: their neighbours go to the
+// kernel in one call, so that more memory is requested at a time, at the cost
+// of a few distances that a strict order would have saved.
+const beam = 3
+
+// contextEvery is the number of expansions between two looks at the context.
+const contextEvery = 64
+
+func (g *Graph) check(q *Query) error {
+	if len(q.Vector) != g.cfg.Dim {
+		return fmt.Errorf("hnsw: a query of %d dimensions on a graph of %d", len(q.Vector), g.cfg.Dim)
+	}
+	q.Ef = min(max(q.Ef, q.K), MaxEf)
+	q.K = min(q.K, q.Ef)
+	return nil
+}
+
+// Search appends the best hits to dst, best first, ties by slot. The error is
+// the context's, or about the query's dimension.
+func (g *Graph) Search(ctx context.Context, q Query, dst []Hit) ([]Hit, error) {
+	if err := g.check(&q); err != nil || q.K <= 0 {
+		return dst, err
+	}
+	entry, top, ok := g.start()
+	if !ok {
+		return dst, nil
+	}
+	s := g.acquire(q.Vector)
+	defer s.release()
+	s.reset()
+	near := s.descend(entry, top, 0)
+	if ef, ok := s.widened(&q); ok {
+		if err := s.walk(ctx, near, 0, ef); err != nil {
+			return dst, err
+		}
+		found := s.appendVisible(dst, s.pool, &q)
+		// Nodes that are linked but not published yet may have taken places.
+		if len(found)-len(dst) >= min(q.K, len(s.pool)) {
+			return found, nil
+		}
+		s.reset()
+	}
+	if err := s.walkAccepting(ctx, near, &q); err != nil {
+		return dst, err
+	}
+	return s.appendVisible(dst, s.found, &q), nil
+}
+
+// widened returns the ef of a plain walk that is expected to come by q.Ef
+// living nodes. It says no where most are dead or a filter decides.
+func (s *searcher) widened(q *Query) (ef int, ok bool) {
+	dead, total := s.g.slots.Dead(), s.g.slots.Len()
+	if q.Accept != nil || 2*dead > total {
+		return 0, false
+	}
+	return q.Ef + q.Ef*dead/(total-dead), true
+}
+
+// appendVisible turns the first K visible keys into hits.
+func (s *searcher) appendVisible(dst []Hit, keys []uint64, q *Query) []Hit {
+	left := q.K
+	for _, k := range keys {
+		if left == 0 {
+			break
+		}
+		slot := key(k).slot()
+		if !q.View.Visible(slot) {
+			continue
+		}
+		dst = append(dst, Hit{Slot: slot, Score: s.g.cfg.Metric.score(key(k).distance())})
+		left--
+	}
+	return dst
+}
+
+// descend walks greedily from the entry through the levels above bottom and
+// returns the nearest node found.
+func (s *searcher) descend(entry uint32, top, bottom int) uint64 {
+	s.fresh = append(s.fresh[:0], entry)
+	best := keyOf(s.measure()[0], entry)
+	for level := top; level > bottom; level-- {
+		for {
+			s.fresh = readList(s.fresh[:0], s.g.list(key(best).slot(), level))
+			before := best
+			for i, d := range s.measure() {
+				best = min(best, keyOf(d, s.fresh[i]))
+			}
+			if best == before {
+				break
+			}
+		}
+	}
+	return best
+}
+
+// walk is the search of one level (Algorithm 2 of the paper): from the node
+// given, it leaves the ef nearest nodes it came by in s.pool, visible or not.
+func (s *searcher) walk(ctx context.Context, near uint64, level, ef int) error {
+	s.visit(key(near).slot())
+	s.pool = append(s.pool[:0], near)
+	next := 0 // no candidate before this one is left to expand
+	for next < len(s.pool) {
+		if s.expanded++; s.expanded%contextEvery == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		s.fresh = s.fresh[:0]
+		for width := 0; next < len(s.pool) && width < beam; next++ {
+			if s.pool[next]&expandedBit == 0 {
+				s.pool[next] |= expandedBit
+				s.gather(key(s.pool[next]).slot(), level)
+				width++
+			}
+		}
+		for i, d := range s.measure() {
+			var at int
+			s.pool, at = insert(s.pool, keyOf(d, s.fresh[i]), ef)
+			if at >= 0 && at < next {
+				next = at
+			}
+		}
+	}
+	return nil
+}
+
+// gather appends the neighbours of a node that were not seen yet to s.fresh.
+func (s *searcher) gather(slot uint32, level int) {
+	known := len(s.fresh)
+	s.fresh = readList(s.fresh, s.g.list(slot, level))
+	kept := s.fresh[:known]
+	for _, n := range s.fresh[known:] {
+		if s.visit(n) {
+			kept = append(kept, n)
+		}
+	}
+	s.fresh = kept
+}
+
+// walkAccepting is walk where only some nodes count: it leaves the ef nearest
+// that are visible and accepted in s.found, walking through the others. It ends
+// when all that is left to expand is farther than ef accepted ones.
+func (s *searcher) walkAccepting(ctx context.Context, near uint64, q *Query) error {
+	s.visit(key(near).slot())
+	s.frontier, s.found = s.frontier[:0], s.found[:0]
+	s.take(near, q)
+	for len(s.frontier) > 0 {
+		if s.expanded++; s.expanded%contextEvery == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		s.fresh = s.fresh[:0]
+		for width := 0; width < beam && len(s.frontier) > 0; width++ {
+			if len(s.found) == q.Ef && s.frontier[0] > s.found[q.Ef-1] {
+				break
+			}
+			s.gather(key(s.frontier.pop()).slot(), 0)
+		}
+		if len(s.fresh) == 0 {
+			if len(s.found) == q.Ef && len(s.frontier) > 0 && s.frontier[0] > s.found[q.Ef-1] {
+				return nil
+			}
+			continue
+		}
+		for i, d := range s.measure() {
+			s.take(keyOf(d, s.fresh[i]), q)
+		}
+	}
+	return nil
+}
+
+// take considers a node for the frontier and for what is found.
+func (s *searcher) take(k uint64, q *Query) {
+	if len(s.found) == q.Ef && k >= s.found[q.Ef-1] {
+		return
+	}
+	s.frontier.push(k)
+	slot := key(k).slot()
+	if q.View.Visible(slot) && (q.Accept == nil || q.Accept(slot)) {
+		s.found, _ = insert(s.found, k, q.Ef)
+	}
+}

@@ -1,0 +1,175 @@
+package hnsw
+
+import (
+	"math"
+	"unsafe"
+
+	"freshet/hnsw/kernels"
+)
+
+// searcher holds the working memory of one search. It is taken from the
+// graph's pool, so a search allocates nothing.
+type searcher struct {
+	g       *Graph
+	query   []float32 // padded
+	visited []uint64  // one bit per slot
+
+	pool     []uint64 // the best candidates so far, see key
+	fresh    []uint32 // neighbours not seen before
+	dist     []float32
+	expanded int // candidates expanded, for the occasional look at the context
+
+	frontier heap     // candidates to expand when what is found and where to walk differ
+	found    []uint64 // the best accepted so far
+	picked   []uint32
+}
+
+func newSearcher(g *Graph) *searcher {
+	padded := (g.cfg.Dim + kernels.Block - 1) / kernels.Block * kernels.Block
+	floats := alignedBytes(4 * padded)
+	return &searcher{
+		g:     g,
+		query: unsafe.Slice((*float32)(unsafe.Pointer(&floats[0])), padded),
+	}
+}
+
+func (g *Graph) acquire(query []float32) *searcher {
+	s := g.scratch.Get().(*searcher)
+	copy(s.query, query)
+	s.expanded = 0
+	return s
+}
+
+func (s *searcher) release() { s.g.scratch.Put(s) }
+
+// reset forgets which nodes were visited.
+func (s *searcher) reset() {
+	words := (s.g.slots.Len() + 63) / 64
+	if len(s.visited) < words {
+		s.visited = make([]uint64, words+words/4)
+	}
+	clear(s.visited)
+}
+
+// visit says whether the slot is seen for the first time. A slot allocated
+// since reset counts as seen: the search began before it.
+func (s *searcher) visit(slot uint32) bool {
+	word := slot >> 6
+	if int(word) >= len(s.visited) {
+		return false
+	}
+	bit := uint64(1) << (slot & 63)
+	if s.visited[word]&bit != 0 {
+		return false
+	}
+	s.visited[word] |= bit
+	return true
+}
+
+// measure computes the distances of the fresh slots.
+func (s *searcher) measure() []float32 {
+	if cap(s.dist) < len(s.fresh) {
+		s.dist = make([]float32, 2*len(s.fresh))
+	}
+	s.dist = s.dist[:len(s.fresh)]
+	s.g.dist.compute(&s.query[0], s.fresh, s.dist)
+	return s.dist
+}
+
+// A key is a candidate in one word that sorts by distance, then slot; the
+// lowest bit says that its neighbours have been looked at.
+const expandedBit = 1
+
+func keyOf(distance float32, slot uint32) uint64 {
+	b := math.Float32bits(distance)
+	if b>>31 != 0 {
+		b = ^b
+	} else {
+		b |= 1 << 31
+	}
+	return uint64(b)<<32 | uint64(slot)<<1
+}
+
+func (k key) slot() uint32 { return uint32(k>>1) & math.MaxInt32 }
+
+func (k key) distance() float32 {
+	b := uint32(k >> 32)
+	if b>>31 != 0 {
+		b &^= 1 << 31
+	} else {
+		b = ^b
+	}
+	return math.Float32frombits(b)
+}
+
+type key uint64
+
+// insert puts k into a sorted list of at most limit keys and returns the list
+// and the place of k, -1 if it is too far away.
+func insert(list []uint64, k uint64, limit int) ([]uint64, int) {
+	n := len(list)
+	if n == limit {
+		if n == 0 || k >= list[n-1] {
+			return list, -1
+		}
+		n--
+	}
+	low, high := 0, n
+	for low < high {
+		middle := int(uint(low+high) >> 1)
+		if list[middle] < k {
+			low = middle + 1
+		} else {
+			high = middle
+		}
+	}
+	list = append(list[:n], 0)
+	copy(list[low+1:], list[low:n])
+	list[low] = k
+	return list, low
+}
+
+// heap is a min-heap of keys.
+type heap []uint64
+
+func (h *heap) push(k uint64) {
+	*h = append(*h, k)
+	a := *h
+	i := len(a) - 1
+	for i > 0 {
+		parent := (i - 1) / 2
+		if a[parent] <= k {
+			break
+		}
+		a[i] = a[parent]
+		i = parent
+	}
+	a[i] = k
+}
+
+func (h *heap) pop() uint64 {
+	a := *h
+	top, last := a[0], a[len(a)-1]
+	a = a[:len(a)-1]
+	*h = a
+	if len(a) == 0 {
+		return top
+	}
+	i := 0
+	for {
+		child := 2*i + 1
+		if child >= len(a) {
+			break
+		}
+		if child+1 < len(a) && a[child+1] < a[child] {
+			child++
+		}
+		if a[child] >= last {
+			break
+		}
+		a[i] = a[child]
+		i = child
+	}
+	a[i] = last
+	return top
+}

@@ -1,0 +1,205 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// request is one Apply on its way through the writer.
+type request struct {
+	batch   Batch
+	applied Applied
+	err     error
+	done    chan struct{}
+}
+
+// Groups of requests share one commit, and so one sync of the log. The bounds
+// keep a group's latency near that of its largest member.
+const (
+	maxGroupRequests = 64
+	maxGroupPoints   = 512
+)
+
+// Apply makes the batch's changes, in order, and returns once every later read
+// sees them. It takes ownership of the batch and what it refers to.
+//
+// Operations are checked first (see Check); a batch with a wrong one changes
+// nothing. An operation on a point that does not exist fails with NotFound: the
+// operations before it stay applied, those after it are not tried. When ctx
+// ends first the batch may or may not be applied.
+func (c *Collection) Apply(ctx context.Context, b Batch) (Applied, error) {
+	for i := range b.Ops {
+		if err := c.Check(&b.Ops[i]); err != nil {
+			return Applied{}, err
+		}
+	}
+	req := &request{batch: b, done: make(chan struct{})}
+	select {
+	case <-c.closing:
+		return Applied{}, errClosed
+	default:
+	}
+	select {
+	case c.queue <- req:
+	case <-c.closing:
+		return Applied{}, errClosed
+	case <-ctx.Done():
+		return Applied{}, deadline(ctx)
+	}
+	select {
+	case <-req.done:
+		return req.applied, req.err
+	case <-c.stopped:
+		// The writer may have served the request just before it ended.
+		select {
+		case <-req.done:
+			return req.applied, req.err
+		default:
+			return Applied{}, errClosed
+		}
+	case <-ctx.Done():
+		return Applied{}, deadline(ctx)
+	}
+}
+
+// deadline turns the end of a context into an error a client understands.
+func deadline(ctx context.Context) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return &Error{Kind: Timeout, Text: "the deadline passed before the operation was done"}
+	}
+	return ctx.Err()
+}
+
+// write is the writer goroutine: it ends once closing is closed and the queue
+// is empty.
+func (c *Collection) write() {
+	defer close(c.stopped)
+	for {
+		select {
+		case req := <-c.queue:
+			c.serve(req)
+		case <-c.closing:
+			for {
+				select {
+				case req := <-c.queue:
+					c.serve(req)
+				default:
+					return
+				}
+			}
+		}
+	}
+}
+
+// serve applies one request together with those that wait behind it.
+func (c *Collection) serve(first *request) {
+	group := []*request{first}
+	for points := len(first.batch.Ops); len(group) < maxGroupRequests && points < maxGroupPoints; {
+		select {
+		case req := <-c.queue:
+			group = append(group, req)
+			points += len(req.batch.Ops)
+			continue
+		default:
+		}
+		break
+	}
+	tx := c.begin()
+	for _, req := range group {
+		req.err = tx.run(req)
+	}
+	if err := tx.flush(); err != nil {
+		for _, req := range group {
+			if req.err == nil {
+				req.err = err
+			}
+		}
+	}
+	for _, req := range group {
+		req.applied.Commit, req.applied.Index = tx.commitTime, tx.indexTime
+		close(req.done)
+	}
+}
+
+// run adds a request's changes to the transaction.
+func (tx *tx) run(req *request) error {
+	if tx.failed != nil {
+		return tx.failed
+	}
+	tx.sync = tx.sync || req.batch.Sync
+	for i := range req.batch.Ops {
+		if err := tx.op(&req.batch.Ops[i], &req.applied); err != nil {
+			return err
+		}
+	}
+	for _, p := range req.batch.Positions {
+		tx.position(p)
+	}
+	tx.letters = append(tx.letters, req.batch.DeadLetters...)
+	return nil
+}
+
+// op adds one operation's changes to the transaction.
+func (tx *tx) op(op *Op, applied *Applied) error {
+	c := tx.c
+	c.operation++
+	applied.Operation = c.operation
+	version := op.Version
+	if version.Stream == (Stream{}) {
+		version.Offset = int64(c.operation)
+		version.Time = max(time.Now().UnixMilli(), c.lastTime)
+		c.lastTime = version.Time
+	}
+	switch op.Kind {
+	case Upsert, UpdateVectors:
+		for i := range op.Points {
+			p := &op.Points[i]
+			key := p.ID.AppendKey(nil)
+			if err := tx.change(op, key, p, version, applied); err != nil {
+				return err
+			}
+		}
+		return nil
+	case Delete, DeleteVectors, SetPayload, OverwritePayload, DeletePayload, ClearPayload:
+		keys, err := tx.selected(op.Select)
+		if err != nil {
+			return err
+		}
+		for _, key := range keys {
+			if err := tx.change(op, key, nil, version, applied); err != nil {
+				return err
+			}
+		}
+		return nil
+	default:
+		return fmt.Errorf("unknown operation kind %d", op.Kind)
+	}
+}
+
+// selected returns the encoded ids an operation works on. A filter is
+// evaluated on what the operations before it made, so those are committed first.
+func (tx *tx) selected(s Select) ([][]byte, error) {
+	if s.IDs != nil {
+		keys := make([][]byte, len(s.IDs))
+		for i, id := range s.IDs {
+			keys[i] = id.AppendKey(nil)
+		}
+		return keys, nil
+	}
+	if err := tx.flush(); err != nil {
+		return nil, err
+	}
+	v, err := tx.c.acquire()
+	if err != nil {
+		return nil, err
+	}
+	defer v.release()
+	var keys [][]byte
+	err = tx.c.scanMatches(context.Background(), v, s.Filter, nil, func(key []byte, _ stored) bool {
+		keys = append(keys, append([]byte(nil), key...))
+		return true
+	})
+	return keys, err
+}

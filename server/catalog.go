@@ -1,0 +1,254 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"freshet/storage"
+)
+
+var errDBClosed = &Error{Kind: Unavailable, Text: "the database is closed"}
+
+// MaxNameBytes bounds the name of a collection.
+const MaxNameBytes = 255
+
+// CheckName tells whether a collection may have the name.
+func CheckName(name string) error {
+	switch {
+	case name == "":
+		return &Error{Kind: Invalid, Path: "collection_name", Text: "a name must not be empty"}
+	case len(name) > MaxNameBytes:
+		return &Error{Kind: Invalid, Path: "collection_name", Text: fmt.Sprintf("a name of %d bytes is longer than %d", len(name), MaxNameBytes)}
+	case strings.ContainsAny(name, "<>:\"/\\|?*\x00\x1f"):
+		return &Error{Kind: Invalid, Path: "collection_name", Text: "a name must not contain any of < > : \" / \\ | ? * NUL US"}
+	default:
+		return nil
+	}
+}
+
+// CreateCollection makes an empty collection.
+func (db *DB) CreateCollection(ctx context.Context, name string, cfg Config) error {
+	if err := CheckName(name); err != nil {
+		return err
+	}
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	db.change.Lock()
+	defer db.change.Unlock()
+	if err := db.free(name); err != nil {
+		return err
+	}
+	entry := catalogEntry{Name: name, ID: db.lastID + 1, Config: cfg}
+	if err := db.putEntry(entry); err != nil {
+		return err
+	}
+	db.lastID = entry.ID
+	c, err := openCollection(ctx, db.store, entry, &db.dirty, db.log)
+	if err != nil {
+		return errors.Join(err, db.dropEntry(name, storage.Space{Collection: entry.ID}, nil))
+	}
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	db.collections[name] = c
+	return nil
+}
+
+// free returns an error unless the name can be given to a new collection.
+func (db *DB) free(name string) error {
+	if db.closed {
+		return errDBClosed
+	}
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	if _, ok := db.collections[name]; ok {
+		return errorf(Exists, "Collection `%s` already exists!", name)
+	}
+	if _, ok := db.aliases[name]; ok {
+		return errorf(BadRequest, "Can't create collection with name %s. Alias with the same name already exists", name)
+	}
+	return nil
+}
+
+// DropCollection removes a collection, its points and its aliases. It waits
+// for reads in progress.
+func (db *DB) DropCollection(_ context.Context, name string) (existed bool, err error) {
+	db.change.Lock()
+	defer db.change.Unlock()
+	if db.closed {
+		return false, errDBClosed
+	}
+	db.mu.Lock()
+	c, ok := db.collections[name]
+	var aliases []string
+	if ok {
+		delete(db.collections, name)
+		for alias, target := range db.aliases {
+			if target == name {
+				aliases = append(aliases, alias)
+				delete(db.aliases, alias)
+			}
+		}
+	}
+	db.mu.Unlock()
+	if !ok {
+		return false, nil
+	}
+	return true, errors.Join(c.close(), db.dropEntry(name, c.space, aliases))
+}
+
+func (db *DB) dropEntry(name string, space storage.Space, aliases []string) error {
+	return db.commit(func(b *storage.Batch) error {
+		errs := []error{b.Delete(storage.GlobalKey(storage.Catalog, name)), b.DeleteSpace(space)}
+		for _, alias := range aliases {
+			errs = append(errs, b.Delete(storage.GlobalKey(storage.Alias, alias)))
+		}
+		return errors.Join(errs...)
+	})
+}
+
+func (db *DB) putEntry(e catalogEntry) error {
+	value, err := json.Marshal(e)
+	if err != nil {
+		return fmt.Errorf("encode the catalog entry of %q: %w", e.Name, err)
+	}
+	return db.commit(func(b *storage.Batch) error {
+		return b.Set(storage.GlobalKey(storage.Catalog, e.Name), value)
+	})
+}
+
+// commit makes a change of the catalog durable.
+func (db *DB) commit(change func(*storage.Batch) error) error {
+	if db.closed {
+		return errDBClosed
+	}
+	b := db.store.NewBatch()
+	err := change(b)
+	if err == nil {
+		err = b.Commit(true)
+	}
+	if err == nil {
+		err = b.Wait()
+	}
+	return errors.Join(err, b.Close())
+}
+
+// UpdateConfig changes a collection's configuration by change, which gets a
+// copy. Parameters of the graph take effect when the collection is next loaded.
+func (db *DB) UpdateConfig(_ context.Context, name string, change func(*Config) error) error {
+	db.change.Lock()
+	defer db.change.Unlock()
+	c, err := db.Collection(name)
+	if err != nil {
+		return err
+	}
+	cfg := c.Config().clone()
+	if err := change(&cfg); err != nil {
+		return err
+	}
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	if err := db.putEntry(catalogEntry{Name: c.name, ID: c.space.Collection, Config: cfg}); err != nil {
+		return err
+	}
+	c.config.Store(&cfg)
+	return nil
+}
+
+// Alias is a second name of a collection.
+type Alias struct{ Alias, Collection string }
+
+// AliasAction is one change of the aliases; exactly one member is set.
+type AliasAction struct {
+	Create *Alias
+	Delete string
+	Rename *AliasRename
+}
+
+// AliasRename gives an alias another name.
+type AliasRename struct{ Old, New string }
+
+// UpdateAliases applies the actions in order; either all take effect, at once,
+// or none.
+func (db *DB) UpdateAliases(_ context.Context, actions []AliasAction) error {
+	db.change.Lock()
+	defer db.change.Unlock()
+	db.mu.RLock()
+	next := maps.Clone(db.aliases)
+	before := db.aliases
+	db.mu.RUnlock()
+	for _, a := range actions {
+		if err := db.alias(next, a); err != nil {
+			return err
+		}
+	}
+	err := db.commit(func(b *storage.Batch) error {
+		for alias := range before {
+			if err := b.Delete(storage.GlobalKey(storage.Alias, alias)); err != nil {
+				return err
+			}
+		}
+		for alias, target := range next {
+			if err := b.Set(storage.GlobalKey(storage.Alias, alias), []byte(target)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	db.aliases = next
+	return nil
+}
+
+func (db *DB) alias(next map[string]string, a AliasAction) error {
+	create := func(alias, target string) error {
+		if err := CheckName(alias); err != nil {
+			return err
+		}
+		db.mu.RLock()
+		defer db.mu.RUnlock()
+		if _, taken := db.collections[alias]; taken {
+			return errorf(Exists, "Collection `%s` already exists!", alias)
+		}
+		if _, ok := db.collections[target]; !ok {
+			return noCollection(target)
+		}
+		next[alias] = target
+		return nil
+	}
+	switch {
+	case a.Create != nil:
+		return create(a.Create.Alias, a.Create.Collection)
+	case a.Rename != nil:
+		target, ok := next[a.Rename.Old]
+		if !ok {
+			return errorf(NotFound, "Alias %s does not exists!", a.Rename.Old)
+		}
+		delete(next, a.Rename.Old)
+		return create(a.Rename.New, target)
+	default:
+		delete(next, a.Delete)
+		return nil
+	}
+}
+
+// Aliases returns all aliases, sorted.
+func (db *DB) Aliases() []Alias {
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	list := make([]Alias, 0, len(db.aliases))
+	for _, alias := range slices.Sorted(maps.Keys(db.aliases)) {
+		list = append(list, Alias{Alias: alias, Collection: db.aliases[alias]})
+	}
+	return list
+}

@@ -1,0 +1,71 @@
+package server
+
+import (
+	"math"
+
+	"freshet/server/point"
+)
+
+// Check tells whether an operation fits the collection: vector names,
+// dimensions, finite numbers. It looks at no point and changes nothing.
+func (c *Collection) Check(op *Op) error {
+	switch op.Kind {
+	case Upsert, UpdateVectors:
+		if len(op.Points) == 0 {
+			return errorf(BadRequest, "Empty update request")
+		}
+		for i := range op.Points {
+			if err := c.checkPoint(&op.Points[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	case DeleteVectors:
+		for _, name := range op.Names {
+			if c.graphs[name] == nil {
+				return noVector(name)
+			}
+		}
+	}
+	if op.Select.IDs == nil && op.Select.Filter == nil {
+		return errorf(BadRequest, "Either list of point ids or filter must be provided")
+	}
+	return nil
+}
+
+func (c *Collection) checkPoint(p *Point) error {
+	if p.ID.IsZero() {
+		return errorf(BadRequest, "a point has no id")
+	}
+	for name, v := range p.Vectors {
+		if err := c.checkVector(name, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkVector checks a vector that is stored or searched with.
+func (c *Collection) checkVector(name string, v []float32) error {
+	g := c.graphs[name]
+	if g == nil {
+		return noVector(name)
+	}
+	if dim := g.Config().Dim; len(v) != dim {
+		return errorf(WrongInput, "Vector dimension error: expected dim: %d, got %d", dim, len(v))
+	}
+	for _, x := range v {
+		if x64 := float64(x); math.IsNaN(x64) || math.IsInf(x64, 0) {
+			return errorf(WrongInput, "Vector %q holds a value that is not a finite number", name)
+		}
+	}
+	return nil
+}
+
+// idOf returns the id for an error message.
+func idOf(key []byte, given *Point) (point.ID, error) {
+	if given != nil {
+		return given.ID, nil
+	}
+	return point.FromKey(key)
+}

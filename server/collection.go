@@ -1,0 +1,178 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"freshet/hnsw"
+	"freshet/storage"
+)
+
+// Collection is one shard's points, their graphs and the order of their writes.
+//
+// All writes, from REST and from Kafka, go through Apply to one writer
+// goroutine, which alone changes the store, the graphs, the id table and the
+// positions, and publishes a view after each commit. Reads take the current
+// view and never wait for the writer.
+type Collection struct {
+	name  string
+	space storage.Space
+	store *storage.Store
+	log   *slog.Logger
+
+	config atomic.Pointer[Config]
+	slots  *hnsw.Slots
+	graphs map[string]*hnsw.Graph // by vector name; fixed after opening
+	ids    *idTable
+
+	view  atomic.Pointer[view]
+	views sync.WaitGroup                // views not yet released
+	moved atomic.Pointer[chan struct{}] // closed at the next publish
+	dirty *atomic.Bool                  // set when a commit awaits the log's sync
+
+	queue   chan *request
+	closing chan struct{} // closed to refuse new requests
+	stopped chan struct{} // closed once the writer has ended
+	closed  sync.Once
+
+	// What follows belongs to the writer.
+	streams     *streamTable
+	applied     map[Stream]int64 // replaced, never changed, once published
+	operation   uint64
+	points      int
+	vectorCount int
+	lastTime    int64 // newest time given to a REST write
+	letters     letterbox
+	workers     int
+}
+
+// queueLength bounds the requests that wait for the writer. Each holds at most
+// one HTTP body or one Kafka batch.
+const queueLength = 64
+
+// Name returns the collection's name.
+func (c *Collection) Name() string { return c.name }
+
+// Config returns the configuration. It must not be changed.
+func (c *Collection) Config() Config { return *c.config.Load() }
+
+// openCollection loads the points of a collection, builds its graphs and
+// starts its writer.
+func openCollection(ctx context.Context, store *storage.Store, entry catalogEntry, dirty *atomic.Bool, log *slog.Logger) (*Collection, error) {
+	c := &Collection{
+		name:    entry.Name,
+		space:   storage.Space{Collection: entry.ID},
+		store:   store,
+		log:     log.With("collection", entry.Name),
+		slots:   hnsw.NewSlots(),
+		graphs:  map[string]*hnsw.Graph{},
+		ids:     newIDTable(),
+		dirty:   dirty,
+		queue:   make(chan *request, queueLength),
+		closing: make(chan struct{}),
+		stopped: make(chan struct{}),
+		streams: newStreamTable(),
+		workers: runtime.GOMAXPROCS(0),
+	}
+	c.config.Store(&entry.Config)
+	c.moved.Store(newSignal())
+	err := c.openGraphs()
+	if err == nil {
+		err = c.load(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open collection %q: %w", entry.Name, err), c.closeGraphs())
+	}
+	c.publish()
+	go c.write()
+	return c, nil
+}
+
+func (c *Collection) openGraphs() error {
+	cfg := c.Config()
+	for name, params := range cfg.Vectors.Named {
+		metric, ok := params.Distance.Metric()
+		if !ok {
+			return fmt.Errorf("vector %q has the unknown distance %q", name, params.Distance)
+		}
+		g, err := hnsw.New(graphConfig(cfg, params, metric), c.slots)
+		if err != nil {
+			return fmt.Errorf("vector %q: %w", name, err)
+		}
+		c.graphs[name] = g
+	}
+	return nil
+}
+
+// graphConfig merges the defaults, the collection's and the vector's settings.
+func graphConfig(cfg Config, params VectorParams, metric hnsw.Metric) hnsw.Config {
+	gc := hnsw.Config{Dim: params.Size, Metric: metric}
+	for _, h := range []*HNSWConfig{&cfg.HNSW, params.HNSW} {
+		if h == nil {
+			continue
+		}
+		if h.M != nil {
+			gc.M = *h.M
+		}
+		if h.EfConstruct != nil {
+			gc.EfConstruct = *h.EfConstruct
+		}
+	}
+	return gc
+}
+
+// close refuses new requests, lets the writer finish those it has, waits for
+// the readers and frees the memory. It may be called more than once.
+func (c *Collection) close() error {
+	var err error
+	c.closed.Do(func() {
+		close(c.closing)
+		<-c.stopped
+		if v := c.view.Swap(nil); v != nil {
+			v.release()
+		}
+		close(*c.moved.Swap(newSignal()))
+		c.views.Wait()
+		err = c.closeGraphs()
+	})
+	return err
+}
+
+func (c *Collection) closeGraphs() error {
+	errs := []error{c.slots.Close()}
+	for _, g := range c.graphs {
+		errs = append(errs, g.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Sync returns once everything applied before the call is on stable storage.
+func (c *Collection) Sync(ctx context.Context) error {
+	v, err := c.acquire() // keeps the store open
+	if err != nil {
+		return err
+	}
+	defer v.release()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return c.store.SyncLog()
+}
+
+// Info describes the collection as of now.
+func (c *Collection) Info() (Info, error) {
+	v, err := c.acquire()
+	if err != nil {
+		return Info{}, err
+	}
+	defer v.release()
+	return Info{
+		Name: c.name, Config: c.Config(),
+		Points: v.points, IndexedVectors: v.vectors, Operation: v.operation,
+	}, nil
+}

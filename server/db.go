@@ -1,0 +1,181 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"freshet/storage"
+)
+
+// Options configure a DB; the zero value is usable.
+type Options struct {
+	Logger *slog.Logger // default: discard
+	FS     vfs.FS       // default: the operating system's
+	// SyncInterval bounds how long a commit without Sync may wait for stable
+	// storage; default 100 ms.
+	SyncInterval time.Duration
+}
+
+// DB is a data folder with its collections and aliases. It is safe for
+// concurrent use.
+type DB struct {
+	store *storage.Store
+	log   *slog.Logger
+
+	dirty    atomic.Bool // a commit awaits the log's sync
+	stopSync chan struct{}
+	syncDone chan struct{}
+
+	// change serialises what alters the catalog and guards closed and lastID;
+	// mu guards the maps only, so that a read never waits while a collection is
+	// opened or closed.
+	change      sync.Mutex
+	closed      bool
+	lastID      uint32
+	mu          sync.RWMutex
+	collections map[string]*Collection
+	aliases     map[string]string
+}
+
+// catalogEntry is the stored description of a collection (JSON).
+type catalogEntry struct {
+	Name   string `json:"name"`
+	ID     uint32 `json:"id"`
+	Config Config `json:"config"`
+}
+
+// Open opens or creates the data folder and loads its collections. Errors wrap
+// storage.ErrLocked or storage.ErrNewerFormat where they apply.
+func Open(ctx context.Context, dir string, o Options) (*DB, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.SyncInterval == 0 {
+		o.SyncInterval = 100 * time.Millisecond
+	}
+	store, err := storage.Open(dir, storage.Options{Logger: o.Logger, FS: o.FS})
+	if err != nil {
+		return nil, err
+	}
+	db := &DB{
+		store: store, log: o.Logger,
+		stopSync: make(chan struct{}), syncDone: make(chan struct{}),
+		collections: map[string]*Collection{}, aliases: map[string]string{},
+	}
+	if err := db.load(ctx); err != nil {
+		return nil, errors.Join(err, db.closeCollections(), store.Close())
+	}
+	go db.syncLog(o.SyncInterval)
+	return db, nil
+}
+
+func (db *DB) load(ctx context.Context) error {
+	snapshot := db.store.Snapshot()
+	var entries []catalogEntry
+	err := snapshot.Scan(storage.GlobalKey(storage.Catalog, ""), nil, func(_, value []byte) (bool, error) {
+		var e catalogEntry
+		if err := json.Unmarshal(value, &e); err != nil {
+			return false, fmt.Errorf("read the catalog: %w", err)
+		}
+		entries = append(entries, e)
+		return true, nil
+	})
+	if err == nil {
+		err = snapshot.Scan(storage.GlobalKey(storage.Alias, ""), nil, func(key, value []byte) (bool, error) {
+			db.aliases[string(key[1:])] = string(value)
+			return true, nil
+		})
+	}
+	if err = errors.Join(err, snapshot.Close()); err != nil {
+		return err
+	}
+	for _, e := range entries {
+		c, err := openCollection(ctx, db.store, e, &db.dirty, db.log)
+		if err != nil {
+			return err
+		}
+		db.collections[e.Name] = c
+		db.lastID = max(db.lastID, e.ID)
+	}
+	return nil
+}
+
+// syncLog bounds how much a power cut can take from commits that did not wait
+// for the disk. Close ends it.
+func (db *DB) syncLog(interval time.Duration) {
+	defer close(db.syncDone)
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			if !db.dirty.Swap(false) {
+				continue
+			}
+			if err := db.store.SyncLog(); err != nil {
+				db.dirty.Store(true)
+				db.log.Error("sync of the storage log failed", "err", err)
+			}
+		case <-db.stopSync:
+			return
+		}
+	}
+}
+
+// Close lets the writers finish, waits for the readers and closes the folder.
+func (db *DB) Close() error {
+	db.change.Lock()
+	defer db.change.Unlock()
+	if db.closed {
+		return nil
+	}
+	db.closed = true
+	close(db.stopSync)
+	<-db.syncDone
+	return errors.Join(db.closeCollections(), db.store.SyncLog(), db.store.Close())
+}
+
+func (db *DB) closeCollections() error {
+	var errs []error
+	for _, c := range db.collections {
+		errs = append(errs, c.close())
+	}
+	return errors.Join(errs...)
+}
+
+// Collection returns a collection by its name or an alias.
+func (db *DB) Collection(name string) (*Collection, error) {
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	if target, ok := db.aliases[name]; ok {
+		name = target
+	}
+	c, ok := db.collections[name]
+	if !ok {
+		return nil, noCollection(name)
+	}
+	return c, nil
+}
+
+// Exists says whether a collection or an alias has the name.
+func (db *DB) Exists(name string) bool {
+	_, err := db.Collection(name)
+	return err == nil
+}
+
+// Collections returns the names of all collections, sorted.
+func (db *DB) Collections() []string {
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	return slices.Sorted(maps.Keys(db.collections))
+}

@@ -1,0 +1,263 @@
+package filter
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// field reads a condition on a field: any number of operators, of which one
+// must hold.
+func (p *parser) field(m map[string]json.RawMessage, path string) (condition, error) {
+	key, err := parsePath(m["key"])
+	if err != nil {
+		return nil, err
+	}
+	c := &field{path: key}
+	for _, op := range []struct {
+		name string
+		read func(*field, []byte) error
+	}{
+		{"match", readMatch},
+		{"range", readRange},
+		{"geo_bounding_box", readBox},
+		{"geo_radius", readCircle},
+		{"geo_polygon", readPolygon},
+		{"values_count", readCount},
+		{"is_empty", readFlag(isEmpty)},
+		{"is_null", readFlag(isNull)},
+	} {
+		if raw := m[op.name]; !isNullJSON(raw) {
+			if err := op.read(c, raw); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if len(c.tests)+len(c.raws) == 0 {
+		p.reject(join(path, "__all__"), "Validation error: At least one field condition must be specified [{}]")
+	}
+	return c, nil
+}
+
+func readFlag(test rawTest) func(*field, []byte) error {
+	return func(c *field, raw []byte) error {
+		want, err := strconv.ParseBool(string(raw))
+		if err != nil {
+			return fmt.Errorf("invalid type: expected a boolean")
+		}
+		if !want {
+			test = not(test)
+		}
+		c.raws = append(c.raws, test)
+		return nil
+	}
+}
+
+func readMatch(c *field, raw []byte) error {
+	m, err := members(raw)
+	if err != nil {
+		return noVariant("MatchInterface")
+	}
+	var test valueTest
+	switch {
+	case m["value"] != nil:
+		v, ok := scalar(m["value"])
+		if !ok {
+			return noVariant("MatchInterface")
+		}
+		test = oneOf(map[any]struct{}{v: {}})
+	case m["any"] != nil, m["except"] != nil:
+		name, make := "any", oneOf
+		if m["any"] == nil {
+			name, make = "except", noneOf
+		}
+		set, err := scalarSet(m[name])
+		if err != nil {
+			return err
+		}
+		test = make(set)
+	default:
+		if test, err = textMatch(m); err != nil {
+			return err
+		}
+	}
+	c.tests = append(c.tests, test)
+	return nil
+}
+
+// textMatch reads the operators on text. Without a text index they look for
+// substrings, case and all.
+func textMatch(m map[string]json.RawMessage) (valueTest, error) {
+	for _, op := range []struct {
+		name string
+		test func(want string) valueTest
+	}{
+		{"text", contains},
+		{"phrase", contains},
+		{"text_any", func(want string) valueTest { return anyWord(strings.Fields(want)) }},
+		{"prefix", func(want string) valueTest {
+			return textTest(func(s string) bool { return strings.HasPrefix(s, want) })
+		}},
+	} {
+		if raw := m[op.name]; raw != nil {
+			var want *string
+			if err := json.Unmarshal(raw, &want); err != nil || want == nil {
+				return nil, noVariant("MatchInterface")
+			}
+			return op.test(*want), nil
+		}
+	}
+	return nil, noVariant("MatchInterface")
+}
+
+func contains(want string) valueTest {
+	return textTest(func(s string) bool { return strings.Contains(s, want) })
+}
+
+// scalar reads a string, an integer or a boolean.
+func scalar(raw []byte) (any, bool) {
+	switch string(raw) {
+	case "true":
+		return true, true
+	case "false":
+		return false, true
+	}
+	if raw[0] == '"' {
+		var s string
+		err := json.Unmarshal(raw, &s)
+		return s, err == nil
+	}
+	if n, err := strconv.ParseInt(string(raw), 10, 64); err == nil {
+		return n, true
+	}
+	n, err := strconv.ParseUint(string(raw), 10, 64)
+	return n, err == nil
+}
+
+// scalarSet reads a list of strings or a list of integers.
+func scalarSet(raw []byte) (map[any]struct{}, error) {
+	var items []json.RawMessage
+	if err := json.Unmarshal(raw, &items); err != nil || items == nil {
+		return nil, noVariant("MatchInterface")
+	}
+	set := make(map[any]struct{}, len(items))
+	texts := 0
+	for _, item := range items {
+		v, ok := scalar(item)
+		if _, isBool := v.(bool); !ok || isBool {
+			return nil, noVariant("MatchInterface")
+		}
+		if _, isText := v.(string); isText {
+			texts++
+		}
+		set[v] = struct{}{}
+	}
+	if texts != 0 && texts != len(items) {
+		return nil, noVariant("MatchInterface")
+	}
+	return set, nil
+}
+
+// readRange reads an interval of numbers or, if a bound is a string, of moments.
+func readRange(c *field, raw []byte) error {
+	var bounds struct{ Gt, Gte, Lt, Lte *json.RawMessage }
+	if err := json.Unmarshal(raw, &bounds); err != nil || raw[0] != '{' {
+		return noVariant("RangeInterface")
+	}
+	var n numberRange
+	var t timeRange
+	numbers, times := 0, 0
+	for _, b := range []struct {
+		raw    *json.RawMessage
+		number **float64
+		moment **time.Time
+	}{{bounds.Gt, &n.gt, &t.gt}, {bounds.Gte, &n.gte, &t.gte}, {bounds.Lt, &n.lt, &t.lt}, {bounds.Lte, &n.lte, &t.lte}} {
+		if b.raw == nil {
+			continue
+		}
+		var text string
+		if json.Unmarshal(*b.raw, &text) == nil {
+			moment, ok := parseTime(text)
+			if !ok {
+				return noVariant("RangeInterface")
+			}
+			*b.moment = &moment
+			times++
+		} else if err := json.Unmarshal(*b.raw, b.number); err == nil {
+			numbers++
+		} else {
+			return noVariant("RangeInterface")
+		}
+	}
+	switch {
+	case times > 0 && numbers > 0:
+		return noVariant("RangeInterface")
+	case times > 0:
+		c.tests = append(c.tests, t.test)
+	default:
+		c.tests = append(c.tests, n.test)
+	}
+	return nil
+}
+
+func readCount(c *field, raw []byte) error {
+	var r struct{ Gt, Gte, Lt, Lte *uint32 }
+	if err := json.Unmarshal(raw, &r); err != nil || raw[0] != '{' {
+		return fmt.Errorf("invalid type: values_count takes unsigned integers")
+	}
+	wide := func(n *uint32) *float64 {
+		if n == nil {
+			return nil
+		}
+		f := float64(*n)
+		return &f
+	}
+	if r.Gt == nil && r.Gte == nil && r.Lt == nil && r.Lte == nil {
+		return fmt.Errorf("values_count needs one of `lt`, `gt`, `gte`, `lte`")
+	}
+	c.raws = append(c.raws, countIn(numberRange{gt: wide(r.Gt), gte: wide(r.Gte), lt: wide(r.Lt), lte: wide(r.Lte)}))
+	return nil
+}
+
+func readBox(c *field, raw []byte) error {
+	var b box
+	if err := json.Unmarshal(raw, &b); err != nil {
+		return err
+	}
+	for _, corner := range []location{b.TopLeft, b.BottomRight} {
+		if err := corner.check(); err != nil {
+			return err
+		}
+	}
+	c.tests = append(c.tests, b.test)
+	return nil
+}
+
+func readCircle(c *field, raw []byte) error {
+	var circle circle
+	if err := json.Unmarshal(raw, &circle); err != nil {
+		return err
+	}
+	if circle.Radius == nil {
+		return missing("radius")
+	}
+	if err := circle.Center.check(); err != nil {
+		return err
+	}
+	c.tests = append(c.tests, circle.test)
+	return nil
+}
+
+func readPolygon(c *field, raw []byte) error {
+	var p polygon
+	if err := json.Unmarshal(raw, &p); err != nil {
+		return err
+	}
+	if err := p.check(); err != nil {
+		return err
+	}
+	c.tests = append(c.tests, p.test)
+	return nil
+}

@@ -1,0 +1,149 @@
+package filter
+
+import (
+	"fmt"
+	"math"
+)
+
+// earthRadius is the mean radius in metres.
+const earthRadius = 6371008.8
+
+// location is a place on the globe, in degrees.
+type location struct {
+	Lon *float64 `json:"lon"`
+	Lat *float64 `json:"lat"`
+}
+
+func (l location) check() error {
+	if l.Lon == nil {
+		return missing("lon")
+	}
+	if l.Lat == nil {
+		return missing("lat")
+	}
+	if math.Abs(*l.Lat) > 90 || math.Abs(*l.Lon) > 180 {
+		return fmt.Errorf("Wrong format of GeoPoint payload: expected `lat` = %v within [-90;90] and `lon` = %v within [-180;180]", *l.Lat, *l.Lon)
+	}
+	return nil
+}
+
+// spot returns the location a payload value stands for.
+func spot(v any) (lon, lat float64, ok bool) {
+	m, isMap := v.(map[string]any)
+	if !isMap {
+		return 0, 0, false
+	}
+	lon, okLon := toFloat(m["lon"])
+	lat, okLat := toFloat(m["lat"])
+	return lon, lat, okLon && okLat && math.Abs(lat) <= 90 && math.Abs(lon) <= 180
+}
+
+func toFloat(v any) (float64, bool) {
+	switch v := v.(type) {
+	case int64:
+		return float64(v), true
+	case uint64:
+		return float64(v), true
+	case float64:
+		return v, true
+	}
+	return 0, false
+}
+
+type box struct {
+	TopLeft     location `json:"top_left"`
+	BottomRight location `json:"bottom_right"`
+}
+
+func (b box) test(v any) bool {
+	lon, lat, ok := spot(v)
+	if !ok || lat >= *b.TopLeft.Lat || lat <= *b.BottomRight.Lat {
+		return false
+	}
+	west, east := *b.TopLeft.Lon, *b.BottomRight.Lon
+	if west > east { // across the antimeridian
+		return lon > west || lon < east
+	}
+	return lon > west && lon < east
+}
+
+type circle struct {
+	Center location `json:"center"`
+	Radius *float64 `json:"radius"` // metres
+}
+
+func (c circle) test(v any) bool {
+	lon, lat, ok := spot(v)
+	return ok && haversine(lon, lat, *c.Center.Lon, *c.Center.Lat) < *c.Radius
+}
+
+// haversine is the great-circle distance in metres.
+func haversine(lon1, lat1, lon2, lat2 float64) float64 {
+	const rad = math.Pi / 180
+	dLat, dLon := (lat2-lat1)*rad, (lon2-lon1)*rad
+	h := math.Pow(math.Sin(dLat/2), 2) + math.Cos(lat1*rad)*math.Cos(lat2*rad)*math.Pow(math.Sin(dLon/2), 2)
+	return 2 * earthRadius * math.Asin(math.Sqrt(min(1, h)))
+}
+
+type ring struct {
+	Points []location `json:"points"`
+}
+
+func (r ring) check() error {
+	for _, p := range r.Points {
+		if err := p.check(); err != nil {
+			return err
+		}
+	}
+	n := len(r.Points)
+	if n < 4 {
+		return fmt.Errorf("Validation failed: polygon invalid, the size must be at least 4, got %d", n)
+	}
+	if *r.Points[0].Lon != *r.Points[n-1].Lon || *r.Points[0].Lat != *r.Points[n-1].Lat {
+		return fmt.Errorf("Validation failed: polygon invalid, the first and the last points should be the same to form a closed line")
+	}
+	return nil
+}
+
+// contains counts how often a ray to the east crosses the ring.
+func (r ring) contains(lon, lat float64) bool {
+	inside := false
+	for i := 1; i < len(r.Points); i++ {
+		aLon, aLat := *r.Points[i-1].Lon, *r.Points[i-1].Lat
+		bLon, bLat := *r.Points[i].Lon, *r.Points[i].Lat
+		if (aLat > lat) != (bLat > lat) && lon < (bLon-aLon)*(lat-aLat)/(bLat-aLat)+aLon {
+			inside = !inside
+		}
+	}
+	return inside
+}
+
+type polygon struct {
+	Exterior  *ring  `json:"exterior"`
+	Interiors []ring `json:"interiors"`
+}
+
+func (p polygon) check() error {
+	if p.Exterior == nil {
+		return missing("exterior")
+	}
+	for _, r := range append([]ring{*p.Exterior}, p.Interiors...) {
+		if err := r.check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p polygon) test(v any) bool {
+	lon, lat, ok := spot(v)
+	if !ok || !p.Exterior.contains(lon, lat) {
+		return false
+	}
+	for _, r := range p.Interiors {
+		if r.contains(lon, lat) {
+			return false
+		}
+	}
+	return true
+}

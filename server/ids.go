@@ -1,0 +1,122 @@
+package server
+
+import (
+	"hash/maphash"
+	"sync"
+
+	"freshet/hnsw"
+)
+
+// idTable maps point ids to slots and back. A slot is one version of a point:
+// an update takes a new slot that remembers the one before it, so a reader
+// finds the version its view can see by walking back. The collection's writer
+// changes the table, anyone may read it.
+//
+// It holds no pointers per point: ids lie encoded in byte chunks and are found
+// by a 128-bit hash under a random seed, so the garbage collector does not walk
+// it however many points there are.
+type idTable struct {
+	mu      sync.RWMutex
+	newest  map[idHash]uint32
+	entries []idEntry // by slot
+	chunks  [][]byte
+	seeds   [2]maphash.Seed
+}
+
+type idHash [2]uint64
+
+type idEntry struct {
+	chunk, offset uint32
+	length        uint16
+	gone          bool   // retired by the writer, perhaps not yet for every reader
+	previous      uint32 // slot of the version before, or noSlot
+}
+
+const (
+	noSlot      = ^uint32(0)
+	idChunkSize = 256 << 10
+)
+
+func newIDTable() *idTable {
+	return &idTable{
+		newest: make(map[idHash]uint32),
+		seeds:  [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
+	}
+}
+
+func (t *idTable) hash(key []byte) idHash {
+	return idHash{maphash.Bytes(t.seeds[0], key), maphash.Bytes(t.seeds[1], key)}
+}
+
+// put makes slot the newest version of the id with the encoded key.
+func (t *idTable) put(key []byte, slot uint32) {
+	h := t.hash(key)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for uint32(len(t.entries)) <= slot {
+		t.entries = append(t.entries, idEntry{gone: true, previous: noSlot})
+	}
+	e := idEntry{previous: noSlot}
+	if before, ok := t.newest[h]; ok {
+		old := t.entries[before]
+		e.chunk, e.offset, e.length, e.previous = old.chunk, old.offset, old.length, before
+	} else {
+		e.chunk, e.offset = t.store(key)
+		e.length = uint16(len(key))
+	}
+	t.entries[slot] = e
+	t.newest[h] = slot
+}
+
+func (t *idTable) store(key []byte) (chunk, offset uint32) {
+	last := len(t.chunks) - 1
+	if last < 0 || len(t.chunks[last])+len(key) > cap(t.chunks[last]) {
+		t.chunks = append(t.chunks, make([]byte, 0, idChunkSize))
+		last++
+	}
+	offset = uint32(len(t.chunks[last]))
+	t.chunks[last] = append(t.chunks[last], key...)
+	return uint32(last), offset
+}
+
+// retire marks the slot as gone for the writer.
+func (t *idTable) retire(slot uint32) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.entries[slot].gone = true
+}
+
+// current returns the slot of the id's newest version, for the writer.
+func (t *idTable) current(key []byte) (uint32, bool) {
+	h := t.hash(key)
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	slot, ok := t.newest[h]
+	if !ok || t.entries[slot].gone {
+		return noSlot, false
+	}
+	return slot, true
+}
+
+// visible returns the slot of the id's version that the view sees.
+func (t *idTable) visible(key []byte, view hnsw.View) (uint32, bool) {
+	h := t.hash(key)
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	slot, ok := t.newest[h]
+	if !ok {
+		return noSlot, false
+	}
+	for slot != noSlot && !view.Born(slot) {
+		slot = t.entries[slot].previous
+	}
+	return slot, slot != noSlot && view.Visible(slot)
+}
+
+// key returns the encoded id of a slot. The bytes never change.
+func (t *idTable) key(slot uint32) []byte {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	e := t.entries[slot]
+	return t.chunks[e.chunk][e.offset : e.offset+uint32(e.length) : e.offset+uint32(e.length)]
+}

@@ -1,0 +1,124 @@
+package server
+
+import (
+	"encoding/json"
+	"time"
+
+	"freshet/server/filter"
+	"freshet/server/payload"
+	"freshet/server/point"
+)
+
+// Vectors holds a point's dense vectors by name; "" is the unnamed vector.
+type Vectors map[string][]float32
+
+// Point is a whole point as a client or a record gives it. Payload is a JSON
+// object or nil.
+type Point struct {
+	ID      point.ID
+	Vectors Vectors
+	Payload json.RawMessage
+}
+
+// OpKind says what an Op does.
+type OpKind uint8
+
+// The operations, each with the members of Op it reads.
+const (
+	Upsert           OpKind = iota // Points: each replaces the whole point
+	Delete                         // Select
+	UpdateVectors                  // Points: replaces the vectors given, keeps the rest; Payload is ignored
+	DeleteVectors                  // Select, Names
+	SetPayload                     // Select, Payload, Path (optional)
+	OverwritePayload               // Select, Payload
+	DeletePayload                  // Select, Keys
+	ClearPayload                   // Select
+)
+
+// Select names the points an Op works on: a list of ids, or all that match
+// Filter when IDs is nil.
+type Select struct {
+	IDs    []point.ID
+	Filter *filter.Filter
+}
+
+// Op is one operation on a collection, from REST or from a Kafka record alike.
+type Op struct {
+	Kind    OpKind
+	Points  []Point
+	Select  Select
+	Payload map[string]any
+	Path    *payload.Path
+	Keys    []payload.Path
+	Names   []string
+	// Version orders the operation against others (see Version). The zero
+	// Version stands for a REST write: it is given the time of its commit.
+	Version Version
+}
+
+// Stream is one partition as one source consumes it: the unit of order. The
+// zero Stream stands for REST.
+type Stream struct {
+	Source    string
+	Topic     string
+	Partition int32
+}
+
+// Version orders the writes of a point. Within one Stream the Offset decides;
+// between streams, and between Kafka and REST, Time does (Unix milliseconds,
+// or whatever number the source's version setting takes), ties going by
+// stream and offset. A write never overwrites a newer version: it is counted
+// as stale.
+type Version struct {
+	Stream Stream
+	Offset int64
+	Time   int64
+}
+
+// Position is how far a stream has been applied: Next is the offset of the
+// first record not yet applied. Control records and records that made no
+// point count as applied.
+type Position struct {
+	Stream Stream
+	Next   int64
+}
+
+// DeadLetter is a record that could not become an operation, with the reason.
+type DeadLetter struct {
+	Stream  Stream    `json:"stream"`
+	Offset  int64     `json:"offset"`
+	Time    time.Time `json:"time"`   // the record's timestamp
+	Reason  string    `json:"reason"` // a short code, the label of the metric
+	Detail  string    `json:"detail"` // one sentence for people
+	Key     []byte    `json:"key"`
+	Value   []byte    `json:"value"`
+	Headers []Header  `json:"headers,omitempty"`
+}
+
+// Header is one header of a Kafka record.
+type Header struct {
+	Key   string `json:"key"`
+	Value []byte `json:"value"`
+}
+
+// Batch is what one Apply changes, in one commit: operations in order, the
+// positions they bring their streams to, and the dead letters found on the way.
+type Batch struct {
+	Ops         []Op
+	Positions   []Position
+	DeadLetters []DeadLetter
+	// Sync makes Apply return only after the commit is on stable storage.
+	// Without it the log the records came from is the redo log.
+	Sync bool
+}
+
+// Applied reports what a Batch did.
+type Applied struct {
+	Operation uint64 // number of the batch's last operation
+	Upserted  int    // points written
+	Deleted   int    // points removed
+	Stale     int    // points left alone because they were newer
+	// Commit is the time to the storage commit, Index the rest of the way to
+	// visibility.
+	Commit, Index time.Duration
+}

@@ -1,0 +1,80 @@
+package server
+
+import (
+	"encoding/json"
+
+	"freshet/server/filter"
+	"freshet/server/payload"
+	"freshet/server/point"
+)
+
+// VectorSelector says which vectors a read returns: none, all, or Names.
+type VectorSelector struct {
+	All   bool
+	Names []string
+}
+
+// SearchRequest asks for the points nearest to a vector. Either Vector or ID
+// is set; with ID the query is that point's vector Using, and the point itself
+// is not returned.
+type SearchRequest struct {
+	Vector         []float32
+	ID             point.ID
+	Using          string // vector name, "" for the unnamed one
+	Filter         *filter.Filter
+	Limit, Offset  int
+	Ef             int  // hnsw_ef; 0 for the collection's default
+	Exact          bool // brute force
+	ScoreThreshold *float32
+	WithPayload    payload.Selector
+	WithVector     VectorSelector
+}
+
+// Record is a point as a read returns it. Payload is nil when it was not
+// asked for, and {} for a point without one. Vectors is nil when not asked for.
+type Record struct {
+	ID      point.ID
+	Version uint64 // number of the operation that last wrote the point
+	Payload json.RawMessage
+	Vectors Vectors
+}
+
+// ScoredPoint is a Record found by a search. Score is in the metric's own
+// terms: larger is better for Cosine and Dot, smaller for Euclid and Manhattan.
+type ScoredPoint struct {
+	Record
+	Score float32
+}
+
+// ScrollRequest asks for points in id order, from the first id at or after
+// Offset (the zero ID for the beginning).
+type ScrollRequest struct {
+	Filter      *filter.Filter
+	Offset      point.ID
+	Limit       int
+	WithPayload payload.Selector
+	WithVector  VectorSelector
+}
+
+// ScrollPage is one page; Next is the first id of the next one, zero at the end.
+type ScrollPage struct {
+	Records []Record
+	Next    point.ID
+}
+
+// MinOffset demands that the record at Offset of a topic's partition is
+// visible to the read.
+type MinOffset struct {
+	Topic     string
+	Partition int32
+	Offset    int64
+}
+
+// Info describes a collection at one moment.
+type Info struct {
+	Name           string
+	Config         Config
+	Points         int
+	IndexedVectors int
+	Operation      uint64
+}

@@ -1,0 +1,214 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"math"
+
+	"freshet/hnsw"
+	"freshet/server/payload"
+	"freshet/server/point"
+	"freshet/storage"
+)
+
+// defaultEf is hnsw_ef where a request does not set it.
+const defaultEf = 128
+
+// Search returns the points nearest to the request's vector, best first, ties
+// by slot.
+func (c *Collection) Search(ctx context.Context, r SearchRequest) ([]ScoredPoint, error) {
+	v, err := c.acquire()
+	if err != nil {
+		return nil, err
+	}
+	defer v.release()
+	s := search{c: c, v: v, r: &r, self: noSlot}
+	hits, err := s.run(ctx)
+	if err != nil {
+		return nil, searchError(ctx, err)
+	}
+	return s.points(hits)
+}
+
+func searchError(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return deadline(ctx)
+	}
+	return err
+}
+
+// search is one search on one view.
+type search struct {
+	c     *Collection
+	v     *view
+	r     *SearchRequest
+	graph *hnsw.Graph
+	query hnsw.Query
+	self  uint32 // slot of the point the query was taken from, not returned
+}
+
+func (s *search) run(ctx context.Context) ([]hnsw.Hit, error) {
+	vector, err := s.vector()
+	if err != nil {
+		return nil, err
+	}
+	k := saturatingAdd(s.r.Limit, s.r.Offset)
+	if s.self != noSlot {
+		k = saturatingAdd(k, 1)
+	}
+	ef := s.r.Ef
+	if ef == 0 {
+		ef = defaultEf
+	}
+	s.query = hnsw.Query{Vector: vector, K: min(k, s.v.points), Ef: min(ef, s.v.points), View: s.v.slots}
+	if s.query.K <= 0 {
+		return nil, nil
+	}
+	var hits []hnsw.Hit
+	switch {
+	case s.r.Filter != nil && !s.r.Filter.Empty():
+		hits, err = s.filtered(ctx)
+	case s.r.Exact:
+		hits, err = s.graph.Exact(ctx, s.query, nil)
+	default:
+		hits, err = s.graph.Search(ctx, s.query, nil)
+		// Many copies of one vector can leave some out of the graph's reach.
+		if err == nil && len(hits) < s.query.K {
+			hits, err = s.graph.Exact(ctx, s.query, nil)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.cut(hits), nil
+}
+
+// vector returns the query as the graph wants it, and sets graph and self.
+func (s *search) vector() ([]float32, error) {
+	c, r := s.c, s.r
+	if s.graph = c.graphs[r.Using]; s.graph == nil {
+		return nil, noVector(r.Using)
+	}
+	if !r.ID.IsZero() {
+		slot, ok := c.ids.visible(r.ID.AppendKey(nil), s.v.slots)
+		if !ok {
+			return nil, noPoint(r.ID)
+		}
+		vector := s.graph.Vector(slot)
+		if vector == nil {
+			return nil, errorf(NotFound, "Vector with name %q for point not found", r.Using)
+		}
+		s.self = slot
+		return vector, nil
+	}
+	if err := c.checkVector(r.Using, r.Vector); err != nil {
+		return nil, err
+	}
+	if s.graph.Config().Metric != hnsw.Cosine {
+		return r.Vector, nil
+	}
+	vector := append([]float32(nil), r.Vector...)
+	hnsw.Normalize(vector)
+	return vector, nil
+}
+
+// cut drops the query's own point, what is beyond the threshold, and the
+// offset.
+func (s *search) cut(hits []hnsw.Hit) []hnsw.Hit {
+	kept := hits[:0]
+	ascending := s.graph.Config().Metric.Ascending()
+	for _, h := range hits {
+		if h.Slot == s.self {
+			continue
+		}
+		// A score beyond float32 has no JSON form.
+		h.Score = min(max(h.Score, -math.MaxFloat32), math.MaxFloat32)
+		if t := s.r.ScoreThreshold; t != nil && (ascending && h.Score >= *t || !ascending && h.Score <= *t) {
+			break
+		}
+		kept = append(kept, h)
+	}
+	if s.r.Offset >= len(kept) {
+		return nil
+	}
+	kept = kept[s.r.Offset:]
+	return kept[:min(len(kept), s.r.Limit)]
+}
+
+// points adds to the hits what the request wants to see of their points.
+func (s *search) points(hits []hnsw.Hit) ([]ScoredPoint, error) {
+	points := make([]ScoredPoint, len(hits))
+	for i, h := range hits {
+		record, err := s.c.record(s.v, h.Slot, s.r.WithPayload, s.r.WithVector)
+		if err != nil {
+			return nil, err
+		}
+		points[i] = ScoredPoint{Record: record, Score: h.Score}
+	}
+	return points, nil
+}
+
+// record reads the point of a slot that the view sees.
+func (c *Collection) record(v *view, slot uint32, withPayload payload.Selector, withVector VectorSelector) (Record, error) {
+	key := c.ids.key(slot)
+	id, err := point.FromKey(key)
+	if err != nil {
+		return Record{}, err
+	}
+	value, err := v.snapshot.Get(nil, storage.AppendKey(nil, storage.Point, c.space, key))
+	if err != nil {
+		return Record{}, err
+	}
+	s, err := decodeStored(value)
+	if err != nil {
+		return Record{}, err
+	}
+	return c.shape(id, slot, s, withPayload, withVector)
+}
+
+// shape makes a record of what is stored. It keeps s.payload.
+func (c *Collection) shape(id point.ID, slot uint32, s stored, withPayload payload.Selector, withVector VectorSelector) (Record, error) {
+	record := Record{ID: id, Version: s.operation, Vectors: c.vectors(slot, withVector)}
+	if withPayload.None() {
+		return record, nil
+	}
+	raw := s.payload
+	if len(raw) == 0 {
+		raw = []byte("{}")
+	}
+	var err error
+	record.Payload, err = withPayload.Apply(raw)
+	return record, err
+}
+
+// vectors returns copies of a slot's vectors: the graph may reuse its memory
+// once the view is released.
+func (c *Collection) vectors(slot uint32, sel VectorSelector) Vectors {
+	if !sel.All && sel.Names == nil {
+		return nil
+	}
+	vectors := Vectors{}
+	add := func(name string) {
+		if g := c.graphs[name]; g != nil {
+			if v := g.Vector(slot); v != nil {
+				vectors[name] = append([]float32(nil), v...)
+			}
+		}
+	}
+	if sel.All {
+		for name := range c.graphs {
+			add(name)
+		}
+	}
+	for _, name := range sel.Names {
+		add(name)
+	}
+	return vectors
+}
+
+func saturatingAdd(a, b int) int {
+	if a > math.MaxInt-b {
+		return math.MaxInt
+	}
+	return a + b
+}

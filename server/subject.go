@@ -1,0 +1,37 @@
+package server
+
+import (
+	"freshet/server/payload"
+	"freshet/server/point"
+)
+
+// subject shows a stored point to a filter; the payload is decoded only if the
+// filter looks at it.
+type subject struct {
+	c       *Collection
+	key     []byte // encoded id
+	slot    uint32
+	raw     []byte
+	doc     map[string]any
+	decoded bool
+}
+
+// ID returns the point's id.
+func (s *subject) ID() (point.ID, error) { return point.FromKey(s.key) }
+
+// Payload returns the decoded payload.
+func (s *subject) Payload() (map[string]any, error) {
+	if s.decoded || len(s.raw) == 0 {
+		return s.doc, nil
+	}
+	var err error
+	s.doc, err = payload.Decode(s.raw)
+	s.decoded = err == nil
+	return s.doc, err
+}
+
+// HasVector says whether the point has the named vector.
+func (s *subject) HasVector(name string) bool {
+	g := s.c.graphs[name]
+	return g != nil && s.slot != noSlot && g.Has(s.slot)
+}

@@ -1,0 +1,412 @@
+package server
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"maps"
+	"time"
+
+	"freshet/hnsw"
+	"freshet/server/payload"
+	"freshet/storage"
+)
+
+// tx gathers the changes of a group of requests for one commit. Only the
+// writer uses it. A point changed several times is written once, in its last
+// state; the versions in between are never visible.
+type tx struct {
+	c       *Collection
+	sync    bool
+	points  map[string]*pending // by encoded id
+	order   []string            // keys of points in the order of their first change
+	moves   []Position
+	letters []DeadLetter
+	failed  error // a commit failed: nothing more is tried
+
+	commitTime, indexTime time.Duration
+}
+
+// pending is a point as the transaction would leave it.
+type pending struct {
+	exists, existed bool
+	stored          stored
+	versioned       bool // stored.version is that of a write or a delete
+	tombstone       bool // the delete's version is, or was, in the store
+	vectors         Vectors
+	loaded          bool // vectors holds what is stored
+	moved           bool // vectors differ from what is stored
+	changed         bool
+}
+
+func (c *Collection) begin() *tx {
+	return &tx{c: c, points: map[string]*pending{}}
+}
+
+func (tx *tx) position(p Position) { tx.moves = append(tx.moves, p) }
+
+// lookup returns the transaction's state of a point, read from the store on
+// first use.
+func (tx *tx) lookup(key []byte) (*pending, error) {
+	if p, ok := tx.points[string(key)]; ok {
+		return p, nil
+	}
+	p := &pending{}
+	c := tx.c
+	var err error
+	if _, ok := c.ids.current(key); ok {
+		p.exists, p.existed, p.versioned = true, true, true
+		value, getErr := c.store.Get(nil, storage.AppendKey(nil, storage.Point, c.space, key))
+		if getErr != nil {
+			return nil, getErr
+		}
+		p.stored, err = decodeStored(value)
+	} else {
+		err = tx.loadTombstone(p, key)
+	}
+	if err != nil {
+		return nil, err
+	}
+	tx.points[string(key)] = p
+	return p, nil
+}
+
+func (tx *tx) loadTombstone(p *pending, key []byte) error {
+	value, err := tx.c.store.Get(nil, storage.AppendKey(nil, storage.Tombstone, tx.c.space, key))
+	if errors.Is(err, storage.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	t, err := decodeTombstone(value)
+	if err != nil {
+		return err
+	}
+	p.stored.version, p.versioned, p.tombstone = t.version, true, true
+	return nil
+}
+
+// change applies an operation to one point. given is the point of an upsert or
+// a vector update, nil for the others.
+func (tx *tx) change(op *Op, key []byte, given *Point, version Version, applied *Applied) error {
+	p, err := tx.lookup(key)
+	if err != nil {
+		return err
+	}
+	if p.versioned {
+		current, err := tx.c.streams.full(p.stored.version)
+		if err != nil {
+			return err
+		}
+		if version.compare(current) < 0 {
+			applied.Stale++
+			return nil
+		}
+	}
+	if !p.exists && op.Kind != Upsert && op.Kind != Delete {
+		id, err := idOf(key, given)
+		if err != nil {
+			return err
+		}
+		return noPoint(id)
+	}
+	if op.Kind == Delete && !p.exists && !tx.leavesTombstone(version) {
+		return nil
+	}
+	if err := tx.mutate(op, key, p, given); err != nil {
+		return err
+	}
+	p.stored.operation = tx.c.operation
+	p.stored.version = storedVersion{stream: tx.stream(version.Stream), time: version.Time, offset: version.Offset}
+	p.versioned = true
+	if !p.changed {
+		p.changed = true
+		tx.order = append(tx.order, string(key))
+	}
+	if op.Kind == Delete {
+		applied.Deleted++
+	} else {
+		applied.Upserted++
+	}
+	if len(tx.order) >= maxGroupPoints {
+		return tx.flush()
+	}
+	return nil
+}
+
+// leavesTombstone says whether the delete of an unknown point must be
+// remembered: only where an older record can still arrive.
+func (tx *tx) leavesTombstone(v Version) bool {
+	return v.Stream != (Stream{}) || len(tx.c.streams.byNum) > 1
+}
+
+func (tx *tx) mutate(op *Op, key []byte, p *pending, given *Point) error {
+	switch op.Kind {
+	case Upsert:
+		p.exists, p.stored.payload = true, given.Payload
+		p.setVectors(given.Vectors)
+	case Delete:
+		p.exists, p.stored.payload = false, nil
+		p.setVectors(nil)
+	case UpdateVectors, DeleteVectors:
+		return tx.mutateVectors(op, key, p, given)
+	case ClearPayload:
+		p.stored.payload = nil
+	default:
+		return mutatePayload(op, p)
+	}
+	return nil
+}
+
+func (p *pending) setVectors(v Vectors) { p.vectors, p.loaded, p.moved = v, true, true }
+
+func (tx *tx) mutateVectors(op *Op, key []byte, p *pending, given *Point) error {
+	if !p.loaded {
+		value, err := tx.c.store.Get(nil, storage.AppendKey(nil, storage.Vector, tx.c.space, key))
+		if err != nil {
+			return err
+		}
+		if p.vectors, err = decodeVectors(value); err != nil {
+			return err
+		}
+	}
+	// A copy: the map may still belong to an operation of the caller.
+	vectors := maps.Clone(p.vectors)
+	if vectors == nil {
+		vectors = Vectors{}
+	}
+	for _, name := range op.Names {
+		delete(vectors, name)
+	}
+	if given != nil {
+		maps.Copy(vectors, given.Vectors)
+	}
+	p.setVectors(vectors)
+	return nil
+}
+
+func mutatePayload(op *Op, p *pending) error {
+	doc := map[string]any{}
+	if len(p.stored.payload) > 0 && op.Kind != OverwritePayload {
+		var err error
+		if doc, err = payload.Decode(p.stored.payload); err != nil {
+			return err
+		}
+	}
+	switch {
+	case op.Kind == DeletePayload:
+		for _, path := range op.Keys {
+			payload.Delete(doc, path)
+		}
+	case op.Path != nil:
+		payload.SetAt(doc, *op.Path, op.Payload)
+	default:
+		payload.Set(doc, op.Payload)
+	}
+	raw, err := payload.Encode(doc)
+	if err != nil {
+		return err
+	}
+	p.stored.payload = raw
+	return nil
+}
+
+// stream returns the number of a stream; a new one is stored by the commit.
+func (tx *tx) stream(s Stream) uint32 {
+	num, isNew := tx.c.streams.number(s)
+	if isNew {
+		tx.moves = append(tx.moves, Position{Stream: s, Next: unknownNext})
+	}
+	return num
+}
+
+// flush commits what the transaction holds and makes it visible. On an error
+// nothing of it is visible.
+func (tx *tx) flush() error {
+	if tx.failed != nil {
+		return tx.failed
+	}
+	if len(tx.order) == 0 && len(tx.moves) == 0 && len(tx.letters) == 0 {
+		return nil
+	}
+	if err := tx.commit(); err != nil {
+		tx.failed = err
+		return err
+	}
+	clear(tx.points)
+	tx.order, tx.moves, tx.letters = tx.order[:0], nil, nil
+	return nil
+}
+
+func (tx *tx) commit() error {
+	c := tx.c
+	started := time.Now()
+	staged, err := tx.stage()
+	if err != nil {
+		return err
+	}
+	searched := time.Now()
+	b := c.store.NewBatch()
+	err = tx.fill(b)
+	if err == nil {
+		err = b.Commit(tx.sync)
+	}
+	if err != nil {
+		return errors.Join(err, b.Close())
+	}
+	committed := time.Now()
+	// The log is synced while the graph is linked; nobody sees either before
+	// both are done.
+	for _, s := range staged.links {
+		s.Link()
+	}
+	linked := time.Now()
+	if err := errors.Join(b.Wait(), b.Close()); err != nil {
+		return err
+	}
+	synced := time.Now()
+	if !tx.sync {
+		c.dirty.Store(true)
+	}
+	tx.settle(staged)
+	c.publish()
+	tx.commitTime += committed.Sub(searched) + synced.Sub(linked)
+	tx.indexTime += searched.Sub(started) + linked.Sub(committed) + time.Since(synced)
+	return nil
+}
+
+// stagedSlots are the slots a commit gives to new versions, in tx.order (noSlot
+// where the vectors did not change), and their places in the graphs.
+type stagedSlots struct {
+	slots []uint32
+	links []*hnsw.Staged
+}
+
+// stage finds the places of the new vectors in the graphs, without linking them.
+func (tx *tx) stage() (stagedSlots, error) {
+	c := tx.c
+	s := stagedSlots{slots: make([]uint32, len(tx.order))}
+	items := map[string][]hnsw.Item{}
+	for i, key := range tx.order {
+		p := tx.points[key]
+		s.slots[i] = noSlot
+		if !p.exists || !p.moved {
+			continue
+		}
+		var err error
+		if s.slots[i], err = c.slots.Alloc(); err != nil {
+			return s, err
+		}
+		for name, vector := range p.vectors {
+			if c.graphs[name].Config().Metric == hnsw.Cosine {
+				hnsw.Normalize(vector)
+			}
+			items[name] = append(items[name], hnsw.Item{Slot: s.slots[i], Vector: vector})
+		}
+	}
+	for name, list := range items {
+		staged, err := c.graphs[name].Stage(context.Background(), list, c.workers)
+		if err != nil {
+			return s, err
+		}
+		s.links = append(s.links, staged)
+	}
+	return s, nil
+}
+
+// fill writes the changes to the storage batch.
+func (tx *tx) fill(b *storage.Batch) error {
+	c := tx.c
+	var key, value []byte
+	put := func(ks storage.Keyspace, id string) error {
+		key = storage.AppendKey(key[:0], ks, c.space, []byte(id))
+		return b.Set(key, value)
+	}
+	drop := func(ks storage.Keyspace, id string) error {
+		key = storage.AppendKey(key[:0], ks, c.space, []byte(id))
+		return b.Delete(key)
+	}
+	for _, id := range tx.order {
+		p := tx.points[id]
+		var errs [3]error
+		if p.exists {
+			value = p.stored.append(value[:0])
+			errs[0] = put(storage.Point, id)
+			if p.moved {
+				value = appendVectors(value[:0], p.vectors)
+				errs[1] = put(storage.Vector, id)
+			}
+			if p.tombstone {
+				errs[2] = drop(storage.Tombstone, id)
+			}
+		} else {
+			value = appendTombstone(value[:0], tombstone{version: p.stored.version, deleted: time.Now().UnixMilli()})
+			errs[0] = put(storage.Tombstone, id)
+			if p.existed {
+				errs[1], errs[2] = drop(storage.Point, id), drop(storage.Vector, id)
+			}
+		}
+		if err := errors.Join(errs[:]...); err != nil {
+			return err
+		}
+	}
+	for _, m := range tx.moves {
+		num, _ := c.streams.number(m.Stream)
+		next := m.Next
+		if known, ok := c.applied[m.Stream]; ok && next == unknownNext {
+			next = known
+		}
+		if err := c.putPosition(b, m.Stream, num, next); err != nil {
+			return err
+		}
+	}
+	if err := c.letters.put(c, b, tx.letters); err != nil {
+		return err
+	}
+	value = binary.BigEndian.AppendUint64(value[:0], c.operation)
+	return b.Set(storage.AppendKey(nil, storage.Meta, c.space, []byte(metaOperation)), value)
+}
+
+// settle brings the writer's own tables in line with a commit.
+func (tx *tx) settle(staged stagedSlots) {
+	c := tx.c
+	for i, id := range tx.order {
+		p := tx.points[id]
+		old, hadSlot := c.ids.current([]byte(id))
+		if hadSlot && (p.moved || !p.exists) {
+			c.slots.Retire(old)
+			c.ids.retire(old)
+			c.vectorCount -= c.vectorsOf(old)
+		}
+		if slot := staged.slots[i]; slot != noSlot {
+			c.ids.put([]byte(id), slot)
+			c.vectorCount += len(p.vectors)
+		}
+		switch {
+		case p.exists && !p.existed:
+			c.points++
+		case !p.exists && p.existed:
+			c.points--
+		}
+	}
+	if len(tx.moves) > 0 {
+		c.applied = maps.Clone(c.applied)
+		for _, m := range tx.moves {
+			if m.Next != unknownNext {
+				c.applied[m.Stream] = m.Next
+			}
+		}
+	}
+}
+
+// vectorsOf returns how many vectors a slot has.
+func (c *Collection) vectorsOf(slot uint32) int {
+	n := 0
+	for _, g := range c.graphs {
+		if g.Has(slot) {
+			n++
+		}
+	}
+	return n
+}

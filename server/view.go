@@ -1,0 +1,88 @@
+package server
+
+import (
+	"sync/atomic"
+
+	"freshet/hnsw"
+	"freshet/storage"
+)
+
+// view is what one read sees: the store and the graphs as of the same commit.
+// The writer publishes a new one after every commit; a read holds one from
+// beginning to end, so it never sees half of a batch. Counting the readers of a
+// view also tells when the last reader of an old state has gone.
+type view struct {
+	snapshot *storage.Snapshot
+	slots    hnsw.View
+	points   int
+	vectors  int
+	// operation is the number of the newest operation in the view.
+	operation uint64
+	// next holds the applied position by stream; it is not changed any more.
+	next map[Stream]int64
+
+	refs     atomic.Int64 // readers, and one while the view is the current one
+	released func(error)
+}
+
+// acquire takes a reference unless the view is already gone.
+func (v *view) acquire() bool {
+	for {
+		n := v.refs.Load()
+		if n == 0 {
+			return false
+		}
+		if v.refs.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+func (v *view) release() {
+	if v.refs.Add(-1) == 0 {
+		v.released(v.snapshot.Close())
+	}
+}
+
+// acquire returns the current view. The caller must release it.
+func (c *Collection) acquire() (*view, error) {
+	for {
+		v := c.view.Load()
+		if v == nil {
+			return nil, errClosed
+		}
+		if v.acquire() {
+			return v, nil
+		}
+	}
+}
+
+// publish makes everything committed and linked so far visible to new reads.
+func (c *Collection) publish() {
+	c.slots.Publish()
+	v := &view{
+		snapshot:  c.store.Snapshot(),
+		slots:     c.slots.View(),
+		points:    c.points,
+		vectors:   c.vectorCount,
+		operation: c.operation,
+		next:      c.applied,
+		released: func(err error) {
+			if err != nil {
+				c.log.Error("release of a snapshot failed", "err", err)
+			}
+			c.views.Done()
+		},
+	}
+	v.refs.Store(1)
+	c.views.Add(1)
+	if old := c.view.Swap(v); old != nil {
+		old.release()
+	}
+	close(*c.moved.Swap(newSignal()))
+}
+
+func newSignal() *chan struct{} {
+	ch := make(chan struct{})
+	return &ch
+}
