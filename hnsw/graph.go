@@ -14,6 +14,7 @@ const (
 	DefaultM           = 16
 	DefaultEfConstruct = 128
 	MaxDim             = 65536
+	MinM               = 2
 	MaxM               = 1024
 	MaxEf              = 1 << 20
 )
@@ -38,8 +39,8 @@ func (c *Config) complete() error {
 	switch {
 	case c.Dim < 1 || c.Dim > MaxDim:
 		return fmt.Errorf("hnsw: dimension %d is not from 1 to %d", c.Dim, MaxDim)
-	case c.M < 2 || c.M > MaxM:
-		return fmt.Errorf("hnsw: m %d is not from 2 to %d", c.M, MaxM)
+	case c.M < MinM || c.M > MaxM:
+		return fmt.Errorf("hnsw: m %d is not from %d to %d", c.M, MinM, MaxM)
 	case c.EfConstruct < 1 || c.EfConstruct > MaxEf:
 		return fmt.Errorf("hnsw: ef_construct %d is not from 1 to %d", c.EfConstruct, MaxEf)
 	case int(c.Metric) >= len(metricNames):

@@ -111,17 +111,16 @@ func (c *Collection) openGraphs() error {
 
 // graphConfig merges the defaults, the collection's and the vector's settings.
 func graphConfig(cfg Config, params VectorParams, metric hnsw.Metric) hnsw.Config {
+	h := cfg.HNSW
+	if params.HNSW != nil {
+		h = h.Merge(*params.HNSW)
+	}
 	gc := hnsw.Config{Dim: params.Size, Metric: metric}
-	for _, h := range []*HNSWConfig{&cfg.HNSW, params.HNSW} {
-		if h == nil {
-			continue
-		}
-		if h.M != nil {
-			gc.M = *h.M
-		}
-		if h.EfConstruct != nil {
-			gc.EfConstruct = *h.EfConstruct
-		}
+	if h.M != nil && *h.M > 0 {
+		gc.M = max(*h.M, hnsw.MinM)
+	}
+	if h.EfConstruct != nil {
+		gc.EfConstruct = *h.EfConstruct
 	}
 	return gc
 }

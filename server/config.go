@@ -1,19 +1,36 @@
 package server
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
 
 	"freshet/hnsw"
 )
 
-// Config is a collection's configuration as it was asked for and as it is
-// stored (JSON, in the catalog). Members that have no effect on this engine
-// are kept because clients read them back.
+// Config is a collection's configuration, as it was asked for and as it is
+// stored in the catalog (JSON of the creation request's shape). Members without
+// an effect on this engine are kept because clients read them back.
 type Config struct {
-	Vectors VectorsConfig `json:"vectors"`
-	HNSW    HNSWConfig    `json:"hnsw_config"`
-	// Echo holds the other members of the creation request, verbatim.
-	Echo map[string]json.RawMessage `json:"echo,omitempty"`
+	Vectors       VectorsConfig              `json:"vectors"`
+	SparseVectors map[string]json.RawMessage `json:"sparse_vectors,omitzero"`
+	HNSW          HNSWConfig                 `json:"hnsw_config"`
+
+	ShardNumber            *uint32                    `json:"shard_number,omitempty"`
+	ReplicationFactor      *uint32                    `json:"replication_factor,omitempty"`
+	WriteConsistencyFactor *uint32                    `json:"write_consistency_factor,omitempty"`
+	OnDiskPayload          *bool                      `json:"on_disk_payload,omitempty"`
+	Optimizers             map[string]json.RawMessage `json:"optimizers_config,omitempty"`
+	WAL                    map[string]json.RawMessage `json:"wal_config,omitempty"`
+	Quantization           json.RawMessage            `json:"quantization_config,omitempty"`
+	StrictMode             map[string]json.RawMessage `json:"strict_mode_config,omitempty"`
+	Metadata               map[string]json.RawMessage `json:"metadata,omitempty"`
+
+	// Indexes holds the declared payload indexes: field → schema as given.
+	Indexes map[string]json.RawMessage `json:"payload_schema,omitempty"`
 }
 
 // VectorsConfig is either one set of parameters for the unnamed vector
@@ -25,11 +42,13 @@ type VectorsConfig struct {
 
 // VectorParams describes one dense vector.
 type VectorParams struct {
-	Size     int         `json:"size"`
-	Distance Distance    `json:"distance"`
-	HNSW     *HNSWConfig `json:"hnsw_config,omitempty"`
-	// Echo holds the other members as given.
-	Echo map[string]json.RawMessage `json:"-"`
+	Size         int             `json:"size"`
+	Distance     Distance        `json:"distance"`
+	HNSW         *HNSWConfig     `json:"hnsw_config,omitempty"`
+	Quantization json.RawMessage `json:"quantization_config,omitempty"`
+	OnDisk       *bool           `json:"on_disk,omitempty"`
+	Datatype     string          `json:"datatype,omitempty"`
+	Multivector  json.RawMessage `json:"multivector_config,omitempty"`
 }
 
 // Distance is a metric as the API names it.
@@ -43,11 +62,16 @@ const (
 	Manhattan Distance = "Manhattan"
 )
 
-// HNSWConfig holds the graph's parameters; nil members take the defaults.
+// HNSWConfig holds the graph's parameters; nil members take the defaults. An M
+// of 0, by which other engines are told to build no graph, takes the default
+// too: there is always a graph.
 type HNSWConfig struct {
-	M                 *int `json:"m,omitempty"`
-	EfConstruct       *int `json:"ef_construct,omitempty"`
-	FullScanThreshold *int `json:"full_scan_threshold,omitempty"`
+	M                  *int  `json:"m,omitempty"`
+	EfConstruct        *int  `json:"ef_construct,omitempty"`
+	FullScanThreshold  *int  `json:"full_scan_threshold,omitempty"`
+	MaxIndexingThreads *int  `json:"max_indexing_threads,omitempty"`
+	OnDisk             *bool `json:"on_disk,omitempty"`
+	PayloadM           *int  `json:"payload_m,omitempty"`
 }
 
 // Metric returns the graph's metric for d.
@@ -66,7 +90,148 @@ func (d Distance) Metric() (hnsw.Metric, bool) {
 	}
 }
 
-// Validate tells whether a collection can be made with the configuration.
-func (c *Config) Validate() error { return nil }
+var errVectorsConfig = errors.New("data did not match any variant of untagged enum VectorsConfig")
 
-func (c Config) clone() Config { return c }
+// UnmarshalJSON reads parameters or a map of them; null is an empty map.
+func (v *VectorsConfig) UnmarshalJSON(raw []byte) error {
+	*v = VectorsConfig{Named: map[string]VectorParams{}}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &members); err != nil {
+		return errVectorsConfig
+	}
+	if size := members["size"]; len(size) > 0 && size[0] != '{' {
+		members = map[string]json.RawMessage{"": raw}
+		v.Single = true
+	}
+	for name, raw := range members {
+		var p VectorParams
+		if err := json.Unmarshal(raw, &p); err != nil || p.Size == 0 {
+			return errVectorsConfig
+		}
+		if _, ok := p.Distance.Metric(); !ok {
+			return errVectorsConfig
+		}
+		v.Named[name] = p
+	}
+	return nil
+}
+
+// MarshalJSON writes what UnmarshalJSON reads.
+func (v VectorsConfig) MarshalJSON() ([]byte, error) {
+	if p, ok := v.Named[""]; ok && v.Single {
+		return json.Marshal(p)
+	}
+	if v.Named == nil {
+		return []byte("{}"), nil
+	}
+	return json.Marshal(v.Named)
+}
+
+// Merge returns h with the members that diff sets.
+func (h HNSWConfig) Merge(diff HNSWConfig) HNSWConfig {
+	override(&h.M, diff.M)
+	override(&h.EfConstruct, diff.EfConstruct)
+	override(&h.FullScanThreshold, diff.FullScanThreshold)
+	override(&h.MaxIndexingThreads, diff.MaxIndexingThreads)
+	override(&h.OnDisk, diff.OnDisk)
+	override(&h.PayloadM, diff.PayloadM)
+	return h
+}
+
+func override[T any](dst **T, src *T) {
+	if src != nil {
+		*dst = src
+	}
+}
+
+// maxVectorName bounds the name of a vector, in bytes.
+const maxVectorName = 200
+
+// Validate tells whether a collection can be made with the configuration.
+func (c *Config) Validate() error {
+	if err := c.HNSW.validate("hnsw_config"); err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Vectors.Named)) {
+		path := "vectors"
+		if !c.Vectors.Single {
+			path += "." + name
+		}
+		if err := c.Vectors.Named[name].validate(name, path); err != nil {
+			return err
+		}
+	}
+	if len(c.SparseVectors) > 0 {
+		return errorf(BadRequest, "sparse vectors are not supported yet")
+	}
+	for path, n := range map[string]*uint32{
+		"shard_number": c.ShardNumber, "replication_factor": c.ReplicationFactor, "write_consistency_factor": c.WriteConsistencyFactor,
+	} {
+		if n != nil && *n == 0 {
+			return invalid(path, "value 0 invalid, must be 1 or larger")
+		}
+	}
+	return nil
+}
+
+func (p VectorParams) validate(name, path string) error {
+	if p.Size < 1 || p.Size > hnsw.MaxDim {
+		return invalid(path+".size", "value %d invalid, must be from 1 to %d", p.Size, hnsw.MaxDim)
+	}
+	if len(name) > maxVectorName {
+		return invalid(path, "a vector name of %d bytes is longer than %d", len(name), maxVectorName)
+	}
+	if isSet(p.Multivector) {
+		return errorf(BadRequest, "multivectors are not supported yet")
+	}
+	if p.Datatype != "" && p.Datatype != "float32" {
+		return errorf(BadRequest, "the datatype %q is not supported yet, vectors are kept as float32", p.Datatype)
+	}
+	if p.HNSW != nil {
+		return p.HNSW.validate(path + ".hnsw_config")
+	}
+	return nil
+}
+
+func (h HNSWConfig) validate(path string) error {
+	for _, x := range []struct {
+		name           string
+		value          *int
+		least, largest int
+	}{
+		{"m", h.M, 0, hnsw.MaxM},
+		{"ef_construct", h.EfConstruct, 4, hnsw.MaxEf},
+		{"full_scan_threshold", h.FullScanThreshold, 10, 1 << 40},
+		{"max_indexing_threads", h.MaxIndexingThreads, 0, 1 << 20},
+		{"payload_m", h.PayloadM, 0, hnsw.MaxM},
+	} {
+		if x.value == nil {
+			continue
+		}
+		if *x.value < x.least {
+			return invalid(path+"."+x.name, "value %d invalid, must be %d or larger", *x.value, x.least)
+		}
+		if *x.value > x.largest {
+			return invalid(path+"."+x.name, "value %d invalid, must be %d or smaller", *x.value, x.largest)
+		}
+	}
+	return nil
+}
+
+func invalid(path, format string, args ...any) *Error {
+	return &Error{Kind: Invalid, Path: path, Text: fmt.Sprintf(format, args...)}
+}
+
+func isSet(raw []byte) bool { return len(raw) > 0 && !bytes.Equal(raw, []byte("null")) }
+
+// clone returns a copy that can be changed without changing c.
+func (c Config) clone() Config {
+	c.Vectors.Named = maps.Clone(c.Vectors.Named)
+	c.SparseVectors = maps.Clone(c.SparseVectors)
+	c.Optimizers = maps.Clone(c.Optimizers)
+	c.WAL = maps.Clone(c.WAL)
+	c.StrictMode = maps.Clone(c.StrictMode)
+	c.Metadata = maps.Clone(c.Metadata)
+	c.Indexes = maps.Clone(c.Indexes)
+	return c
+}

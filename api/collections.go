@@ -1,0 +1,310 @@
+package api
+
+import (
+	"encoding/json"
+	"maps"
+
+	"freshet/server"
+)
+
+func listCollections(r *request) (any, error) {
+	type entry struct {
+		Name string `json:"name"`
+	}
+	list := []entry{}
+	for _, name := range r.s.db.Collections() {
+		list = append(list, entry{name})
+	}
+	return map[string]any{"collections": list}, nil
+}
+
+func createCollection(r *request) (any, error) {
+	name := r.param("collection")
+	if err := server.CheckName(name); err != nil {
+		return nil, err
+	}
+	var cfg server.Config
+	if err := r.decode(&cfg); err != nil {
+		return nil, err
+	}
+	cfg.Indexes = nil // declared by requests of their own
+	if err := r.s.db.CreateCollection(r.ctx, name, cfg); err != nil {
+		return nil, err
+	}
+	return true, nil
+}
+
+func dropCollection(r *request) (any, error) {
+	return r.s.db.DropCollection(r.ctx, r.param("collection"))
+}
+
+func collectionExists(r *request) (any, error) {
+	return map[string]bool{"exists": r.s.db.Exists(r.param("collection"))}, nil
+}
+
+func collectionCluster(r *request) (any, error) {
+	c, err := r.collection()
+	if err != nil {
+		return nil, err
+	}
+	info, err := c.Info()
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{
+		"peer_id":     0,
+		"shard_count": 1,
+		"local_shards": []any{
+			map[string]any{"shard_id": 0, "points_count": info.Points, "state": "Active"},
+		},
+		"remote_shards":   []any{},
+		"shard_transfers": []any{},
+	}, nil
+}
+
+// optimizations reports nothing to do: points are in the graph before their
+// write is acknowledged.
+func optimizations(r *request) (any, error) {
+	if _, err := r.collection(); err != nil {
+		return nil, err
+	}
+	return map[string]any{
+		"summary": map[string]int{"queued_optimizations": 0, "queued_segments": 0, "queued_points": 0, "idle_segments": 1},
+		"running": []any{},
+	}, nil
+}
+
+// patch is the body of a change of configuration. Members left out stay.
+type patch struct {
+	Vectors map[string]struct {
+		HNSW         *server.HNSWConfig `json:"hnsw_config"`
+		Quantization json.RawMessage    `json:"quantization_config"`
+		OnDisk       *bool              `json:"on_disk"`
+	} `json:"vectors"`
+	Optimizers map[string]json.RawMessage `json:"optimizers_config"`
+	HNSW       *server.HNSWConfig         `json:"hnsw_config"`
+	Params     struct {
+		ReplicationFactor      *uint32 `json:"replication_factor"`
+		WriteConsistencyFactor *uint32 `json:"write_consistency_factor"`
+		OnDiskPayload          *bool   `json:"on_disk_payload"`
+	} `json:"params"`
+	Quantization json.RawMessage            `json:"quantization_config"`
+	StrictMode   map[string]json.RawMessage `json:"strict_mode_config"`
+	Metadata     map[string]json.RawMessage `json:"metadata"`
+}
+
+func patchCollection(r *request) (any, error) {
+	c, err := r.collection()
+	if err != nil {
+		return nil, err
+	}
+	var p patch
+	if err := r.decode(&p); err != nil {
+		return nil, err
+	}
+	return true, r.s.db.UpdateConfig(r.ctx, c.Name(), p.apply)
+}
+
+func (p *patch) apply(cfg *server.Config) error {
+	for name, diff := range p.Vectors {
+		v, ok := cfg.Vectors.Named[name]
+		if !ok {
+			return wrongInput("Not existing vector name error: %s", name)
+		}
+		if diff.HNSW != nil {
+			var before server.HNSWConfig
+			if v.HNSW != nil {
+				before = *v.HNSW
+			}
+			merged := before.Merge(*diff.HNSW)
+			v.HNSW = &merged
+		}
+		override(&v.Quantization, quantization(diff.Quantization))
+		if diff.OnDisk != nil {
+			v.OnDisk = diff.OnDisk
+		}
+		cfg.Vectors.Named[name] = v
+	}
+	if p.HNSW != nil {
+		cfg.HNSW = cfg.HNSW.Merge(*p.HNSW)
+	}
+	overridePointer(&cfg.ReplicationFactor, p.Params.ReplicationFactor)
+	overridePointer(&cfg.WriteConsistencyFactor, p.Params.WriteConsistencyFactor)
+	overridePointer(&cfg.OnDiskPayload, p.Params.OnDiskPayload)
+	override(&cfg.Quantization, quantization(p.Quantization))
+	cfg.Optimizers = merge(cfg.Optimizers, p.Optimizers)
+	cfg.StrictMode = merge(cfg.StrictMode, p.StrictMode)
+	cfg.Metadata = merge(cfg.Metadata, p.Metadata)
+	return nil
+}
+
+// quantization returns the value to store: "Disabled" clears what was set.
+func quantization(raw json.RawMessage) json.RawMessage {
+	if string(raw) == `"Disabled"` {
+		return json.RawMessage("null")
+	}
+	return raw
+}
+
+func override(dst *json.RawMessage, src json.RawMessage) {
+	if len(src) > 0 {
+		*dst = src
+	}
+}
+
+func overridePointer[T any](dst **T, src *T) {
+	if src != nil {
+		*dst = src
+	}
+}
+
+func merge(dst, src map[string]json.RawMessage) map[string]json.RawMessage {
+	if len(src) == 0 {
+		return dst
+	}
+	if dst == nil {
+		dst = make(map[string]json.RawMessage, len(src))
+	}
+	maps.Copy(dst, src)
+	return dst
+}
+
+func changeAliases(r *request) (any, error) {
+	var body struct {
+		Actions []struct {
+			Create *struct {
+				Collection string `json:"collection_name"`
+				Alias      string `json:"alias_name"`
+			} `json:"create_alias"`
+			Delete *struct {
+				Alias string `json:"alias_name"`
+			} `json:"delete_alias"`
+			Rename *struct {
+				Old string `json:"old_alias_name"`
+				New string `json:"new_alias_name"`
+			} `json:"rename_alias"`
+		} `json:"actions"`
+	}
+	if err := r.decode(&body); err != nil {
+		return nil, err
+	}
+	if body.Actions == nil {
+		return nil, badFormat("missing field `actions`")
+	}
+	actions := make([]server.AliasAction, 0, len(body.Actions))
+	for _, a := range body.Actions {
+		switch {
+		case a.Create != nil:
+			actions = append(actions, server.AliasAction{Create: &server.Alias{Alias: a.Create.Alias, Collection: a.Create.Collection}})
+		case a.Delete != nil:
+			actions = append(actions, server.AliasAction{Delete: a.Delete.Alias})
+		case a.Rename != nil:
+			actions = append(actions, server.AliasAction{Rename: &server.AliasRename{Old: a.Rename.Old, New: a.Rename.New}})
+		default:
+			return nil, badFormat("data did not match any variant of untagged enum AliasOperations")
+		}
+	}
+	return true, r.s.db.UpdateAliases(r.ctx, actions)
+}
+
+func listAliases(r *request) (any, error) {
+	return aliases(r, func(server.Alias) bool { return true }), nil
+}
+
+func collectionAliases(r *request) (any, error) {
+	c, err := r.collection()
+	if err != nil {
+		return nil, err
+	}
+	return aliases(r, func(a server.Alias) bool { return a.Collection == c.Name() }), nil
+}
+
+func aliases(r *request, include func(server.Alias) bool) any {
+	type entry struct {
+		Alias      string `json:"alias_name"`
+		Collection string `json:"collection_name"`
+	}
+	list := []entry{}
+	for _, a := range r.s.db.Aliases() {
+		if include(a) {
+			list = append(list, entry{a.Alias, a.Collection})
+		}
+	}
+	return map[string]any{"aliases": list}
+}
+
+func createIndex(r *request) (any, error) {
+	var body struct {
+		Field  *string         `json:"field_name"`
+		Schema json.RawMessage `json:"field_schema"`
+	}
+	return r.changeIndexes(func() (func(*server.Config) error, error) {
+		if err := r.decode(&body); err != nil {
+			return nil, err
+		}
+		if body.Field == nil {
+			return nil, badFormat("missing field `field_name`")
+		}
+		if len(body.Schema) == 0 || string(body.Schema) == "null" {
+			return nil, badRequest("Can't auto-detect field type, please specify `field_schema` in the request")
+		}
+		if err := checkSchema(*body.Field, body.Schema); err != nil {
+			return nil, err
+		}
+		return func(cfg *server.Config) error {
+			if cfg.Indexes == nil {
+				cfg.Indexes = map[string]json.RawMessage{}
+			}
+			cfg.Indexes[*body.Field] = body.Schema
+			return nil
+		}, nil
+	})
+}
+
+func dropIndex(r *request) (any, error) {
+	return r.changeIndexes(func() (func(*server.Config) error, error) {
+		return func(cfg *server.Config) error {
+			delete(cfg.Indexes, r.param("field"))
+			return nil
+		}, nil
+	})
+}
+
+func (r *request) changeIndexes(read func() (func(*server.Config) error, error)) (any, error) {
+	c, err := r.collection()
+	if err != nil {
+		return nil, err
+	}
+	wait, err := r.wait()
+	if err != nil {
+		return nil, err
+	}
+	if err := r.ordering(); err != nil {
+		return nil, err
+	}
+	change, err := read()
+	if err != nil {
+		return nil, err
+	}
+	if err := r.s.db.UpdateConfig(r.ctx, c.Name(), change); err != nil {
+		return nil, err
+	}
+	info, err := c.Info()
+	if err != nil {
+		return nil, err
+	}
+	return newUpdateResult(info.Operation, wait), nil
+}
+
+// updateResult is what every write answers with.
+type updateResult struct {
+	Operation *uint64 `json:"operation_id"`
+	Status    string  `json:"status"`
+}
+
+func newUpdateResult(operation uint64, wait bool) updateResult {
+	if wait {
+		return updateResult{&operation, "completed"}
+	}
+	return updateResult{&operation, "acknowledged"}
+}

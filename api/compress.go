@@ -1,0 +1,133 @@
+package api
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+	"github.com/labstack/echo/v4"
+)
+
+// compressFrom is the size from which an answer is worth compressing, in bytes.
+const compressFrom = 2048
+
+// compress offers zstd and gzip for large answers.
+func compress(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		encoding := preferred(c.Request().Header.Get("Accept-Encoding"))
+		if encoding == "" {
+			return next(c)
+		}
+		w := &compressor{ResponseWriter: c.Response().Writer, encoding: encoding}
+		c.Response().Writer = w
+		err := next(c)
+		if closeErr := w.close(); err == nil {
+			err = closeErr
+		}
+		c.Response().Writer = w.ResponseWriter
+		return err
+	}
+}
+
+// preferred returns the encoding to use, "" for none.
+func preferred(accepted string) string {
+	best := ""
+	for part := range strings.SplitSeq(accepted, ",") {
+		name, quality, _ := strings.Cut(strings.TrimSpace(part), ";")
+		if q := strings.ReplaceAll(quality, " ", ""); q == "q=0" || q == "q=0.0" {
+			continue
+		}
+		switch name {
+		case "zstd":
+			return name
+		case "gzip":
+			best = name
+		}
+	}
+	return best
+}
+
+// compressor decides at the first write whether the answer is compressed.
+// Answers are written in one piece, so the first write tells their size.
+type compressor struct {
+	http.ResponseWriter
+	encoding string
+	status   int
+	writer   io.WriteCloser
+	begun    bool
+}
+
+func (w *compressor) WriteHeader(status int) { w.status = status }
+
+func (w *compressor) Write(b []byte) (int, error) {
+	if !w.begun {
+		w.begin(len(b) >= compressFrom && w.Header().Get("Content-Encoding") == "")
+	}
+	if w.writer != nil {
+		return w.writer.Write(b)
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+func (w *compressor) begin(large bool) {
+	w.begun = true
+	w.Header().Add("Vary", "Accept-Encoding")
+	if large {
+		w.Header().Set("Content-Encoding", w.encoding)
+		w.Header().Del("Content-Length")
+		w.writer = newWriter(w.encoding, w.ResponseWriter)
+	}
+	if w.status != 0 {
+		w.ResponseWriter.WriteHeader(w.status)
+	}
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *compressor) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *compressor) close() error {
+	if !w.begun {
+		w.begin(false)
+	}
+	if w.writer == nil {
+		return nil
+	}
+	return w.writer.Close()
+}
+
+var (
+	gzipWriters = sync.Pool{New: func() any { return gzip.NewWriter(io.Discard) }}
+	zstdWriters = sync.Pool{New: func() any {
+		z, err := zstd.NewWriter(io.Discard, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
+		if err != nil { // only wrong options fail
+			panic(err)
+		}
+		return z
+	}}
+)
+
+// pooled gives its writer back when it is closed.
+type pooled struct {
+	io.WriteCloser
+	pool *sync.Pool
+}
+
+func (p pooled) Close() error {
+	err := p.WriteCloser.Close()
+	p.pool.Put(p.WriteCloser)
+	return err
+}
+
+func newWriter(encoding string, to io.Writer) io.WriteCloser {
+	if encoding == "zstd" {
+		z := zstdWriters.Get().(*zstd.Encoder)
+		z.Reset(to)
+		return pooled{z, &zstdWriters}
+	}
+	z := gzipWriters.Get().(*gzip.Writer)
+	z.Reset(to)
+	return pooled{z, &gzipWriters}
+}

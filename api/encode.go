@@ -1,0 +1,115 @@
+package api
+
+import (
+	"encoding/json"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+
+	"freshet/server"
+)
+
+// The results of reads are appended by hand: they are many numbers, and most of
+// a search's answer.
+
+func appendScored(dst []byte, points []server.ScoredPoint) []byte {
+	dst = append(dst, '[')
+	for i := range points {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		p := &points[i]
+		dst = append(dst, `{"id":`...)
+		dst = p.ID.AppendJSON(dst)
+		dst = append(dst, `,"version":`...)
+		dst = strconv.AppendUint(dst, p.Version, 10)
+		dst = append(dst, `,"score":`...)
+		dst = appendFloat(dst, p.Score)
+		dst = append(appendContent(dst, &p.Record), '}')
+	}
+	return append(dst, ']')
+}
+
+func appendRecords(dst []byte, records []server.Record) []byte {
+	dst = append(dst, '[')
+	for i := range records {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendRecord(dst, &records[i])
+	}
+	return append(dst, ']')
+}
+
+func appendRecord(dst []byte, r *server.Record) []byte {
+	dst = append(dst, `{"id":`...)
+	dst = r.ID.AppendJSON(dst)
+	return append(appendContent(dst, r), '}')
+}
+
+// appendContent writes what was asked for of the payload and the vectors.
+func appendContent(dst []byte, r *server.Record) []byte {
+	if r.Payload != nil {
+		dst = append(dst, `,"payload":`...)
+		dst = append(dst, r.Payload...)
+	}
+	if r.Vectors != nil {
+		dst = append(dst, `,"vector":`...)
+		dst = appendVectors(dst, r.Vectors)
+	}
+	return dst
+}
+
+// appendVectors writes the unnamed vector bare when it is the only one, else
+// all by name.
+func appendVectors(dst []byte, vectors server.Vectors) []byte {
+	if v, ok := vectors[""]; ok && len(vectors) == 1 {
+		return appendVector(dst, v)
+	}
+	dst = append(dst, '{')
+	for i, name := range slices.Sorted(maps.Keys(vectors)) {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendString(dst, name)
+		dst = append(dst, ':')
+		dst = appendVector(dst, vectors[name])
+	}
+	return append(dst, '}')
+}
+
+func appendString(dst []byte, s string) []byte {
+	quoted, err := json.Marshal(s)
+	if err != nil { // a string always has a JSON form
+		panic(err)
+	}
+	return append(dst, quoted...)
+}
+
+func appendVector(dst []byte, v []float32) []byte {
+	dst = append(dst, '[')
+	for i, x := range v {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendFloat(dst, x)
+	}
+	return append(dst, ']')
+}
+
+// appendFloat writes the shortest form that reads back as x, which is finite.
+func appendFloat(dst []byte, x float32) []byte {
+	format := byte('f')
+	if a := math.Abs(float64(x)); a != 0 && (a < 1e-6 || a >= 1e21) {
+		format = 'e'
+	}
+	start := len(dst)
+	dst = strconv.AppendFloat(dst, float64(x), format, -1, 32)
+	for _, c := range dst[start:] {
+		if c == '.' || c == 'e' {
+			return dst
+		}
+	}
+	return append(dst, ".0"...) // a float stays a float for clients that tell them apart
+}

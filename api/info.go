@@ -1,0 +1,139 @@
+package api
+
+import (
+	"encoding/json"
+
+	"freshet/hnsw"
+	"freshet/server"
+	"freshet/server/filter"
+)
+
+// Defaults shown for what a collection's creator left out. Those of the
+// optimizer and the log mean nothing to this engine; clients expect to see them.
+var (
+	defaultOptimizer = map[string]any{
+		"deleted_threshold": 0.2, "vacuum_min_vector_number": 1000, "default_segment_number": 0,
+		"max_segment_size": nil, "memmap_threshold": nil, "indexing_threshold": 10000,
+		"flush_interval_sec": 5, "max_optimization_threads": nil, "prevent_unoptimized": nil,
+	}
+	defaultWAL = map[string]any{"wal_capacity_mb": 32, "wal_segments_ahead": 0, "wal_retain_closed": 1}
+)
+
+func getCollection(r *request) (any, error) {
+	c, err := r.collection()
+	if err != nil {
+		return nil, err
+	}
+	info, err := c.Info()
+	if err != nil {
+		return nil, err
+	}
+	indexes, err := payloadSchema(r, c, info.Config.Indexes)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{
+		"status":                "green", // a point is in the graph before its write is acknowledged
+		"optimizer_status":      "ok",
+		"indexed_vectors_count": info.IndexedVectors,
+		"points_count":          info.Points,
+		"segments_count":        1,
+		"update_queue":          map[string]int{"length": 0},
+		"config":                configOf(&info.Config),
+		"payload_schema":        indexes,
+	}, nil
+}
+
+func configOf(cfg *server.Config) map[string]any {
+	params := map[string]any{
+		"vectors":                  cfg.Vectors,
+		"shard_number":             or(cfg.ShardNumber, 1),
+		"replication_factor":       or(cfg.ReplicationFactor, 1),
+		"write_consistency_factor": or(cfg.WriteConsistencyFactor, 1),
+		"on_disk_payload":          or(cfg.OnDiskPayload, true),
+	}
+	if cfg.SparseVectors != nil {
+		params["sparse_vectors"] = cfg.SparseVectors
+	}
+	graph := map[string]any{
+		"m":                    or(cfg.HNSW.M, hnsw.DefaultM),
+		"ef_construct":         or(cfg.HNSW.EfConstruct, hnsw.DefaultEfConstruct),
+		"full_scan_threshold":  or(cfg.HNSW.FullScanThreshold, 10000),
+		"max_indexing_threads": or(cfg.HNSW.MaxIndexingThreads, 0),
+		"on_disk":              or(cfg.HNSW.OnDisk, false),
+	}
+	if cfg.HNSW.PayloadM != nil {
+		graph["payload_m"] = *cfg.HNSW.PayloadM
+	}
+	config := map[string]any{
+		"params":              params,
+		"hnsw_config":         graph,
+		"optimizer_config":    overlay(defaultOptimizer, cfg.Optimizers),
+		"wal_config":          overlay(defaultWAL, cfg.WAL),
+		"quantization_config": cfg.Quantization,
+	}
+	if cfg.Quantization == nil {
+		config["quantization_config"] = nil
+	}
+	if cfg.StrictMode != nil {
+		config["strict_mode_config"] = cfg.StrictMode
+	}
+	if cfg.Metadata != nil {
+		config["metadata"] = cfg.Metadata
+	}
+	return config
+}
+
+func or[T any](p *T, value T) T {
+	if p != nil {
+		return *p
+	}
+	return value
+}
+
+func overlay(defaults map[string]any, set map[string]json.RawMessage) map[string]any {
+	all := make(map[string]any, len(defaults)+len(set))
+	for k, v := range defaults {
+		all[k] = v
+	}
+	for k, v := range set {
+		all[k] = v
+	}
+	return all
+}
+
+// payloadSchema describes the declared indexes and counts the points that have
+// the field.
+func payloadSchema(r *request, c *server.Collection, declared map[string]json.RawMessage) (map[string]any, error) {
+	fields := make(map[string]any, len(declared))
+	for field, raw := range declared {
+		s, err := readSchema(raw)
+		if err != nil {
+			return nil, err
+		}
+		n, err := countHaving(r, c, field)
+		if err != nil {
+			return nil, err
+		}
+		entry := map[string]any{"data_type": s.Type, "points": n}
+		if s.Params != nil {
+			entry["params"] = s.Params
+		}
+		fields[field] = entry
+	}
+	return fields, nil
+}
+
+func countHaving(r *request, c *server.Collection, field string) (int, error) {
+	raw, err := json.Marshal(map[string]any{
+		"must_not": []any{map[string]any{"is_empty": map[string]string{"key": field}}},
+	})
+	if err != nil {
+		return 0, err
+	}
+	var f filter.Filter
+	if err := json.Unmarshal(raw, &f); err != nil {
+		return 0, err
+	}
+	return c.Count(r.ctx, &f)
+}

@@ -1,0 +1,80 @@
+package api
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"freshet/server"
+)
+
+// metrics are the API's own; the collections' are read from the database when
+// they are asked for.
+type metrics struct {
+	responses *prometheus.CounterVec
+	durations *prometheus.HistogramVec
+}
+
+func newMetrics(db *server.DB, o Options) *metrics {
+	m := &metrics{
+		responses: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "rest_responses_total", Help: "Answers by method, route and status.",
+		}, []string{"method", "endpoint", "status"}),
+		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "rest_responses_duration_seconds", Help: "Time from a request's arrival to its answer.",
+			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
+		}, []string{"method", "endpoint"}),
+	}
+	info := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "app_info", Help: "Which program this is.",
+		ConstLabels: prometheus.Labels{"name": "freshet", "version": o.Version},
+	})
+	info.Set(1)
+	o.Registry.MustRegister(m.responses, m.durations, info, database{db},
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+func (m *metrics) observe(method, endpoint string, status int, d time.Duration) {
+	m.responses.WithLabelValues(method, endpoint, strconv.Itoa(status)).Inc()
+	m.durations.WithLabelValues(method, endpoint).Observe(d.Seconds())
+}
+
+// database collects the figures of all collections.
+type database struct{ db *server.DB }
+
+var (
+	collectionsDesc = prometheus.NewDesc("collections_total", "Collections.", nil, nil)
+	pointsDesc      = prometheus.NewDesc("collection_points", "Points by collection.", []string{"id"}, nil)
+	vectorsDesc     = prometheus.NewDesc("collection_vectors", "Vectors by collection.", []string{"collection"}, nil)
+	operationsDesc  = prometheus.NewDesc("freshet_operations_total", "Operations applied by collection.", []string{"collection"}, nil)
+)
+
+// Describe names the metrics.
+func (d database) Describe(ch chan<- *prometheus.Desc) {
+	ch <- collectionsDesc
+	ch <- pointsDesc
+	ch <- vectorsDesc
+	ch <- operationsDesc
+}
+
+// Collect reads them.
+func (d database) Collect(ch chan<- prometheus.Metric) {
+	names := d.db.Collections()
+	ch <- prometheus.MustNewConstMetric(collectionsDesc, prometheus.GaugeValue, float64(len(names)))
+	for _, name := range names {
+		c, err := d.db.Collection(name)
+		if err != nil {
+			continue // dropped since
+		}
+		info, err := c.Info()
+		if err != nil {
+			continue
+		}
+		ch <- prometheus.MustNewConstMetric(pointsDesc, prometheus.GaugeValue, float64(info.Points), name)
+		ch <- prometheus.MustNewConstMetric(vectorsDesc, prometheus.GaugeValue, float64(info.IndexedVectors), name)
+		ch <- prometheus.MustNewConstMetric(operationsDesc, prometheus.CounterValue, float64(info.Operation), name)
+	}
+}

@@ -1,0 +1,301 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"freshet/server"
+	"freshet/server/floats"
+	"freshet/server/object"
+	"freshet/server/payload"
+	"freshet/server/point"
+)
+
+// readUpsert reads either form of the body: a list of points, or columns.
+func readUpsert(o *object.Reader) (server.Op, error) {
+	if o.Kind() != '{' {
+		if err := o.Skip(); err != nil {
+			return server.Op{}, err
+		}
+		return server.Op{}, badFormat("Invalid PointInsertOperations format")
+	}
+	op := server.Op{Kind: server.Upsert}
+	found := false
+	err := fields(o, map[string]func() error{
+		"points": func() error {
+			found = true
+			return readPoints(o, true, &op.Points)
+		},
+		"batch": func() error {
+			found = true
+			return readColumns(o, &op.Points)
+		},
+		"shard_key":     func() error { return readSharding(o) },
+		"update_filter": func() error { return unsupported(o, "update_filter") },
+		"update_mode":   func() error { return readUpdateMode(o) },
+	})
+	if err == nil && !found {
+		err = badFormat("Invalid PointInsertOperations format")
+	}
+	return op, err
+}
+
+func unsupported(o *object.Reader, what string) error {
+	if err := o.Skip(); err != nil {
+		return err
+	}
+	return badRequest("`%s` is not supported yet", what)
+}
+
+func readUpdateMode(o *object.Reader) error {
+	var mode string
+	if err := readString(o, &mode); err != nil {
+		return err
+	}
+	switch mode {
+	case "upsert":
+		return nil
+	case "insert_only", "update_only":
+		return badRequest("`update_mode` %q is not supported yet", mode)
+	default:
+		return badFormat("unknown variant `%.40s`, expected one of `upsert`, `insert_only`, `update_only`", mode)
+	}
+}
+
+func readUpdateVectors(o *object.Reader) (server.Op, error) {
+	op := server.Op{Kind: server.UpdateVectors}
+	err := fields(o, map[string]func() error{
+		"points":        func() error { return readPoints(o, false, &op.Points) },
+		"shard_key":     func() error { return readSharding(o) },
+		"update_filter": func() error { return unsupported(o, "update_filter") },
+	})
+	if err == nil && op.Points == nil {
+		err = badFormat("missing field `points`")
+	}
+	return op, err
+}
+
+func readPoints(o *object.Reader, withPayload bool, dst *[]server.Point) error {
+	if o.Kind() != '[' {
+		return mismatch(o, "a sequence")
+	}
+	points := []server.Point{}
+	err := o.Elements(func(i int) error {
+		p, err := readPoint(o, fmt.Sprintf("points[%d]", i), withPayload)
+		points = append(points, p)
+		return err
+	})
+	*dst = points
+	return err
+}
+
+func readPoint(o *object.Reader, path string, withPayload bool) (server.Point, error) {
+	var p server.Point
+	known := map[string]func() error{
+		"id":     func() error { return readID(o, &p.ID) },
+		"vector": func() error { return readVectors(o, path+".vector", &p.Vectors) },
+	}
+	if withPayload {
+		known["payload"] = func() error { return readPayload(o, &p.Payload) }
+	}
+	if o.Kind() != '{' {
+		return p, mismatch(o, "struct PointStruct")
+	}
+	noVector := false
+	err := o.Members(func(name string) error {
+		read := known[name]
+		isNull := o.Kind() == 'n'
+		switch {
+		case read == nil, isNull && name == "payload":
+			return o.Skip()
+		case isNull && name == "vector":
+			noVector = true
+			return o.Skip()
+		default:
+			return read()
+		}
+	})
+	switch {
+	case err != nil:
+		return p, err
+	case p.ID.IsZero():
+		return p, badFormat("missing field `id`")
+	case noVector:
+		return p, errNoVariant
+	case p.Vectors == nil:
+		return p, badFormat("missing field `vector`")
+	}
+	return p, nil
+}
+
+var errNoVariant = badFormat("data did not match any variant of untagged enum VectorStruct")
+
+// readVectors reads a bare vector, or vectors by name.
+func readVectors(o *object.Reader, path string, dst *server.Vectors) error {
+	vectors := server.Vectors{}
+	*dst = vectors
+	switch o.Kind() {
+	case '[':
+		v, err := readVector(o, path+".vector")
+		vectors[""] = v
+		return err
+	case '{':
+		return o.Members(func(name string) error {
+			v, err := readVector(o, path+"."+name)
+			vectors[name] = v
+			return err
+		})
+	default:
+		if err := o.Skip(); err != nil {
+			return err
+		}
+		return errNoVariant
+	}
+}
+
+// readVector reads one dense vector.
+func readVector(o *object.Reader, path string) ([]float32, error) {
+	kind := o.Kind()
+	raw, err := o.Value()
+	if err != nil {
+		return nil, err
+	}
+	if kind == '{' {
+		return nil, wrongInput("Conversion between sparse and regular vectors failed")
+	}
+	v, _, err := floats.Scan(nil, raw)
+	switch {
+	case errors.Is(err, floats.ErrRange):
+		return nil, badFormat("%s: %v", path, err)
+	case err != nil && isNested(raw):
+		return nil, badRequest("multivectors are not supported yet")
+	case err != nil:
+		return nil, errNoVariant
+	case len(v) == 0:
+		return nil, notValid(path, "dense vector must not be empty")
+	}
+	return v, nil
+}
+
+func isNested(raw []byte) bool {
+	var rows [][]json.RawMessage
+	return json.Unmarshal(raw, &rows) == nil
+}
+
+func readPayload(o *object.Reader, dst *json.RawMessage) error {
+	if o.Kind() != '{' {
+		return mismatch(o, "a map")
+	}
+	raw, err := o.Value()
+	if err != nil {
+		return err
+	}
+	compact, err := payload.Compact(raw)
+	if err != nil {
+		return badFormat("payload: %v", err)
+	}
+	*dst = compact
+	return nil
+}
+
+// columns is the body of an upsert that lists ids, vectors and payloads apart.
+type columns struct {
+	ids      []point.ID
+	vectors  []server.Vectors
+	payloads []json.RawMessage
+}
+
+func readColumns(o *object.Reader, dst *[]server.Point) error {
+	var c columns
+	err := fields(o, map[string]func() error{
+		"ids":     func() error { return readIDs(o, &c.ids) },
+		"vectors": func() error { return c.readVectors(o) },
+		"payloads": func() error {
+			if o.Kind() != '[' {
+				return mismatch(o, "a sequence")
+			}
+			c.payloads = []json.RawMessage{}
+			return o.Elements(func(int) error {
+				var p json.RawMessage
+				if o.Kind() == 'n' {
+					c.payloads = append(c.payloads, nil)
+					return o.Skip()
+				}
+				err := readPayload(o, &p)
+				c.payloads = append(c.payloads, p)
+				return err
+			})
+		},
+		"shard_key": func() error { return readSharding(o) },
+	})
+	if err != nil {
+		return err
+	}
+	points, err := c.points()
+	*dst = points
+	return err
+}
+
+func (c *columns) readVectors(o *object.Reader) error {
+	switch o.Kind() {
+	case '[':
+		c.vectors = []server.Vectors{}
+		return o.Elements(func(i int) error {
+			v, err := readVector(o, fmt.Sprintf("batch.vectors[%d]", i))
+			c.vectors = append(c.vectors, server.Vectors{"": v})
+			return err
+		})
+	case '{':
+		c.vectors = []server.Vectors{}
+		names := 0
+		return o.Members(func(name string) error {
+			if o.Kind() != '[' {
+				return mismatch(o, "a sequence")
+			}
+			n := 0
+			err := o.Elements(func(i int) error {
+				v, err := readVector(o, fmt.Sprintf("batch.vectors.%s[%d]", name, i))
+				if names == 0 {
+					c.vectors = append(c.vectors, server.Vectors{})
+				}
+				if i < len(c.vectors) {
+					c.vectors[i][name] = v
+				}
+				n++
+				return err
+			})
+			if err == nil && n != len(c.vectors) {
+				err = notValid("batch.batch", "number of vectors by name must be equal (%d != %d)", len(c.vectors), n)
+			}
+			names++
+			return err
+		})
+	default:
+		if err := o.Skip(); err != nil {
+			return err
+		}
+		return badFormat("data did not match any variant of untagged enum BatchVectorStruct")
+	}
+}
+
+func (c *columns) points() ([]server.Point, error) {
+	switch {
+	case c.ids == nil:
+		return nil, badFormat("missing field `ids`")
+	case c.vectors == nil:
+		return nil, badFormat("missing field `vectors`")
+	case len(c.vectors) != len(c.ids):
+		return nil, notValid("batch.batch", "number of ids and vectors must be equal (%d != %d)", len(c.ids), len(c.vectors))
+	case c.payloads != nil && len(c.payloads) != len(c.ids):
+		return nil, notValid("batch.batch", "number of ids and payloads must be equal (%d != %d)", len(c.ids), len(c.payloads))
+	}
+	points := make([]server.Point, len(c.ids))
+	for i, id := range c.ids {
+		points[i] = server.Point{ID: id, Vectors: c.vectors[i]}
+		if c.payloads != nil {
+			points[i].Payload = c.payloads[i]
+		}
+	}
+	return points, nil
+}

@@ -1,0 +1,137 @@
+package api
+
+import (
+	"freshet/server"
+	"freshet/server/filter"
+	"freshet/server/object"
+	"freshet/server/payload"
+	"freshet/server/point"
+)
+
+func getPoint(r *request) (any, error) {
+	c, err := r.readable()
+	if err != nil {
+		return nil, err
+	}
+	id, err := r.pointID()
+	if err != nil {
+		return nil, err
+	}
+	records, err := c.Retrieve(r.ctx, []point.ID{id}, payload.All(), server.VectorSelector{All: true})
+	if err != nil {
+		return nil, err
+	}
+	if len(records) == 0 {
+		return nil, &server.Error{Kind: server.NotFound, Text: "Point with id " + id.String() + " does not exists!"}
+	}
+	return encoded(appendRecord(nil, &records[0])), nil
+}
+
+// maxRetrieve bounds the points that one request may ask for by id.
+const maxRetrieve = 100_000
+
+func retrievePoints(r *request) (any, error) {
+	c, err := r.readable()
+	if err != nil {
+		return nil, err
+	}
+	raw, err := r.body()
+	if err != nil {
+		return nil, err
+	}
+	var (
+		ids         []point.ID
+		withPayload payload.Selector
+		withVector  server.VectorSelector
+	)
+	err = parse(raw, func(o *object.Reader) error {
+		vectors := func() error { return readVectorSelector(o, &withVector) }
+		return fields(o, map[string]func() error{
+			"ids":          func() error { return readIDs(o, &ids) },
+			"with_payload": func() error { return readPayloadSelector(o, &withPayload) },
+			"with_vector":  vectors,
+			"with_vectors": vectors,
+			"shard_key":    func() error { return readSharding(o) },
+		})
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case ids == nil:
+		return nil, badFormat("missing field `ids`")
+	case len(ids) > maxRetrieve:
+		return nil, badRequest("one request may ask for %d points by id", maxRetrieve)
+	}
+	records, err := c.Retrieve(r.ctx, ids, withPayload, withVector)
+	if err != nil {
+		return nil, err
+	}
+	return encoded(appendRecords(nil, records)), nil
+}
+
+func scrollPoints(r *request) (any, error) {
+	c, err := r.readable()
+	if err != nil {
+		return nil, err
+	}
+	raw, err := r.body()
+	if err != nil {
+		return nil, err
+	}
+	scroll := server.ScrollRequest{Limit: defaultLimit, WithPayload: payload.All()}
+	err = parse(raw, func(o *object.Reader) error {
+		const path = "scroll_request"
+		vectors := func() error { return readVectorSelector(o, &scroll.WithVector) }
+		return fields(o, map[string]func() error{
+			"filter":       func() error { return readFilter(o, path, &scroll.Filter) },
+			"limit":        func() error { return readLimit(o, path, &scroll.Limit) },
+			"offset":       func() error { return readID(o, &scroll.Offset) },
+			"with_payload": func() error { return readPayloadSelector(o, &scroll.WithPayload) },
+			"with_vector":  vectors,
+			"with_vectors": vectors,
+			"order_by":     func() error { return unsupported(o, "order_by") },
+			"shard_key":    func() error { return readSharding(o) },
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	page, err := c.Scroll(r.ctx, scroll)
+	if err != nil {
+		return nil, err
+	}
+	out := appendRecords([]byte(`{"points":`), page.Records)
+	out = append(out, `,"next_page_offset":`...)
+	if page.Next.IsZero() {
+		out = append(out, "null"...)
+	} else {
+		out = page.Next.AppendJSON(out)
+	}
+	return encoded(append(out, '}')), nil
+}
+
+// countPoints counts exactly, asked to or not.
+func countPoints(r *request) (any, error) {
+	c, err := r.readable()
+	if err != nil {
+		return nil, err
+	}
+	raw, err := r.body()
+	if err != nil {
+		return nil, err
+	}
+	var f *filter.Filter
+	err = parse(raw, func(o *object.Reader) error {
+		exact := true
+		return fields(o, map[string]func() error{
+			"filter":    func() error { return readFilter(o, "count_request", &f) },
+			"exact":     func() error { return readBool(o, &exact) },
+			"shard_key": func() error { return readSharding(o) },
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	n, err := c.Count(r.ctx, f)
+	return map[string]int{"count": n}, err
+}

@@ -1,0 +1,193 @@
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"strconv"
+
+	"freshet/server/filter"
+	"freshet/server/object"
+	"freshet/server/payload"
+	"freshet/server/point"
+)
+
+// parse reads a body in one pass by read, which has to consume one value.
+func parse(raw []byte, read func(o *object.Reader) error) error {
+	o := object.NewReader(raw)
+	err := read(o)
+	if err == nil {
+		err = o.End()
+	}
+	var syntax *object.SyntaxError
+	if errors.As(err, &syntax) {
+		return badFormat("%s at %s", syntax.Text, place(raw, syntax.Offset))
+	}
+	return err
+}
+
+// fields reads an object whose members known by name are read by their
+// function; null is as good as absent, and other members are left out.
+func fields(o *object.Reader, known map[string]func() error) error {
+	if o.Kind() != '{' {
+		return mismatch(o, "a map")
+	}
+	return o.Members(func(name string) error {
+		read := known[name]
+		if read == nil || o.Kind() == 'n' {
+			return o.Skip()
+		}
+		return read()
+	})
+}
+
+// kinds are the words that clients know from Rust's serde.
+var kinds = map[byte]string{'{': "map", '[': "sequence", '"': "string", '0': "number", 't': "boolean `true`", 'f': "boolean `false`", 'n': "null"}
+
+// mismatch reports that the next value is not what was expected, or that it is
+// not JSON at all.
+func mismatch(o *object.Reader, expected string) error {
+	kind := kinds[o.Kind()]
+	if err := o.Skip(); err != nil {
+		return err
+	}
+	return badFormat("invalid type: %s, expected %s at offset %d", kind, expected, o.Offset())
+}
+
+func readUint(o *object.Reader, dst *int) error {
+	if o.Kind() != '0' {
+		return mismatch(o, "usize")
+	}
+	raw, err := o.Value()
+	if err != nil {
+		return err
+	}
+	n, err := strconv.ParseInt(string(raw), 10, 64)
+	switch {
+	case errors.Is(err, strconv.ErrRange) && raw[0] != '-':
+		n = 1<<63 - 1 // more than there can be points
+	case err != nil:
+		return badFormat("invalid type: floating point `%s`, expected usize", raw)
+	case n < 0:
+		return badFormat("invalid value: integer `%d`, expected usize", n)
+	}
+	*dst = int(n)
+	return nil
+}
+
+func readBool(o *object.Reader, dst *bool) error {
+	kind := o.Kind()
+	if kind != 't' && kind != 'f' {
+		return mismatch(o, "a boolean")
+	}
+	*dst = kind == 't'
+	return o.Skip()
+}
+
+func readString(o *object.Reader, dst *string) error {
+	if o.Kind() != '"' {
+		return mismatch(o, "a string")
+	}
+	raw, err := o.Value()
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(raw, dst)
+}
+
+func readFloat(o *object.Reader, dst **float32) error {
+	if o.Kind() != '0' {
+		return mismatch(o, "f32")
+	}
+	raw, err := o.Value()
+	if err != nil {
+		return err
+	}
+	x, err := strconv.ParseFloat(string(raw), 32)
+	if err != nil {
+		return badFormat("number out of range")
+	}
+	f := float32(x)
+	*dst = &f
+	return nil
+}
+
+func readID(o *object.Reader, dst *point.ID) error {
+	raw, err := o.Value()
+	if err != nil {
+		return err
+	}
+	if err := dst.UnmarshalJSON(raw); err != nil {
+		return badFormat("value %.60s is not a valid point ID, %v", raw, point.ErrInvalid)
+	}
+	return nil
+}
+
+// readIDs leaves an empty list, not nil, for one without ids.
+func readIDs(o *object.Reader, dst *[]point.ID) error {
+	if o.Kind() != '[' {
+		return mismatch(o, "a sequence")
+	}
+	ids := []point.ID{}
+	err := o.Elements(func(int) error {
+		var id point.ID
+		if err := readID(o, &id); err != nil {
+			return err
+		}
+		ids = append(ids, id)
+		return nil
+	})
+	*dst = ids
+	return err
+}
+
+func readStrings(o *object.Reader, dst *[]string) error {
+	if o.Kind() != '[' {
+		return mismatch(o, "a sequence")
+	}
+	list := []string{}
+	err := o.Elements(func(int) error {
+		var s string
+		if err := readString(o, &s); err != nil {
+			return err
+		}
+		list = append(list, s)
+		return nil
+	})
+	*dst = list
+	return err
+}
+
+func readPath(o *object.Reader, dst *payload.Path) error {
+	var s string
+	if err := readString(o, &s); err != nil {
+		return err
+	}
+	path, err := payload.ParsePath(s)
+	if err != nil {
+		return badFormat("%v", err)
+	}
+	*dst = path
+	return nil
+}
+
+func readFilter(o *object.Reader, prefix string, dst **filter.Filter) error {
+	raw, err := o.Value()
+	if err != nil {
+		return err
+	}
+	f := new(filter.Filter)
+	if err := decodeJSON(raw, f); err != nil {
+		return inFilter(err, prefix)
+	}
+	*dst = f
+	return nil
+}
+
+// readSharding refuses a shard key: collections are not sharded by key here.
+func readSharding(o *object.Reader) error {
+	raw, err := o.Value()
+	if err != nil {
+		return err
+	}
+	return badRequest("Shard key %.60s not found", raw)
+}

@@ -1,0 +1,71 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+const collectionPath = "/collections/:collection"
+
+func (s *Server) routes() {
+	e := s.echo
+	e.GET("/", s.root)
+	e.GET("/healthz", text("healthz check passed"))
+	e.GET("/livez", text("healthz check passed"))
+	e.GET("/readyz", text("all shards are ready"))
+	metrics := promhttp.HandlerFor(s.o.Registry, promhttp.HandlerOpts{})
+	e.GET("/metrics", wrap(metrics))
+
+	get := func(path string, h handler) { e.GET(path, s.handle(h)) }
+	post := func(path string, h handler) { e.POST(path, s.handle(h)) }
+	put := func(path string, h handler) { e.PUT(path, s.handle(h)) }
+	del := func(path string, h handler) { e.DELETE(path, s.handle(h)) }
+
+	get("/telemetry", telemetry)
+	get("/issues", func(*request) (any, error) { return map[string]any{"issues": []any{}}, nil })
+	del("/issues", func(*request) (any, error) { return true, nil })
+	get("/cluster", func(*request) (any, error) { return map[string]any{"status": "disabled"}, nil })
+
+	get("/collections", listCollections)
+	const c = collectionPath
+	put(c, createCollection)
+	get(c, getCollection)
+	e.PATCH(c, s.handle(patchCollection))
+	del(c, dropCollection)
+	get(c+"/exists", collectionExists)
+	get(c+"/cluster", collectionCluster)
+	get(c+"/optimizations", optimizations)
+	post("/collections/aliases", changeAliases)
+	get("/aliases", listAliases)
+	get(c+"/aliases", collectionAliases)
+	put(c+"/index", createIndex)
+	del(c+"/index/:field", dropIndex)
+
+	put(c+"/points", upsertPoints)
+	post(c+"/points/delete", write(readDelete))
+	put(c+"/points/vectors", write(readUpdateVectors))
+	post(c+"/points/vectors/delete", write(readDeleteVectors))
+	post(c+"/points/payload", write(readSetPayload))
+	put(c+"/points/payload", write(readOverwritePayload))
+	post(c+"/points/payload/delete", write(readDeletePayload))
+	post(c+"/points/payload/clear", write(readClearPayload))
+	post(c+"/points/batch", batchPoints)
+
+	get(c+"/points/:id", getPoint)
+	post(c+"/points", retrievePoints)
+	post(c+"/points/scroll", scrollPoints)
+	post(c+"/points/count", countPoints)
+	post(c+"/points/query", queryPoints)
+	post(c+"/points/query/batch", queryBatch)
+	post(c+"/points/search", searchPoints)
+	post(c+"/points/search/batch", searchBatch)
+
+	for _, path := range []string{c + "/shards", "/cluster/peer", "/cluster/recover"} {
+		for _, method := range []string{http.MethodPut, http.MethodPost} {
+			e.Add(method, path, s.handle(standalone))
+		}
+	}
+	post(c+"/cluster", standalone)
+	get(c+"/shards", func(*request) (any, error) { return map[string]any{}, nil })
+}

@@ -1,0 +1,156 @@
+// Package api serves Qdrant's REST API over a server.DB.
+package api
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"freshet/server"
+)
+
+// CompatibleVersion is the version of the API that is served. Clients compare
+// it with their own.
+const CompatibleVersion = "1.19.0"
+
+// Limits of one server.
+const (
+	MaxBody     = 32 << 20 // bytes, after decompression
+	maxInFlight = 1024     // requests; more are refused with 503
+	maxTimeout  = time.Hour
+	// defaultTimeout bounds a request that does not say how long it may take.
+	defaultTimeout = time.Minute
+)
+
+// Options configure a Server.
+type Options struct {
+	Logger   *slog.Logger         // default: discard
+	Registry *prometheus.Registry // gets the API's metrics and is served at /metrics; default: a new one
+	Version  string               // of freshet
+	Commit   string               // of freshet
+}
+
+// Server is the HTTP side of a database.
+type Server struct {
+	db      *server.DB
+	o       Options
+	echo    *echo.Echo
+	started time.Time
+	metrics *metrics
+	slots   chan struct{} // one for each request in flight
+}
+
+// New returns a server of db.
+func New(db *server.DB, o Options) *Server {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Registry == nil {
+		o.Registry = prometheus.NewRegistry()
+	}
+	s := &Server{
+		db: db, o: o, echo: echo.New(), started: time.Now(),
+		metrics: newMetrics(db, o), slots: make(chan struct{}, maxInFlight),
+	}
+	s.echo.HTTPErrorHandler = s.unrouted
+	s.echo.Pre(middleware.RemoveTrailingSlash())
+	s.echo.Use(middleware.CORS(), compress)
+	s.routes()
+	return s
+}
+
+// Handler returns the handler of all requests.
+func (s *Server) Handler() http.Handler { return s.echo }
+
+// HTTPServer returns a server for the handler with limits against clients that
+// send slowly or not at all.
+func (s *Server) HTTPServer() *http.Server {
+	return &http.Server{
+		Handler:           s.echo,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       5 * time.Minute, // a large body over a slow line
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(s.o.Logger.Handler(), slog.LevelDebug),
+	}
+}
+
+// unrouted answers what no handler did: an unknown path, or a method that the
+// path does not have, is an empty 404.
+func (s *Server) unrouted(err error, c echo.Context) {
+	if c.Response().Committed {
+		return
+	}
+	status := http.StatusInternalServerError
+	var he *echo.HTTPError
+	if errors.As(err, &he) {
+		status = he.Code
+	}
+	if status == http.StatusMethodNotAllowed {
+		status = http.StatusNotFound
+	}
+	if err := c.NoContent(status); err != nil {
+		s.o.Logger.Debug("answer not sent", "err", err)
+	}
+}
+
+// handler answers one request with the result of the envelope: encoded JSON or
+// anything that encoding/json takes.
+type handler func(r *request) (any, error)
+
+// request is one HTTP request with what most handlers need of it.
+type request struct {
+	echo.Context
+	s       *Server
+	ctx     context.Context // ends with the request's timeout
+	started time.Time
+}
+
+// encoded is a result that is JSON already.
+type encoded []byte
+
+// handle wraps a handler in what all share: admission, deadline, the envelope,
+// errors, metrics.
+func (s *Server) handle(h handler) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		started := time.Now()
+		r := &request{Context: c, s: s, started: started}
+		result, err := s.serve(r, h)
+		if err != nil {
+			err = r.fail(err)
+		} else {
+			err = r.succeed(result)
+		}
+		s.metrics.observe(c.Request().Method, c.Path(), c.Response().Status, time.Since(started))
+		return err
+	}
+}
+
+func (s *Server) serve(r *request, h handler) (result any, err error) {
+	select {
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
+	default:
+		return nil, &server.Error{Kind: server.Unavailable, Text: "too many requests in flight, try again"}
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			s.o.Logger.Error("a handler panicked", "path", r.Path(), "panic", p)
+			result, err = nil, errors.New("the request could not be handled")
+		}
+	}()
+	timeout, err := r.timeout()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(r.Request().Context(), timeout)
+	defer cancel()
+	r.ctx = ctx
+	return h(r)
+}

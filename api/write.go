@@ -1,0 +1,229 @@
+package api
+
+import (
+	"encoding/json"
+
+	"freshet/server"
+	"freshet/server/object"
+	"freshet/server/payload"
+)
+
+// operation reads the body of one kind of write.
+type operation func(o *object.Reader) (server.Op, error)
+
+var upsertPoints = write(readUpsert)
+
+// write handles a request that is one operation.
+func write(read operation) handler {
+	return func(r *request) (any, error) {
+		return r.apply(func(o *object.Reader, ops *[]server.Op) error {
+			op, err := read(o)
+			*ops = append(*ops, op)
+			return err
+		}, func(results []updateResult) any { return results[0] })
+	}
+}
+
+// operations names the members of a batch.
+var operations = map[string]operation{
+	"upsert":            readUpsert,
+	"delete":            readDelete,
+	"set_payload":       readSetPayload,
+	"overwrite_payload": readOverwritePayload,
+	"delete_payload":    readDeletePayload,
+	"clear_payload":     readClearPayload,
+	"update_vectors":    readUpdateVectors,
+	"delete_vectors":    readDeleteVectors,
+}
+
+// batchPoints applies a list of operations in order, in one commit.
+func batchPoints(r *request) (any, error) {
+	return r.apply(func(o *object.Reader, ops *[]server.Op) error {
+		found := false
+		err := fields(o, map[string]func() error{"operations": func() error {
+			found = true
+			if o.Kind() != '[' {
+				return mismatch(o, "a sequence")
+			}
+			return o.Elements(func(int) error {
+				op, err := readOperation(o)
+				*ops = append(*ops, op)
+				return err
+			})
+		}})
+		if err == nil && !found {
+			err = badFormat("missing field `operations`")
+		}
+		return err
+	}, func(results []updateResult) any { return results })
+}
+
+func readOperation(o *object.Reader) (op server.Op, err error) {
+	if o.Kind() != '{' {
+		return op, mismatch(o, "a map")
+	}
+	found := false
+	err = o.Members(func(name string) error {
+		read := operations[name]
+		if read == nil || found {
+			return o.Skip()
+		}
+		found = true
+		op, err = read(o)
+		return err
+	})
+	if err == nil && !found {
+		err = badFormat("data did not match any variant of untagged enum UpdateOperation")
+	}
+	return op, err
+}
+
+// apply reads operations, applies them and answers with a result for each.
+func (r *request) apply(read func(*object.Reader, *[]server.Op) error, answer func([]updateResult) any) (any, error) {
+	c, err := r.collection()
+	if err != nil {
+		return nil, err
+	}
+	wait, err := r.wait()
+	if err != nil {
+		return nil, err
+	}
+	if err := r.ordering(); err != nil {
+		return nil, err
+	}
+	raw, err := r.body()
+	if err != nil {
+		return nil, err
+	}
+	ops := []server.Op{}
+	if err := parse(raw, func(o *object.Reader) error { return read(o, &ops) }); err != nil {
+		return nil, err
+	}
+	if len(ops) == 0 {
+		return answer([]updateResult{}), nil
+	}
+	applied, err := c.Apply(r.ctx, server.Batch{Ops: ops, Sync: true})
+	switch {
+	case err == nil:
+	case !wait && server.KindOf(err) == server.NotFound:
+		// A client that does not wait is not told about points that do not
+		// exist: there is nothing it asked for that could still be lost.
+		results := make([]updateResult, len(ops))
+		for i := range results {
+			results[i].Status = "acknowledged"
+		}
+		return answer(results), nil
+	default:
+		return nil, err
+	}
+	results := make([]updateResult, len(ops))
+	for i := range results {
+		results[i] = newUpdateResult(applied.Operation-uint64(len(ops)-1-i), wait)
+	}
+	return answer(results), nil
+}
+
+// errNoSelector is what an operation gets that does not say which points.
+var errNoSelector = badFormat("Either list of point ids or filter must be provided")
+
+// selecting adds the members that select points.
+func selecting(o *object.Reader, op *server.Op, known map[string]func() error) map[string]func() error {
+	known["points"] = func() error { return readIDs(o, &op.Select.IDs) }
+	known["filter"] = func() error { return readFilter(o, "", &op.Select.Filter) }
+	known["shard_key"] = func() error { return readSharding(o) }
+	return known
+}
+
+func readSelection(o *object.Reader, op *server.Op, none error, known map[string]func() error) error {
+	if err := fields(o, selecting(o, op, known)); err != nil {
+		return err
+	}
+	if op.Select.IDs == nil && op.Select.Filter == nil {
+		return none
+	}
+	return nil
+}
+
+var errNoPointsSelector = badFormat("data did not match any variant of untagged enum PointsSelector")
+
+func readDelete(o *object.Reader) (server.Op, error) {
+	op := server.Op{Kind: server.Delete}
+	err := readSelection(o, &op, errNoPointsSelector, map[string]func() error{})
+	return op, err
+}
+
+func readClearPayload(o *object.Reader) (server.Op, error) {
+	op := server.Op{Kind: server.ClearPayload}
+	err := readSelection(o, &op, errNoPointsSelector, map[string]func() error{})
+	return op, err
+}
+
+func readDeleteVectors(o *object.Reader) (server.Op, error) {
+	op := server.Op{Kind: server.DeleteVectors}
+	err := readSelection(o, &op, errNoSelector, map[string]func() error{
+		"vector": func() error { return readStrings(o, &op.Names) },
+	})
+	if err == nil && op.Names == nil {
+		err = badFormat("missing field `vector`")
+	}
+	if err == nil && len(op.Names) == 0 {
+		err = notValid("vector", "at least one name is needed")
+	}
+	return op, err
+}
+
+func readSetPayload(o *object.Reader) (server.Op, error) {
+	return readPayloadWrite(o, server.SetPayload)
+}
+
+func readOverwritePayload(o *object.Reader) (server.Op, error) {
+	return readPayloadWrite(o, server.OverwritePayload)
+}
+
+func readPayloadWrite(o *object.Reader, kind server.OpKind) (server.Op, error) {
+	op := server.Op{Kind: kind}
+	err := readSelection(o, &op, errNoSelector, map[string]func() error{
+		"payload": func() error {
+			var raw json.RawMessage
+			if err := readPayload(o, &raw); err != nil {
+				return err
+			}
+			doc, err := payload.Decode(raw)
+			if err != nil {
+				return badFormat("payload: %v", err)
+			}
+			op.Payload = doc
+			return nil
+		},
+		"key": func() error {
+			op.Path = new(payload.Path)
+			return readPath(o, op.Path)
+		},
+	})
+	if err == nil && op.Payload == nil {
+		err = badFormat("missing field `payload`")
+	}
+	return op, err
+}
+
+func readDeletePayload(o *object.Reader) (server.Op, error) {
+	op := server.Op{Kind: server.DeletePayload}
+	err := readSelection(o, &op, errNoSelector, map[string]func() error{
+		"keys": func() error {
+			if o.Kind() != '[' {
+				return mismatch(o, "a sequence")
+			}
+			op.Keys = []payload.Path{}
+			return o.Elements(func(int) error {
+				var p payload.Path
+				err := readPath(o, &p)
+				op.Keys = append(op.Keys, p)
+				return err
+			})
+		},
+	})
+	if err == nil && op.Keys == nil {
+		err = badFormat("missing field `keys`")
+	}
+	return op, err
+}

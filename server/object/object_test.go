@@ -1,0 +1,107 @@
+package object_test
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"freshet/server/object"
+)
+
+// walk rebuilds a value from what the reader shows of it.
+func walk(r *object.Reader, out *strings.Builder) error {
+	switch r.Kind() {
+	case '{':
+		out.WriteByte('{')
+		first := true
+		err := r.Members(func(name string) error {
+			if !first {
+				out.WriteByte(',')
+			}
+			first = false
+			key, err := json.Marshal(name)
+			if err != nil {
+				return err
+			}
+			out.Write(key)
+			out.WriteByte(':')
+			return walk(r, out)
+		})
+		out.WriteByte('}')
+		return err
+	case '[':
+		out.WriteByte('[')
+		err := r.Elements(func(i int) error {
+			if i > 0 {
+				out.WriteByte(',')
+			}
+			return walk(r, out)
+		})
+		out.WriteByte(']')
+		return err
+	default:
+		value, err := r.Value()
+		out.Write(value)
+		return err
+	}
+}
+
+func rebuild(raw string) (string, error) {
+	var out strings.Builder
+	r := object.NewReader([]byte(raw))
+	if err := walk(r, &out); err != nil {
+		return "", err
+	}
+	return out.String(), r.End()
+}
+
+func TestReaderShowsWhatIsThere(t *testing.T) {
+	for _, raw := range []string{
+		`{}`, `[]`, `null`, `"a"`, `-1.5e3`, `{"a":[1,{"b":null}],"c":{"d":[[],{}]}}`, `{"a":1,"a":2}`,
+	} {
+		if got, err := rebuild(raw); err != nil || got != raw {
+			t.Errorf("%s: got %s, %v", raw, got, err)
+		}
+	}
+}
+
+func TestReaderReportsTheOffset(t *testing.T) {
+	for raw, want := range map[string]object.SyntaxError{
+		``:                       {Offset: 0, EOF: true},
+		`{"a":`:                  {Offset: 4, EOF: true},
+		`{"a" 1}`:                {Offset: 5},
+		`{"a":NaN}`:              {Offset: 5},
+		`{"a":"` + "\xff" + `"}`: {Offset: 6},
+		`{} {}`:                  {Offset: 4},
+	} {
+		_, err := rebuild(raw)
+		var syntax *object.SyntaxError
+		if !errors.As(err, &syntax) {
+			t.Errorf("%q: got %v", raw, err)
+			continue
+		}
+		if syntax.EOF != want.EOF || syntax.Offset != want.Offset {
+			t.Errorf("%q: got %+v, want %+v", raw, *syntax, want)
+		}
+	}
+}
+
+func FuzzReader(f *testing.F) {
+	for _, seed := range []string{`{"a":[1,2],"b":{"c":"\u0041"}}`, `[`, `{"a":}`, "\xff", `{} 1`} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		rebuilt, err := rebuild(raw)
+		if err != nil {
+			return
+		}
+		var want, got any
+		if err := json.Unmarshal([]byte(raw), &want); err != nil {
+			t.Fatalf("%q was accepted: %v", raw, err)
+		}
+		if err := json.Unmarshal([]byte(rebuilt), &got); err != nil {
+			t.Fatalf("%q became %q: %v", raw, rebuilt, err)
+		}
+	})
+}
