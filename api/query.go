@@ -16,6 +16,7 @@ const maxSearches = 1024
 type queryRequest struct {
 	search   server.SearchRequest
 	hasQuery bool
+	merge    string // kind of a query that merges prefetches, "" for others
 }
 
 // defaultLimit is the number of points a read returns that does not say.
@@ -23,7 +24,7 @@ const defaultLimit = 10
 
 func queryPoints(r *request) (any, error) {
 	return r.searchOne(func(o *object.Reader) (queryRequest, error) { return readQueryRequest(o, "internal") },
-		func(dst []byte, points []server.ScoredPoint) []byte { return appendPage(dst, points) })
+		appendPage)
 }
 
 func queryBatch(r *request) (any, error) {
@@ -172,7 +173,7 @@ func readQueryRequest(o *object.Reader, path string) (queryRequest, error) {
 	known := common(o, path, &q.search)
 	known["query"] = func() error {
 		q.hasQuery = true
-		return readQuery(o, &q.search)
+		return readQuery(o, &q)
 	}
 	known["using"] = func() error { return readString(o, &q.search.Using) }
 	known["lookup_from"] = func() error { return unsupported(o, "lookup_from") }
@@ -194,6 +195,9 @@ func readQueryRequest(o *object.Reader, path string) (queryRequest, error) {
 	}
 	if prefetched {
 		return q, badRequest("`prefetch` is not supported yet")
+	}
+	if q.merge != "" {
+		return q, wrongInput("Validation failed: cannot apply %s without prefetches", q.merge)
 	}
 	return q, nil
 }
@@ -246,14 +250,17 @@ func readNamedVector(o *object.Reader, s *server.SearchRequest) error {
 // queryKinds are the members of a query that this server knows of but does not
 // serve.
 var queryKinds = map[string]bool{
-	"recommend": true, "discover": true, "context": true, "order_by": true, "fusion": true,
-	"rrf": true, "formula": true, "sample": true, "relevance_feedback": true,
+	"recommend": true, "discover": true, "context": true, "order_by": true, "sample": true, "relevance_feedback": true,
 }
+
+// mergingQueries names the kinds of query that only make sense over prefetches.
+var mergingQueries = map[string]string{"fusion": "Fusion", "rrf": "Rrf", "formula": "Formula"}
 
 var errNoQuery = badFormat("Expected some form of vector, id, or a type of query")
 
 // readQuery reads a vector, an id, or an object with one of them as `nearest`.
-func readQuery(o *object.Reader, s *server.SearchRequest) error {
+func readQuery(o *object.Reader, q *queryRequest) error {
+	s := &q.search
 	switch o.Kind() {
 	case '[':
 		return readQueryVector(o, s)
@@ -268,11 +275,9 @@ func readQuery(o *object.Reader, s *server.SearchRequest) error {
 				return readNearest(o, s)
 			case name == "mmr" && o.Kind() != 'n':
 				return unsupported(o, "mmr")
-			case name == "fusion", name == "rrf", name == "formula":
-				if err := o.Skip(); err != nil {
-					return err
-				}
-				return wrongInput("Validation failed: cannot apply %s without prefetches", map[string]string{"fusion": "Fusion", "rrf": "Rrf", "formula": "Formula"}[name])
+			case mergingQueries[name] != "":
+				found, q.merge = true, mergingQueries[name]
+				return o.Skip()
 			case queryKinds[name]:
 				return unsupported(o, name)
 			case name == "indices":
