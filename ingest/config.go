@@ -1,0 +1,249 @@
+package ingest
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"freshet/server"
+)
+
+// Config is what the configuration file says about Kafka.
+type Config struct {
+	Kafka   Kafka    `yaml:"kafka"`
+	Sources []Source `yaml:"sources"`
+}
+
+// Kafka tells how to reach the brokers, by the names of the Java client.
+type Kafka struct {
+	BootstrapServers string `yaml:"bootstrap.servers"` // host:port,…
+	ClientID         string `yaml:"client.id"`         // default freshet
+	IsolationLevel   string `yaml:"isolation.level"`   // read_committed (default) or read_uncommitted
+}
+
+// Source describes topics to consume and what their records mean.
+type Source struct {
+	Name       string            `yaml:"name"`
+	Collection string            `yaml:"collection"` // default: the name
+	Topics     []string          `yaml:"topics"`
+	Format     Format            `yaml:"format"`  // default auto
+	ID         string            `yaml:"id"`      // key, key.<field>, value.<field>, header.<name>; default by format
+	Vectors    map[string]string `yaml:"vectors"` // vector name → value.<field>; default: value.embedding or value.vector
+	Payload    Payload           `yaml:"payload"`
+	Version    string            `yaml:"version"` // timestamp (default), offset, value.<field>
+	OnCreate   OnCreate          `yaml:"on_create"`
+	Start      string            `yaml:"start"` // earliest (default), latest, timestamp:<ms>; where no position is stored
+	Batch      Batch             `yaml:"batch"`
+	Buffer     Buffer            `yaml:"buffer"`
+	OnGap      string            `yaml:"on_gap"` // fail (default) or skip
+
+	// ErrorsTolerance is all (default): a bad record becomes a dead letter; or
+	// none: it stops its partition.
+	ErrorsTolerance string `yaml:"errors.tolerance"`
+	// DeadLetterTopic receives the dead letters; without it the collection keeps
+	// the newest of them.
+	DeadLetterTopic string `yaml:"errors.deadletterqueue.topic.name"`
+}
+
+// Format says how records are read.
+type Format string
+
+// The formats.
+const (
+	Auto        Format = "auto"         // json, and a null value deletes what its key names
+	JSON        Format = "json"         // an object; the id is in it, or else in the key
+	UpsertKafka Format = "upsert-kafka" // an object; the id is in the key, and a null value deletes
+)
+
+// Payload says which members of the value become payload, by default all but
+// the id and the vectors.
+type Payload struct {
+	Include []string `yaml:"include"`
+	Exclude []string `yaml:"exclude"`
+	// Kafka adds a member _kafka that says which record made the point.
+	Kafka bool `yaml:"kafka"`
+}
+
+// OnCreate allows a source to make its collection from the first record, which
+// tells the vectors' dimensions.
+type OnCreate struct {
+	Auto        bool            `yaml:"auto"`
+	Distance    server.Distance `yaml:"distance"` // default Cosine
+	M           int             `yaml:"m"`
+	EfConstruct int             `yaml:"ef_construct"`
+}
+
+// Batch holds the law by which the size of batches adapts.
+type Batch struct {
+	TargetP99Ms int     `yaml:"target_p99_ms"` // above it the limit shrinks; default 100
+	GrowBelowMs int     `yaml:"grow_below_ms"` // below it the limit grows; default 50
+	Min         int     `yaml:"min"`           // records; default 1
+	Max         int     `yaml:"max"`           // records; default 500
+	Shrink      float64 `yaml:"shrink"`        // default 0.8
+	Grow        float64 `yaml:"grow"`          // default 1.1
+}
+
+// Buffer bounds what is fetched ahead.
+type Buffer struct {
+	PartitionBytes Bytes `yaml:"partition_bytes"` // of one partition; default 1 MiB
+	TotalBytes     Bytes `yaml:"total_bytes"`     // of one broker; default 64 MiB
+}
+
+// Bytes is a size that is written as a number or with a unit: 1048576, 512KiB, 1MiB.
+type Bytes int64
+
+// UnmarshalText reads a size.
+func (b *Bytes) UnmarshalText(text []byte) error {
+	s, factor := string(text), int64(1)
+	for i, unit := range []string{"KiB", "MiB", "GiB"} {
+		if cut, ok := strings.CutSuffix(s, unit); ok {
+			s, factor = strings.TrimSpace(cut), 1<<(10*(i+1))
+		}
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < 0 || n > math.MaxInt64/factor {
+		return fmt.Errorf("%q is not a size such as 1048576, 512KiB or 1MiB", text)
+	}
+	*b = Bytes(n * factor)
+	return nil
+}
+
+// Limits of a configuration.
+const (
+	maxName        = 200
+	minBufferBytes = 16 << 10
+	maxBufferBytes = 1 << 30
+	maxBatch       = 100_000
+)
+
+// SetDefaults completes what was left out.
+func (c *Config) SetDefaults() {
+	fallback(&c.Kafka.ClientID, "freshet")
+	fallback(&c.Kafka.IsolationLevel, "read_committed")
+	for i := range c.Sources {
+		s := &c.Sources[i]
+		fallback(&s.Collection, s.Name)
+		fallback(&s.Format, Auto)
+		fallback(&s.Version, "timestamp")
+		fallback(&s.OnCreate.Distance, server.Cosine)
+		fallback(&s.Start, "earliest")
+		fallback(&s.Batch.TargetP99Ms, 100)
+		fallback(&s.Batch.GrowBelowMs, 50)
+		fallback(&s.Batch.Min, 1)
+		fallback(&s.Batch.Max, 500)
+		fallback(&s.Batch.Shrink, 0.8)
+		fallback(&s.Batch.Grow, 1.1)
+		fallback(&s.Buffer.PartitionBytes, 1<<20)
+		fallback(&s.Buffer.TotalBytes, 64<<20)
+		fallback(&s.OnGap, "fail")
+		fallback(&s.ErrorsTolerance, "all")
+	}
+}
+
+func fallback[T comparable](dst *T, value T) {
+	var zero T
+	if *dst == zero {
+		*dst = value
+	}
+}
+
+// Validate reports every setting that cannot work, by its path. It expects
+// SetDefaults to have been called.
+func (c *Config) Validate() error {
+	var errs []error
+	report := func(path, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%s: %s", path, fmt.Sprintf(format, args...)))
+	}
+	if len(c.Sources) > 0 && c.Kafka.BootstrapServers == "" {
+		report("kafka.bootstrap.servers", "is needed for the sources, as host:port,…")
+	}
+	if !slices.Contains([]string{"read_committed", "read_uncommitted"}, c.Kafka.IsolationLevel) {
+		report("kafka.isolation.level", "%q is not read_committed or read_uncommitted", c.Kafka.IsolationLevel)
+	}
+	names := map[string]bool{}
+	for i := range c.Sources {
+		s := &c.Sources[i]
+		path := fmt.Sprintf("sources[%d]", i)
+		if names[s.Name] {
+			report(path+".name", "%q is the name of another source too", s.Name)
+		}
+		names[s.Name] = true
+		s.validate(func(field, format string, args ...any) { report(path+"."+field, format, args...) })
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Source) validate(report func(field, format string, args ...any)) {
+	oneOf := func(field, value string, allowed ...string) {
+		if !slices.Contains(allowed, value) {
+			report(field, "%q is not one of %s", value, strings.Join(allowed, ", "))
+		}
+	}
+	if s.Name == "" || len(s.Name) > maxName {
+		report("name", "needs 1 to %d bytes", maxName)
+	}
+	if err := server.CheckName(s.Collection); err != nil {
+		report("collection", "%v", err)
+	}
+	if len(s.Topics) == 0 || slices.Contains(s.Topics, "") {
+		report("topics", "needs at least one topic, none empty")
+	}
+	if slices.Contains(s.Topics, s.DeadLetterTopic) {
+		report("errors.deadletterqueue.topic.name", "%q is consumed by the source itself", s.DeadLetterTopic)
+	}
+	oneOf("format", string(s.Format), string(Auto), string(JSON), string(UpsertKafka))
+	oneOf("on_gap", s.OnGap, "fail", "skip")
+	oneOf("errors.tolerance", s.ErrorsTolerance, "all", "none")
+	if _, ok := s.OnCreate.Distance.Metric(); !ok {
+		report("on_create.distance", "%q is not one of Cosine, Dot, Euclid, Manhattan", s.OnCreate.Distance)
+	}
+	if _, err := newMapping(s); err != nil {
+		report(err.field, "%s", err.text)
+	}
+	if _, err := parseStart(s.Start); err != nil {
+		report("start", "%v", err)
+	}
+	b := &s.Batch
+	switch {
+	case b.Min < 1 || b.Max < b.Min || b.Max > maxBatch:
+		report("batch", "min %d and max %d have to satisfy 1 ≤ min ≤ max ≤ %d", b.Min, b.Max, maxBatch)
+	case b.Shrink <= 0 || b.Shrink >= 1:
+		report("batch.shrink", "%g has to be between 0 and 1", b.Shrink)
+	case b.Grow <= 1 || b.Grow > 10:
+		report("batch.grow", "%g has to be above 1 and at most 10", b.Grow)
+	case b.GrowBelowMs < 1 || b.TargetP99Ms < b.GrowBelowMs:
+		report("batch", "grow_below_ms %d and target_p99_ms %d have to satisfy 1 ≤ grow_below_ms ≤ target_p99_ms", b.GrowBelowMs, b.TargetP99Ms)
+	}
+	if s.Buffer.PartitionBytes < minBufferBytes || s.Buffer.TotalBytes < s.Buffer.PartitionBytes || s.Buffer.TotalBytes > maxBufferBytes {
+		report("buffer", "partition_bytes %d and total_bytes %d have to satisfy %d ≤ partition_bytes ≤ total_bytes ≤ %d",
+			s.Buffer.PartitionBytes, s.Buffer.TotalBytes, minBufferBytes, maxBufferBytes)
+	}
+}
+
+// start says where a partition without a stored position begins.
+type start struct {
+	latest bool
+	at     int64 // Unix milliseconds, -1 for the beginning; not with latest
+}
+
+func parseStart(s string) (start, error) {
+	switch s {
+	case "earliest":
+		return start{at: -1}, nil
+	case "latest":
+		return start{latest: true}, nil
+	}
+	if text, ok := strings.CutPrefix(s, "timestamp:"); ok {
+		if at, err := strconv.ParseInt(text, 10, 64); err == nil && at >= 0 {
+			return start{at: at}, nil
+		}
+	}
+	return start{}, fmt.Errorf("%q is not earliest, latest or timestamp:<milliseconds since 1970>", s)
+}
+
+func (b *Batch) target() time.Duration    { return time.Duration(b.TargetP99Ms) * time.Millisecond }
+func (b *Batch) growBelow() time.Duration { return time.Duration(b.GrowBelowMs) * time.Millisecond }

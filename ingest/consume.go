@@ -1,0 +1,275 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"freshet/server"
+)
+
+// consume applies what arrives, at once, up to the limit.
+func (s *session) consume(ctx context.Context) error {
+	for {
+		fetches := s.client.PollRecords(ctx, s.control.limit)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		polled := time.Now()
+		if err := s.fetchErrors(ctx, fetches); err != nil {
+			return err
+		}
+		records, backlog := s.received(fetches)
+		if len(records) == 0 {
+			continue
+		}
+		if err := s.apply(ctx, records, polled); err != nil {
+			return err
+		}
+		s.control.observe(batch{ended: time.Now(), took: time.Since(polled), records: len(records), backlog: backlog})
+		s.publishLimit()
+	}
+}
+
+// received lists the records of the partitions that are consumed, in the order
+// of each log, and how many are known to wait behind them.
+func (s *session) received(fetches kgo.Fetches) (records []*kgo.Record, backlog int) {
+	records = make([]*kgo.Record, 0, fetches.NumRecords())
+	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
+		s.mu.Lock()
+		state := s.partitions[partition{f.Topic, f.Partition}]
+		consumed := state != nil && state.state == Running
+		if consumed {
+			state.end = max(state.end, f.HighWatermark)
+		}
+		s.mu.Unlock()
+		if consumed && len(f.Records) > 0 {
+			records = append(records, f.Records...)
+			backlog += int(max(f.HighWatermark-f.Records[len(f.Records)-1].Offset-1, 0))
+		}
+	})
+	return records, backlog
+}
+
+// fetchErrors handles the errors of single partitions. What it cannot handle
+// ends the session.
+func (s *session) fetchErrors(ctx context.Context, fetches kgo.Fetches) error {
+	for _, e := range fetches.Errors() {
+		p := partition{e.Topic, e.Partition}
+		switch {
+		case errors.Is(e.Err, kerr.OffsetOutOfRange):
+			// Left alone it would come back thousands of times a second. The
+			// next look at the partition tells what is missing.
+			s.client.RemoveConsumePartitions(map[string][]int32{p.topic: {p.number}})
+			s.mu.Lock()
+			delete(s.partitions, p)
+			s.mu.Unlock()
+			select {
+			case s.assign <- struct{}{}:
+			default: // a look is on its way
+			}
+		case kerr.IsRetriable(e.Err):
+			s.log.Debug("fetch", "topic", e.Topic, "partition", e.Partition, "err", e.Err)
+		default:
+			return fmt.Errorf("topic %q, partition %d: %w", e.Topic, e.Partition, e.Err)
+		}
+	}
+	return ctx.Err()
+}
+
+// letter is a record that could not become an operation.
+type letter struct {
+	record *kgo.Record
+	err    *recordError
+}
+
+// decoded is what a batch of records comes to.
+type decoded struct {
+	batch   server.Batch
+	letters []letter
+	records []*kgo.Record // those that count as applied
+	upserts int
+	// stopped holds the partitions that a bad record has stopped.
+	stopped map[partition]letter
+}
+
+// apply turns records into one batch and applies it.
+func (s *session) apply(ctx context.Context, records []*kgo.Record, polled time.Time) error {
+	began := time.Now()
+	d, err := s.decode(ctx, records)
+	if err != nil {
+		return err
+	}
+	decoding := time.Since(began)
+	if err := s.deliver(ctx, d.letters); err != nil {
+		return err
+	}
+	if s.cfg.DeadLetterTopic == "" {
+		for _, l := range d.letters {
+			d.batch.DeadLetters = append(d.batch.DeadLetters, s.localLetter(l))
+		}
+	}
+	c := s.current()
+	if c == nil {
+		s.hold(d)
+		return nil
+	}
+	d.batch.Positions = append(s.held.Positions, d.batch.Positions...)
+	d.batch.DeadLetters = append(s.held.DeadLetters, d.batch.DeadLetters...)
+	s.held = server.Batch{}
+	positions := d.batch.Positions
+	applied, err := c.Apply(ctx, d.batch)
+	if err != nil {
+		return fmt.Errorf("apply %d records: %w", len(records), err)
+	}
+	s.applied(d, positions)
+	s.metrics.batch(d, applied, polled, decoding)
+	for p, l := range d.stopped {
+		s.mu.Lock()
+		end := s.partitions[p].end
+		s.mu.Unlock()
+		s.park(p, Failed, fmt.Sprintf("offset %d: %v", l.record.Offset, l.err), l.record.Offset, end)
+	}
+	return nil
+}
+
+// decode reads the records and makes the collection if that is still to do.
+func (s *session) decode(ctx context.Context, records []*kgo.Record) (*decoded, error) {
+	d := &decoded{
+		batch:   server.Batch{Ops: make([]server.Op, 0, len(records))},
+		records: make([]*kgo.Record, 0, len(records)),
+		stopped: map[partition]letter{},
+	}
+	next := map[partition]int64{}
+	for _, r := range records {
+		p := partition{r.Topic, r.Partition}
+		if _, ok := d.stopped[p]; ok {
+			continue
+		}
+		if !r.Attrs.IsControl() {
+			op, err := s.decodeOne(ctx, p, r)
+			var failed *recordError
+			switch {
+			case errors.As(err, &failed) && s.cfg.ErrorsTolerance == "none":
+				d.stopped[p] = letter{r, failed}
+				continue
+			case errors.As(err, &failed):
+				d.letters = append(d.letters, letter{r, failed})
+			case err != nil:
+				return nil, err
+			default:
+				d.batch.Ops = append(d.batch.Ops, op)
+				if op.Kind == server.Upsert {
+					d.upserts++
+				}
+			}
+			d.records = append(d.records, r)
+		}
+		next[p] = r.Offset + 1
+	}
+	for p, n := range next {
+		d.batch.Positions = append(d.batch.Positions, server.Position{Stream: s.stream(p), Next: n})
+	}
+	return d, nil
+}
+
+func (s *session) decodeOne(ctx context.Context, p partition, r *kgo.Record) (server.Op, error) {
+	op, err := s.mapping.decode(s.stream(p), r)
+	if err != nil {
+		return op, err
+	}
+	c := s.current()
+	if c == nil && op.Kind == server.Upsert {
+		if c, err = s.create(ctx, &op); err != nil {
+			return op, err
+		}
+	}
+	if c == nil {
+		return op, nil
+	}
+	return op, check(c, &op)
+}
+
+// create makes the collection as the first record has it.
+func (s *session) create(ctx context.Context, op *server.Op) (*server.Collection, error) {
+	named := map[string]server.VectorParams{}
+	_, unnamed := op.Points[0].Vectors[""]
+	for name, v := range op.Points[0].Vectors {
+		named[name] = server.VectorParams{Size: len(v), Distance: s.cfg.OnCreate.Distance}
+	}
+	cfg := server.Config{Vectors: server.VectorsConfig{Single: unnamed && len(named) == 1, Named: named}}
+	if m := s.cfg.OnCreate.M; m != 0 {
+		cfg.HNSW.M = &m
+	}
+	if ef := s.cfg.OnCreate.EfConstruct; ef != 0 {
+		cfg.HNSW.EfConstruct = &ef
+	}
+	err := s.db.CreateCollection(ctx, s.cfg.Collection, cfg)
+	switch kind := server.KindOf(err); {
+	case err == nil:
+		s.log.Info("collection made from the first record", "collection", s.cfg.Collection, "offset", op.Version.Offset)
+	case kind == server.Exists:
+	case kind == server.Invalid || kind == server.BadRequest:
+		return nil, bad(Rejected, "no collection can be made from it: %v", err)
+	default:
+		return nil, err
+	}
+	c, err := s.db.Collection(s.cfg.Collection)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	s.collection = c
+	s.mu.Unlock()
+	return c, nil
+}
+
+// maxHeld bounds the dead letters held while there is no collection.
+const maxHeld = 1000
+
+// hold keeps what cannot be stored yet, because nothing before the first good
+// record tells what the collection is to be. After a crash it is read again.
+func (s *session) hold(d *decoded) {
+	s.held.Positions = append(s.held.Positions, d.batch.Positions...)
+	s.held.DeadLetters = append(s.held.DeadLetters, d.batch.DeadLetters...)
+	if n := len(s.held.DeadLetters); n > maxHeld {
+		s.held.DeadLetters = s.held.DeadLetters[n-maxHeld:]
+	}
+	s.held.Positions = newest(s.held.Positions)
+}
+
+// newest keeps the last position of each stream.
+func newest(positions []server.Position) []server.Position {
+	last := map[server.Stream]int{}
+	kept := positions[:0]
+	for _, p := range positions {
+		if i, ok := last[p.Stream]; ok {
+			kept[i] = p
+			continue
+		}
+		last[p.Stream] = len(kept)
+		kept = append(kept, p)
+	}
+	return kept
+}
+
+// applied takes note of the positions reached.
+func (s *session) applied(d *decoded, positions []server.Position) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, position := range positions {
+		if state := s.partitions[partition{position.Stream.Topic, position.Stream.Partition}]; state != nil {
+			state.next = max(state.next, position.Next)
+			state.end = max(state.end, position.Next)
+		}
+	}
+	for _, r := range d.records {
+		if state := s.partitions[partition{r.Topic, r.Partition}]; state != nil {
+			state.last = r.Timestamp
+		}
+	}
+}

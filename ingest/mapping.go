@@ -1,0 +1,130 @@
+package ingest
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// place is where in a record something is found.
+type place uint8
+
+const (
+	byFormat place = iota // as the format has it
+	inKey                 // the key, or its field
+	inValue               // a field of the value
+	inHeader              // a header
+)
+
+// ref is a parsed reference such as key, key.id, value.id, header.h. What
+// follows the first dot is the name, dots included.
+type ref struct {
+	place place
+	field string // "" only for the whole key
+}
+
+func parseRef(s string) (ref, error) {
+	where, field, dotted := strings.Cut(s, ".")
+	switch {
+	case s == "key":
+		return ref{place: inKey}, nil
+	case !dotted || field == "":
+	case where == "key":
+		return ref{inKey, field}, nil
+	case where == "value":
+		return ref{inValue, field}, nil
+	case where == "header":
+		return ref{inHeader, field}, nil
+	}
+	return ref{}, fmt.Errorf("%q is not key, key.<field>, value.<field> or header.<name>", s)
+}
+
+// versionRule says which number orders the writes of a point between streams.
+type versionRule uint8
+
+const (
+	byTimestamp versionRule = iota
+	byOffset
+	byField
+)
+
+// mapping is a source's settings in the form in which records are read.
+type mapping struct {
+	format       Format
+	id           ref
+	vectors      map[string]string // field of the value → vector name
+	vectorNames  []string          // sorted
+	implicit     bool              // the vector is in the default fields
+	include      map[string]bool   // nil: all
+	exclude      map[string]bool
+	kafka        bool
+	version      versionRule
+	versionField string
+}
+
+// defaultVectorFields hold the vector where the configuration does not say.
+var defaultVectorFields = []string{"embedding", "vector"}
+
+// fieldError names the setting that is wrong.
+type fieldError struct{ field, text string }
+
+func newMapping(s *Source) (*mapping, *fieldError) {
+	m := &mapping{format: s.Format, kafka: s.Payload.Kafka, vectors: map[string]string{}, exclude: map[string]bool{}}
+	if s.ID != "" {
+		id, err := parseRef(s.ID)
+		if err != nil {
+			return nil, &fieldError{"id", err.Error()}
+		}
+		m.id = id
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Vectors)) {
+		r, err := parseRef(s.Vectors[name])
+		if err != nil || r.place != inValue {
+			return nil, &fieldError{fmt.Sprintf("vectors[%q]", name), fmt.Sprintf("%q is not value.<field>", s.Vectors[name])}
+		}
+		if other, taken := m.vectors[r.field]; taken {
+			return nil, &fieldError{fmt.Sprintf("vectors[%q]", name), fmt.Sprintf("%q is the vector %q already", s.Vectors[name], other)}
+		}
+		m.vectors[r.field] = name
+		m.vectorNames = append(m.vectorNames, name)
+	}
+	if len(s.Vectors) == 0 {
+		m.implicit = true
+		m.vectorNames = []string{""}
+		for _, field := range defaultVectorFields {
+			m.vectors[field] = ""
+		}
+	}
+	if len(s.Payload.Include) > 0 {
+		m.include = map[string]bool{}
+		for _, field := range s.Payload.Include {
+			m.include[field] = true
+		}
+	}
+	for _, field := range s.Payload.Exclude {
+		m.exclude[field] = true
+	}
+	switch field, isField := strings.CutPrefix(s.Version, "value."); {
+	case s.Version == "timestamp":
+	case s.Version == "offset":
+		m.version = byOffset
+	case isField && field != "":
+		m.version, m.versionField = byField, field
+	default:
+		return nil, &fieldError{"version", fmt.Sprintf("%q is not timestamp, offset or value.<field>", s.Version)}
+	}
+	return m, nil
+}
+
+// idField returns the member of the value that may hold the id, "" for none.
+func (m *mapping) idField() string {
+	switch {
+	case m.id.place == inValue:
+		return m.id.field
+	case m.id.place == byFormat && m.format != UpsertKafka:
+		return defaultIDField
+	default:
+		return ""
+	}
+}

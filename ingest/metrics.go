@@ -1,0 +1,144 @@
+package ingest
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"freshet/server"
+)
+
+// metrics are those of all sources; docs/metrics.md describes them.
+type metrics struct {
+	records   *prometheus.CounterVec
+	freshness *prometheus.HistogramVec
+	stage     *prometheus.HistogramVec
+	batches   *prometheus.HistogramVec
+}
+
+// freshnessBuckets reach from a millisecond to the age of a neglected backlog.
+var freshnessBuckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10, 60, 600, 3600}
+
+func newMetrics() *metrics {
+	labels := []string{"collection", "source"}
+	return &metrics{
+		records: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "freshet_source_records_total", Help: "Records consumed by what became of them.",
+		}, append(labels, "outcome", "reason")),
+		freshness: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "freshet_freshness_seconds", Help: "Time from a record's timestamp to its visibility.", Buckets: freshnessBuckets,
+		}, labels),
+		stage: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "freshet_stage_seconds", Help: "Time of a record in each stage of its way.", Buckets: freshnessBuckets,
+		}, append(labels, "stage")),
+		batches: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "freshet_source_batch_seconds", Help: "Time from the poll of a batch to its visibility.", Buckets: freshnessBuckets,
+		}, labels),
+	}
+}
+
+func (m *metrics) register(r prometheus.Registerer, gauges prometheus.Collector) error {
+	for _, c := range []prometheus.Collector{m.records, m.freshness, m.stage, m.batches, gauges} {
+		if err := r.Register(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sourceMetrics are those of one source.
+type sourceMetrics struct {
+	records   *prometheus.CounterVec
+	freshness prometheus.Observer
+	stage     []prometheus.Observer // by AllStages, without Total
+	batches   prometheus.Observer
+	stages    stages
+}
+
+func (m *metrics) of(s *Source) *sourceMetrics {
+	labels := prometheus.Labels{"collection": s.Collection, "source": s.Name}
+	sm := &sourceMetrics{
+		records:   m.records.MustCurryWith(labels),
+		freshness: m.freshness.With(labels),
+		batches:   m.batches.With(labels),
+	}
+	for _, stage := range AllStages[:len(AllStages)-1] {
+		sm.stage = append(sm.stage, m.stage.WithLabelValues(s.Collection, s.Name, string(stage)))
+	}
+	return sm
+}
+
+// batch counts an applied batch and its records' latencies.
+func (m *sourceMetrics) batch(d *decoded, applied server.Applied, polled time.Time, decoding time.Duration) {
+	now := time.Now()
+	m.batches.Observe(now.Sub(polled).Seconds())
+	count := func(outcome, reason string, n int) {
+		if n > 0 {
+			m.records.WithLabelValues(outcome, reason).Add(float64(n))
+		}
+	}
+	count("upsert", "", applied.Upserted)
+	count("delete", "", applied.Deleted)
+	count("stale", "", applied.Stale)
+	for _, l := range d.letters {
+		count("dead_letter", string(l.err.reason), 1)
+	}
+	m.stages.mu.Lock()
+	defer m.stages.mu.Unlock()
+	for _, r := range d.records {
+		arrived := arrivedAt(r)
+		sample := [6]time.Duration{
+			max(arrived.Sub(r.Timestamp), 0), max(polled.Sub(arrived), 0), decoding,
+			applied.Commit, applied.Index, max(now.Sub(r.Timestamp), 0),
+		}
+		m.stages.add(sample)
+		for i := range m.stage {
+			m.stage[i].Observe(sample[i].Seconds())
+		}
+		m.freshness.Observe(sample[5].Seconds())
+	}
+}
+
+// gauges reads the state of all sources when it is asked for.
+type gauges struct{ m *Manager }
+
+var (
+	lagRecordsDesc = prometheus.NewDesc("freshet_source_lag_records", "Records of the log that are not applied yet.",
+		[]string{"collection", "source", "topic", "partition"}, nil)
+	lagSecondsDesc = prometheus.NewDesc("freshet_source_lag_seconds", "Age of the newest applied record while others wait; 0 when none does.",
+		[]string{"collection", "source", "topic", "partition"}, nil)
+	limitDesc  = prometheus.NewDesc("freshet_source_batch_limit", "Records that one batch may have.", []string{"collection", "source"}, nil)
+	p99Desc    = prometheus.NewDesc("freshet_source_batch_p99_seconds", "99th percentile of the last window's batch durations.", []string{"collection", "source"}, nil)
+	pausedDesc = prometheus.NewDesc("freshet_source_paused", "Partitions that are not consumed.", []string{"collection", "source", "reason"}, nil)
+)
+
+// Describe names the gauges.
+func (g gauges) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{lagRecordsDesc, lagSecondsDesc, limitDesc, p99Desc, pausedDesc} {
+		ch <- d
+	}
+}
+
+// Collect reads them.
+func (g gauges) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	for _, s := range g.m.Status() {
+		gauge(limitDesc, float64(s.Limit.Records), s.Collection, s.Name)
+		gauge(p99Desc, s.Limit.P99.Seconds(), s.Collection, s.Name)
+		paused := map[State]int{Gap: 0, Failed: 0}
+		for _, p := range s.Partitions {
+			number := strconv.Itoa(int(p.Partition))
+			gauge(lagRecordsDesc, float64(p.Lag), s.Collection, s.Name, p.Topic, number)
+			gauge(lagSecondsDesc, p.LagTime.Seconds(), s.Collection, s.Name, p.Topic, number)
+			if _, ok := paused[p.State]; ok {
+				paused[p.State]++
+			}
+		}
+		for reason, n := range paused {
+			gauge(pausedDesc, float64(n), s.Collection, s.Name, string(reason))
+		}
+	}
+}

@@ -1,0 +1,268 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
+
+	"freshet/server"
+)
+
+// State says what a source or a partition is doing.
+type State string
+
+// The states. A source that retries, and a partition with a gap, go on by
+// themselves once the cause is gone.
+const (
+	Starting State = "starting"
+	Running  State = "running"
+	Retrying State = "retrying" // after a fault, named by Error
+	Gap      State = "gap"      // the log does not have the record at our position
+	Failed   State = "failed"   // a bad record, with errors.tolerance none
+)
+
+// Pauses between attempts after a fault.
+const (
+	firstPause = 100 * time.Millisecond
+	lastPause  = 5 * time.Second
+)
+
+// source consumes one configured source until its context ends.
+type source struct {
+	cfg     Source
+	kafka   Kafka
+	mapping *mapping
+	start   start
+	db      *server.DB
+	log     *slog.Logger
+	metrics *sourceMetrics
+	refresh time.Duration
+	control *controller // of the consuming goroutine
+
+	mu         sync.Mutex
+	state      State
+	fault      string // of the last failed attempt
+	partitions map[partition]*partitionState
+	limit      LimitStatus
+}
+
+// partition names one partition of one topic.
+type partition struct {
+	topic  string
+	number int32
+}
+
+// partitionState is what is known of a partition that has been assigned.
+type partitionState struct {
+	state State
+	err   string
+	next  int64     // first offset that is not applied
+	end   int64     // the log's end when it was last seen
+	last  time.Time // timestamp of the newest applied record
+}
+
+func (s *source) stream(p partition) server.Stream {
+	return server.Stream{Source: s.cfg.Name, Topic: p.topic, Partition: p.number}
+}
+
+// run consumes, and begins anew from the stored positions after every fault.
+func (s *source) run(ctx context.Context) {
+	pause := firstPause
+	for {
+		began := time.Now()
+		err := s.session(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		s.failed(err)
+		if time.Since(began) > lastPause {
+			pause = firstPause
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return
+		}
+		pause = min(2*pause, lastPause)
+	}
+}
+
+// failed notes a fault. It is logged when it is news.
+func (s *source) failed(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state = Retrying
+	if text := err.Error(); text != s.fault {
+		s.fault = text
+		s.log.Warn("the source cannot consume for now, it keeps trying", "err", text)
+	}
+}
+
+// recovered notes that consuming works.
+func (s *source) recovered() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fault != "" {
+		s.log.Info("the source consumes again")
+	}
+	s.state, s.fault = Running, ""
+}
+
+// session is one attempt to consume: from the stored positions to the first
+// fault.
+type session struct {
+	*source
+	client     *kgo.Client
+	admin      *kadm.Client
+	collection *server.Collection // nil until the source has made it; guarded by mu
+	assign     chan struct{}      // asks for a look at the partitions
+	seenBefore bool               // partitions found from now on are new ones
+	// held is what has been read before there is a collection to keep it.
+	held server.Batch
+}
+
+func (s *source) session(ctx context.Context) error {
+	client, err := kgo.NewClient(s.options()...)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	ses := &session{source: s, client: client, admin: kadm.NewClient(client), assign: make(chan struct{}, 1)}
+	ses.admin.SetTimeoutMillis(int32(adminTimeout.Milliseconds()))
+	switch c, err := s.db.Collection(s.cfg.Collection); {
+	case err == nil:
+		ses.collection = c
+	case server.KindOf(err) != server.NotFound || !s.cfg.OnCreate.Auto:
+		return err
+	}
+	s.mu.Lock()
+	s.partitions = map[partition]*partitionState{}
+	s.mu.Unlock()
+	if err := ses.findPartitions(ctx); err != nil {
+		return err
+	}
+	s.recovered()
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return ses.keep(ctx) })
+	g.Go(func() error { return ses.consume(ctx) })
+	return g.Wait()
+}
+
+// adminTimeout bounds a request about topics and offsets.
+const adminTimeout = 10 * time.Second
+
+// keep looks for new partitions and reports positions to the consumer group
+// from time to time.
+func (s *session) keep(ctx context.Context) error {
+	tick := time.NewTicker(s.refresh)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.assign:
+		case <-tick.C:
+			s.reportToGroup(ctx)
+		}
+		switch err := s.findPartitions(ctx); {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err == nil:
+			s.recovered()
+		case server.KindOf(err) == server.Unavailable:
+			return err // the collection is gone
+		default:
+			s.failed(err) // the client itself reconnects
+		}
+	}
+}
+
+// current returns the collection, nil if there is none yet.
+func (s *session) current() *server.Collection {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.collection
+}
+
+// reportToGroup tells the consumer group how far the data on stable storage
+// has come. Nothing is ever read from it: it serves tools that show lag.
+func (s *session) reportToGroup(ctx context.Context) {
+	c := s.current()
+	if c == nil {
+		return
+	}
+	offsets := kadm.Offsets{}
+	s.mu.Lock()
+	for p, state := range s.partitions {
+		offsets.AddOffset(p.topic, p.number, state.next, -1)
+	}
+	s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	defer cancel()
+	err := c.Sync(ctx)
+	if err == nil {
+		err = s.admin.CommitAllOffsets(ctx, GroupOf(&s.cfg), offsets)
+	}
+	if err != nil && ctx.Err() == nil {
+		s.log.Debug("positions not reported to the consumer group", "err", err)
+	}
+}
+
+// GroupOf names the consumer group to which a source reports its positions.
+func GroupOf(s *Source) string { return "freshet-" + s.Collection + "-" + s.Name }
+
+// options returns the settings of the client. It has no group, and starts
+// nowhere by itself.
+func (s *source) options() []kgo.Opt {
+	isolation := kgo.ReadCommitted()
+	if s.kafka.IsolationLevel == "read_uncommitted" {
+		isolation = kgo.ReadUncommitted()
+	}
+	total := int32(s.cfg.Buffer.TotalBytes)
+	return []kgo.Opt{
+		kgo.SeedBrokers(splitServers(s.kafka.BootstrapServers)...),
+		kgo.ClientID(s.kafka.ClientID),
+		kgo.FetchMinBytes(1),
+		kgo.FetchMaxWait(time.Second),
+		kgo.FetchMaxPartitionBytes(int32(s.cfg.Buffer.PartitionBytes)),
+		kgo.FetchMaxBytes(total),
+		kgo.BrokerMaxReadBytes(total + 32<<20), // a single larger batch still comes through
+		kgo.FetchIsolationLevel(isolation),
+		kgo.KeepControlRecords(), // they count in a position
+		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
+		kgo.WithHooks(arrivals{}),
+		kgo.RequestRetries(2),
+		kgo.RetryTimeout(adminTimeout),
+		kgo.DialTimeout(5 * time.Second),
+		kgo.ProducerLinger(0),
+	}
+}
+
+// arrivals notes when each record came from the broker.
+type arrivals struct{}
+
+// arrival carries that time in a record's context.
+type arrival struct {
+	context.Context
+	at time.Time
+}
+
+// OnFetchRecordBuffered is the hook.
+func (arrivals) OnFetchRecordBuffered(r *kgo.Record) {
+	r.Context = &arrival{context.Background(), time.Now()}
+}
+
+func arrivedAt(r *kgo.Record) time.Time {
+	if a, ok := r.Context.(*arrival); ok {
+		return a.at
+	}
+	return time.Now()
+}
+
+var errNoTopic = errors.New("none of the topics exists")

@@ -1,0 +1,64 @@
+package ingest
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Status describes one source at one moment.
+type Status struct {
+	Name, Collection string
+	State            State
+	Error            string // of the last failed attempt, while State is Retrying
+	Limit            LimitStatus
+	Stages           []StageStatus
+	Partitions       []PartitionStatus // by topic and number
+}
+
+// LimitStatus describes the batch controller.
+type LimitStatus struct {
+	Records    int           // limit of a batch
+	P99        time.Duration // of the last window's batches
+	Why        string        // why the limit last moved
+	OverBudget bool          // no smaller batch would drain the backlog
+}
+
+// PartitionStatus describes one partition.
+type PartitionStatus struct {
+	Topic     string
+	Partition int32
+	State     State
+	Error     string
+	Next, End int64 // first offset that is not applied; the log's end
+	Lag       int64 // records between them
+	// LagTime is the age of the newest applied record while others wait.
+	LagTime time.Duration
+}
+
+func (s *source) publishLimit() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.limit = LimitStatus{Records: s.control.limit, P99: s.control.p99, Why: s.control.why, OverBudget: s.control.over}
+}
+
+func (s *source) status() Status {
+	status := Status{Name: s.cfg.Name, Collection: s.cfg.Collection, Stages: s.metrics.stages.status()}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	status.State, status.Error, status.Limit = s.state, s.fault, s.limit
+	for p, state := range s.partitions {
+		ps := PartitionStatus{
+			Topic: p.topic, Partition: p.number, State: state.state, Error: state.err,
+			Next: state.next, End: state.end, Lag: max(state.end-state.next, 0),
+		}
+		if ps.Lag > 0 && !state.last.IsZero() {
+			ps.LagTime = max(time.Since(state.last), 0)
+		}
+		status.Partitions = append(status.Partitions, ps)
+	}
+	slices.SortFunc(status.Partitions, func(a, b PartitionStatus) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+	})
+	return status
+}
