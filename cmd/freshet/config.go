@@ -1,0 +1,289 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/agnivade/levenshtein"
+	"github.com/goccy/go-yaml"
+	"github.com/spf13/cobra"
+
+	"freshet/ingest"
+)
+
+// config is everything that can be configured. The file, then the
+// environment, then flags say it; docs/configuration.md describes it.
+type config struct {
+	Data    string        `yaml:"data"` // the data folder
+	HTTP    httpConfig    `yaml:"http"`
+	Log     logConfig     `yaml:"log"`
+	Storage storageConfig `yaml:"storage"`
+
+	ingest.Config `yaml:",inline"`
+}
+
+type httpConfig struct {
+	Listen string `yaml:"listen"` // host:port
+	// Insecure allows to listen beyond this machine, to anyone.
+	Insecure bool `yaml:"insecure"`
+}
+
+type logConfig struct {
+	Level  string `yaml:"level"`  // debug, info, warn or error
+	Format string `yaml:"format"` // text or json
+}
+
+type storageConfig struct {
+	// SyncInterval bounds how long data from Kafka may be only in memory: what
+	// a crash of the machine takes is read from the log again.
+	SyncInterval time.Duration `yaml:"sync_interval"`
+}
+
+// defaultConfig returns what counts where nothing else is said.
+func defaultConfig() config {
+	var c config
+	c.setDefaults()
+	return c
+}
+
+// setDefaults completes what was left out.
+func (c *config) setDefaults() {
+	c.Data = cmp.Or(c.Data, "freshet-data")
+	c.HTTP.Listen = cmp.Or(c.HTTP.Listen, "127.0.0.1:6333")
+	c.Log.Level = cmp.Or(c.Log.Level, "info")
+	c.Log.Format = cmp.Or(c.Log.Format, "text")
+	c.Storage.SyncInterval = cmp.Or(c.Storage.SyncInterval, 100*time.Millisecond)
+	c.Config.SetDefaults()
+}
+
+// settings are the members that the environment and flags can set too.
+var settings = []struct {
+	flag, env, usage string
+	set              func(c *config, value string) error
+}{
+	{"data", "FRESHET_DATA", "data folder", func(c *config, v string) error {
+		c.Data = v
+		return nil
+	}},
+	{"listen", "FRESHET_LISTEN", "host:port to serve on", func(c *config, v string) error {
+		c.HTTP.Listen = v
+		return nil
+	}},
+	{"insecure", "FRESHET_INSECURE", "true: serve beyond this machine, to anyone", func(c *config, v string) error {
+		if v != "true" && v != "false" {
+			return fmt.Errorf("%q is not true or false", v)
+		}
+		c.HTTP.Insecure = v == "true"
+		return nil
+	}},
+	{"log-level", "FRESHET_LOG_LEVEL", "debug, info, warn or error", func(c *config, v string) error {
+		c.Log.Level = v
+		return nil
+	}},
+	{"log-format", "FRESHET_LOG_FORMAT", "text or json", func(c *config, v string) error {
+		c.Log.Format = v
+		return nil
+	}},
+	{"brokers", "FRESHET_BROKERS", "Kafka brokers, host:port,…", func(c *config, v string) error {
+		c.Kafka.BootstrapServers = v
+		return nil
+	}},
+}
+
+const configEnv = "FRESHET_CONFIG"
+
+// addFlags declares the flags that loadConfig reads.
+func addFlags(cmd *cobra.Command) {
+	cmd.Flags().String("config", "", "configuration file, YAML (environment: "+configEnv+")")
+	for _, s := range settings {
+		cmd.Flags().String(s.flag, "", s.usage+" (environment: "+s.env+")")
+	}
+	cmd.Flags().Lookup("insecure").NoOptDefVal = "true"
+}
+
+// loadConfig puts the configuration together and checks all of it.
+func loadConfig(cmd *cobra.Command, environ []string) (config, error) {
+	var c config
+	env := map[string]string{}
+	for _, e := range environ {
+		name, value, _ := strings.Cut(e, "=")
+		if !strings.HasPrefix(name, "FRESHET_") || fromKubernetes.MatchString(name) {
+			continue
+		}
+		if !knownEnv(name) {
+			return c, fmt.Errorf("environment variable %s is not known%s", name, suggestion(name, envNames()))
+		}
+		env[name] = value
+	}
+	path := env[configEnv]
+	if f := cmd.Flags().Lookup("config"); f.Changed {
+		path = f.Value.String()
+	}
+	if path != "" {
+		if err := c.read(path); err != nil {
+			return c, err
+		}
+	}
+	for _, s := range settings {
+		if value, ok := env[s.env]; ok {
+			if err := s.set(&c, value); err != nil {
+				return c, fmt.Errorf("%s: %w", s.env, err)
+			}
+		}
+		if f := cmd.Flags().Lookup(s.flag); f.Changed {
+			if err := s.set(&c, f.Value.String()); err != nil {
+				return c, fmt.Errorf("--%s: %w", s.flag, err)
+			}
+		}
+	}
+	c.setDefaults()
+	return c, c.validate()
+}
+
+// fromKubernetes matches the variables that Kubernetes makes up for a Service
+// called freshet.
+var fromKubernetes = regexp.MustCompile(`^FRESHET_(.+_)?(SERVICE_HOST|SERVICE_PORT.*|PORT|PORT_[0-9]+_(TCP|UDP).*)$`)
+
+func envNames() []string {
+	names := []string{configEnv}
+	for _, s := range settings {
+		names = append(names, s.env)
+	}
+	return names
+}
+
+func knownEnv(name string) bool { return slices.Contains(envNames(), name) }
+
+func (c *config) read(path string) error {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("read the configuration: %w", err)
+	}
+	d := yaml.NewDecoder(bytes.NewReader(raw), yaml.DisallowUnknownField())
+	err = d.Decode(c)
+	if errors.Is(err, io.EOF) {
+		return nil // an empty file says nothing
+	}
+	var unknown *yaml.UnknownFieldError
+	if errors.As(err, &unknown) {
+		key := unknown.GetToken().Value
+		return fmt.Errorf("%s:%d: unknown key %q%s", path, unknown.GetToken().Position.Line, key, suggestion(key, keys(reflect.TypeFor[config]())))
+	}
+	var wrong yaml.Error
+	if errors.As(err, &wrong) && wrong.GetToken() != nil {
+		return fmt.Errorf("%s:%d: %s", path, wrong.GetToken().Position.Line, wrong.GetMessage())
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+// keys lists every key that a configuration can have, at any depth.
+func keys(t reflect.Type) []string {
+	var list []string
+	switch t.Kind() {
+	case reflect.Slice:
+		return keys(t.Elem())
+	case reflect.Struct:
+		for i := range t.NumField() {
+			f := t.Field(i)
+			if name, _, _ := strings.Cut(f.Tag.Get("yaml"), ","); name != "" {
+				list = append(list, name)
+			}
+			list = append(list, keys(f.Type)...)
+		}
+	}
+	return list
+}
+
+// suggestion names the nearest of the known names, if one is near.
+func suggestion(name string, known []string) string {
+	best, distance := "", 1+max(2, len(name)/3)
+	for _, k := range known {
+		if d := levenshtein.ComputeDistance(strings.ToLower(name), strings.ToLower(k)); d < distance {
+			best, distance = k, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf("; did you mean %s?", best)
+}
+
+func (c *config) validate() error {
+	var errs []error
+	if err := c.HTTP.validate(); err != nil {
+		errs = append(errs, err)
+	}
+	if _, err := c.Log.level(); err != nil {
+		errs = append(errs, err)
+	}
+	if c.Log.Format != "text" && c.Log.Format != "json" {
+		errs = append(errs, fmt.Errorf("log.format: %q is not text or json", c.Log.Format))
+	}
+	if c.Storage.SyncInterval < time.Millisecond || c.Storage.SyncInterval > time.Minute {
+		errs = append(errs, fmt.Errorf("storage.sync_interval: %s is not between 1ms and 1m", c.Storage.SyncInterval))
+	}
+	errs = append(errs, c.Config.Validate())
+	return errors.Join(errs...)
+}
+
+func (h *httpConfig) validate() error {
+	host, _, err := net.SplitHostPort(h.Listen)
+	if err != nil {
+		return fmt.Errorf("http.listen: %q is not host:port", h.Listen)
+	}
+	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() || h.Insecure {
+		return nil
+	}
+	return fmt.Errorf("http.listen: %s can be reached from other machines and there is no authentication yet; --insecure allows it", h.Listen)
+}
+
+func (l *logConfig) level() (slog.Level, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(l.Level)); err != nil {
+		return level, fmt.Errorf("log.level: %q is not debug, info, warn or error", l.Level)
+	}
+	return level, nil
+}
+
+func (l *logConfig) logger(w io.Writer) (*slog.Logger, error) {
+	level, err := l.level()
+	if err != nil {
+		return nil, err
+	}
+	o := &slog.HandlerOptions{Level: level}
+	if l.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, o)), nil
+	}
+	return slog.New(slog.NewTextHandler(w, o)), nil
+}
+
+func configCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "Check the configuration and print it with its defaults",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := loadConfig(cmd, os.Environ())
+			if err != nil {
+				return err
+			}
+			return yaml.NewEncoder(cmd.OutOrStdout()).Encode(c)
+		},
+	}
+	addFlags(cmd)
+	return cmd
+}

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/goccy/go-yaml"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"go.uber.org/goleak"
+
+	"freshet/ingest"
+)
+
+// load reads a configuration file with the given environment and flags.
+func load(t *testing.T, file string, environ []string, args ...string) (config, error) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "freshet.yaml")
+	if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := serveCommand()
+	if err := cmd.ParseFlags(append([]string{"--config", path}, args...)); err != nil {
+		t.Fatal(err)
+	}
+	return loadConfig(cmd, environ)
+}
+
+func TestConfigurationIsRead(t *testing.T) {
+	c, err := load(t, `
+data: /var/lib/freshet
+http: {listen: "127.0.0.1:7000"}
+log: {level: warn, format: json}
+storage: {sync_interval: 50ms}
+kafka:
+  bootstrap.servers: a:9092,b:9092
+sources:
+  - name: docs
+    topics: [vector-embeddings]
+    format: upsert-kafka
+    id: key
+    vectors: {"": value.embedding}
+    payload: {exclude: [text], kafka: true}
+    on_create: {auto: true, distance: Dot}
+    start: latest
+    batch: {target_p99_ms: 200}
+    buffer: {partition_bytes: 2MiB}
+    errors.tolerance: all
+    errors.deadletterqueue.topic.name: docs.dlq
+`, []string{"FRESHET_LOG_LEVEL=debug", "FRESHET_BROKERS=env:9092", "FRESHET_SERVICE_HOST=10.0.0.1", "FRESHET_PORT_6333_TCP=tcp://10.0.0.1:6333", "OTHER=1"},
+		"--brokers", "flag:9092")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := defaultConfig()
+	want.Data, want.HTTP.Listen, want.Log = "/var/lib/freshet", "127.0.0.1:7000", logConfig{Level: "debug", Format: "json"}
+	want.Storage.SyncInterval = 50 * time.Millisecond
+	want.Kafka.BootstrapServers = "flag:9092"
+	want.Sources = []ingest.Source{{
+		Name: "docs", Topics: []string{"vector-embeddings"}, Format: ingest.UpsertKafka, ID: "key",
+		Vectors: map[string]string{"": "value.embedding"}, Payload: ingest.Payload{Exclude: []string{"text"}, Kafka: true},
+		OnCreate: ingest.OnCreate{Auto: true, Distance: "Dot"}, Start: "latest", Batch: ingest.Batch{TargetP99Ms: 200},
+		Buffer: ingest.Buffer{PartitionBytes: 2 << 20}, DeadLetterTopic: "docs.dlq",
+	}}
+	want.setDefaults()
+	if diff := cmp.Diff(want, c); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	// What is printed can be read again.
+	printed, err := yaml.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := load(t, string(printed), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(c, again, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("printed and read again (-before +after)\n%s", diff)
+	}
+}
+
+func TestConfigurationIsRefused(t *testing.T) {
+	for _, x := range []struct {
+		file string
+		env  []string
+		args []string
+		want string
+	}{
+		{"dat: x", nil, nil, `:1: unknown key "dat"; did you mean data?`},
+		{"\nkafka:\n  bootstrap.server: a:1", nil, nil, `:3: unknown key "bootstrap.server"; did you mean bootstrap.servers?`},
+		{"sources: [{name: a, topic: [t]}]", nil, nil, `unknown key "topic"; did you mean topics?`},
+		{"zzzzzzzzz: 1", nil, nil, `unknown key "zzzzzzzzz"`},
+		{"http: [1]", nil, nil, `:1: `},
+		{"a: [", nil, nil, `:1: `},
+		{"storage: {sync_interval: 1h}", nil, nil, "storage.sync_interval: 1h0m0s is not between 1ms and 1m"},
+		{"sources: [{name: a, topics: [t]}]", nil, nil, "kafka.bootstrap.servers: is needed"},
+		{"", []string{"FRESHET_DATAA=x"}, nil, "environment variable FRESHET_DATAA is not known; did you mean FRESHET_DATA?"},
+		{"", nil, []string{"--listen", "0.0.0.0:6333"}, "http.listen: 0.0.0.0:6333 can be reached from other machines"},
+		{"", nil, []string{"--listen", ":6333"}, "http.listen: :6333 can be reached"},
+		{"", nil, []string{"--listen", "6333"}, `http.listen: "6333" is not host:port`},
+		{"", nil, []string{"--log-level", "loud"}, `log.level: "loud" is not`},
+		{"", nil, []string{"--insecure=maybe"}, `--insecure: "maybe" is not true or false`},
+	} {
+		_, err := load(t, x.file, x.env, x.args...)
+		if err == nil || !strings.Contains(err.Error(), x.want) || strings.Contains(oneLine(err), "\n") {
+			t.Errorf("%q %v %v: got %v, want %s", x.file, x.env, x.args, err, x.want)
+		}
+	}
+	if _, err := load(t, "", nil, "--listen", "0.0.0.0:6333", "--insecure"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestStartUpErrors(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	ctx := context.Background()
+	discard := slog.New(slog.DiscardHandler)
+	c := defaultConfig()
+	c.Data, c.HTTP.Listen = t.TempDir(), "127.0.0.1:0"
+	c.setDefaults()
+	first, err := openNode(ctx, &c, discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openNode(ctx, &c, discard); err == nil || !strings.Contains(err.Error(), "in use by another process") {
+		t.Errorf("a second process on the data folder: %v", err)
+	}
+	taken := c
+	taken.HTTP.Listen = first.listener.Addr().String()
+	taken.Data = t.TempDir()
+	if _, err := openNode(ctx, &taken, discard); err == nil || !strings.Contains(err.Error(), taken.HTTP.Listen+" is in use by another process") {
+		t.Errorf("a second process on the port: %v", err)
+	}
+	if err := first.close(); err != nil {
+		t.Error(err)
+	}
+	listener, err := net.Listen("tcp", taken.HTTP.Listen)
+	if err != nil {
+		t.Fatalf("the port is not free after a failed start: %v", err)
+	}
+	if err := listener.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestDemo(t *testing.T) {
+	var out bytes.Buffer
+	o := demoOptions{rate: 4000, listen: "127.0.0.1:0"}
+	if err := demo(context.Background(), &out, &o); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), "4000 of them searchable") {
+		t.Errorf("not all records became searchable:\n%s", out.String())
+	}
+	recall := regexp.MustCompile(`against brute force over 4000 points: ([0-9.]+)`).FindStringSubmatch(out.String())
+	if recall == nil {
+		t.Fatalf("no recall in\n%s", out.String())
+	}
+	if r, err := strconv.ParseFloat(recall[1], 64); err != nil || r < 0.98 {
+		t.Errorf("recall %s", recall[1])
+	}
+	for _, stage := range ingest.AllStages {
+		if !strings.Contains(out.String(), "\n  "+string(stage)+" ") {
+			t.Errorf("no line for the stage %s in\n%s", stage, out.String())
+		}
+	}
+}
