@@ -1,0 +1,313 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+var (
+	root   string // of the repository
+	binary string // freshet, as built for these tests
+)
+
+// timeoutOfTests bounds a wait that should take a second.
+const timeoutOfTests = 30 * time.Second
+
+func TestMain(m *testing.M) { os.Exit(runTests(m)) }
+
+func runTests(m *testing.M) int {
+	fail := func(err error) int {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	var err error
+	if root, err = filepath.Abs(".."); err != nil {
+		return fail(err)
+	}
+	for _, need := range []string{"kafka/stamp", "python-article/stamp", "python-newest/stamp"} {
+		if _, err := os.Stat(filepath.Join(root, ".cache", need)); err != nil {
+			return fail(fmt.Errorf("e2e/setup.sh has not been run: %w", err))
+		}
+	}
+	dir, err := os.MkdirTemp("", "freshet-e2e-")
+	if err != nil {
+		return fail(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	binary = filepath.Join(dir, "freshet")
+	build := exec.Command("go", "build", "-o", binary, "./cmd/freshet")
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
+		return fail(fmt.Errorf("build freshet: %w\n%s", err, out))
+	}
+	return m.Run()
+}
+
+// output collects what a process writes.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// eventually waits until check is content.
+func eventually(t *testing.T, within time.Duration, check func() error) {
+	t.Helper()
+	var err error
+	for deadline := time.Now().Add(within); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if err = check(); err == nil {
+			return
+		}
+	}
+	t.Fatal(err)
+}
+
+// startKafka runs a broker of its own and returns its address.
+func startKafka(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	broker, controller := freePort(t), freePort(t)
+	address := fmt.Sprintf("127.0.0.1:%d", broker)
+	properties := filepath.Join(dir, "server.properties")
+	text := fmt.Sprintf(`process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:%[2]d
+listeners=PLAINTEXT://127.0.0.1:%[1]d,CONTROLLER://127.0.0.1:%[2]d
+advertised.listeners=PLAINTEXT://127.0.0.1:%[1]d
+controller.listener.names=CONTROLLER
+log.dirs=%[3]s
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+log.retention.ms=-1
+auto.create.topics.enable=false
+`, broker, controller, filepath.Join(dir, "logs"))
+	if err := os.WriteFile(properties, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	classes := filepath.Join(root, ".cache", "kafka", "libs", "*")
+	format := exec.Command("java", "-cp", classes, "kafka.tools.StorageTool", "format", "-t", "AAAAAAAAAAAAAAAAAAAAAQ", "-c", properties)
+	if out, err := format.CombinedOutput(); err != nil {
+		t.Fatalf("format the broker's storage: %v\n%s", err, out)
+	}
+	log := new(output)
+	kafka := exec.Command("java", "-Xmx512m", "-cp", classes, "kafka.Kafka", properties)
+	kafka.Stdout, kafka.Stderr = log, log
+	kafka.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := kafka.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = kafka.Process.Kill()
+		_ = kafka.Wait() // killed, so never a success
+		if t.Failed() {
+			t.Logf("the broker said:\n%s", log)
+		}
+	})
+	client, err := kgo.NewClient(kgo.SeedBrokers(address))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	eventually(t, 60*time.Second, func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_, err := kadm.NewClient(client).ListTopics(ctx)
+		return err
+	})
+	return address
+}
+
+func createTopic(t *testing.T, brokers, topic string, partitions int32) {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(brokers))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if _, err := kadm.NewClient(client).CreateTopic(context.Background(), partitions, 1, nil, topic); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// endOffsets returns the ends of a topic's logs in the form of the header by
+// which a read demands them.
+func endOffsets(t *testing.T, brokers, topic string) (header string, records int64) {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(brokers))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	ends, err := kadm.NewClient(client).ListEndOffsets(context.Background(), topic)
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var parts []string
+	ends.Each(func(o kadm.ListedOffset) {
+		records += o.Offset
+		if o.Offset > 0 {
+			parts = append(parts, fmt.Sprintf("%s:%d:%d", topic, o.Partition, o.Offset-1))
+		}
+	})
+	return strings.Join(parts, ","), records
+}
+
+// freshet is a running server.
+type freshet struct {
+	t    *testing.T
+	url  string
+	args []string
+	log  *output
+	cmd  *exec.Cmd
+}
+
+// startFreshet runs the server with a configuration file on a free port.
+func startFreshet(t *testing.T, config string) *freshet {
+	t.Helper()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "freshet.yaml")
+	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	listen := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	f := &freshet{
+		t: t, url: "http://" + listen, log: new(output),
+		args: []string{"serve", "--config", path, "--data", filepath.Join(dir, "data"), "--listen", listen},
+	}
+	f.start()
+	t.Cleanup(func() {
+		f.kill()
+		if t.Failed() {
+			t.Logf("freshet said:\n%s", f.log)
+		}
+	})
+	return f
+}
+
+func (f *freshet) start() {
+	f.t.Helper()
+	f.cmd = exec.Command(binary, f.args...)
+	f.cmd.Stdout, f.cmd.Stderr = f.log, f.log
+	f.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := f.cmd.Start(); err != nil {
+		f.t.Fatal(err)
+	}
+	eventually(f.t, 60*time.Second, func() error {
+		res, err := http.Get(f.url + "/readyz")
+		if err != nil {
+			return err
+		}
+		return res.Body.Close()
+	})
+}
+
+// kill ends the process as a crash would.
+func (f *freshet) kill() {
+	if f.cmd == nil {
+		return
+	}
+	_ = f.cmd.Process.Kill()
+	_ = f.cmd.Wait() // killed, so never a success
+	f.cmd = nil
+}
+
+// end asks the process to end and waits until it has.
+func (f *freshet) end() {
+	f.t.Helper()
+	if err := f.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		f.t.Fatal(err)
+	}
+	if err := f.cmd.Wait(); err != nil {
+		f.t.Errorf("ended with %v", err)
+	}
+	f.cmd = nil
+}
+
+// call sends a request and decodes the envelope's result.
+func (f *freshet) call(method, path string, header http.Header, body, result any) error {
+	raw, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequest(method, f.url+path, bytes.NewReader(raw))
+	if err != nil {
+		return err
+	}
+	req.Header = header.Clone()
+	if req.Header == nil {
+		req.Header = http.Header{}
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	text, err := io.ReadAll(res.Body)
+	if closeErr := res.Body.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return err
+	}
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s %s: %s: %s", method, path, res.Status, text)
+	}
+	envelope := struct{ Result any }{result}
+	return json.Unmarshal(text, &envelope)
+}
+
+// python starts a script of this folder in one of the environments.
+func python(env, script string, args ...string) *exec.Cmd {
+	cmd := exec.Command(filepath.Join(root, ".cache", "python-"+env, "bin", "python"), append([]string{script}, args...)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return cmd
+}

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Installs what the end-to-end tests run against: an Apache Kafka broker and
+# two Python environments, under .cache. What is there already stays.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+here=e2e
+cache=.cache
+
+# A failed download is tried again: registries have bad moments.
+retry() {
+  for pause in 2 10 30; do
+    "$@" && return 0
+    echo "trying again in $pause s: $*" >&2
+    sleep "$pause"
+  done
+  "$@"
+}
+
+missing=()
+command -v java >/dev/null || missing+=(openjdk-17-jre-headless)
+command -v mvn >/dev/null || missing+=(maven)
+python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+if ((${#missing[@]})); then
+  sudo=$([ "$(id -u)" = 0 ] || echo sudo)
+  retry $sudo apt-get update -q
+  retry $sudo apt-get install -y -q "${missing[@]}"
+fi
+
+# A stamp holds the checksum of what was asked for.
+fresh() { [ -f "$1" ] && [ "$(cat "$1")" = "$(sha256sum <"$2")" ]; }
+stamp() { sha256sum <"$2" >"$1"; }
+
+if ! fresh $cache/kafka/stamp $here/pom.xml; then
+  rm -rf $cache/kafka
+  mkdir -p $cache/kafka
+  retry mvn -q -B -f $here/pom.xml dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$PWD/$cache/kafka/libs"
+  stamp $cache/kafka/stamp $here/pom.xml
+fi
+
+for env in article newest; do
+  requirements=$here/requirements-$env.txt
+  if ! fresh "$cache/python-$env/stamp" "$requirements"; then
+    rm -rf "$cache/python-$env"
+    python3 -m venv "$cache/python-$env"
+    retry "$cache/python-$env/bin/pip" install -q --disable-pip-version-check -r "$requirements"
+    stamp "$cache/python-$env/stamp" "$requirements"
+  fi
+done
