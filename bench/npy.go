@@ -3,12 +3,14 @@ package main
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"math"
 	"os"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"github.com/x448/float16"
 
@@ -94,4 +96,25 @@ func (m *matrix) normalize() {
 	for i := range m.rows {
 		hnsw.Normalize(m.row(i))
 	}
+}
+
+// writeNPY writes the rows as float32.
+func (m *matrix) writeNPY(path string) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	w := bufio.NewWriterSize(f, 1<<20)
+	header := fmt.Sprintf("{'descr': '<f4', 'fortran_order': False, 'shape': (%d, %d), }", m.rows, m.dim)
+	header += strings.Repeat(" ", 63-(10+len(header))%64) + "\n"
+	head := append([]byte("\x93NUMPY\x01\x00"), 0, 0)
+	binary.LittleEndian.PutUint16(head[8:], uint16(len(header)))
+	_, err = w.Write(append(head, header...))
+	for _, x := range m.data {
+		if err != nil {
+			break
+		}
+		_, err = w.Write(binary.LittleEndian.AppendUint32(nil, math.Float32bits(x)))
+	}
+	return errors.Join(err, w.Flush(), f.Close())
 }

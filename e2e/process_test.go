@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -108,36 +109,10 @@ func eventually(t *testing.T, within time.Duration, check func() error) {
 // startKafka runs a broker of its own and returns its address.
 func startKafka(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
-	broker, controller := freePort(t), freePort(t)
-	address := fmt.Sprintf("127.0.0.1:%d", broker)
-	properties := filepath.Join(dir, "server.properties")
-	text := fmt.Sprintf(`process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:%[2]d
-listeners=PLAINTEXT://127.0.0.1:%[1]d,CONTROLLER://127.0.0.1:%[2]d
-advertised.listeners=PLAINTEXT://127.0.0.1:%[1]d
-controller.listener.names=CONTROLLER
-log.dirs=%[3]s
-offsets.topic.replication.factor=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
-group.initial.rebalance.delay.ms=0
-log.retention.ms=-1
-auto.create.topics.enable=false
-`, broker, controller, filepath.Join(dir, "logs"))
-	if err := os.WriteFile(properties, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	classes := filepath.Join(root, ".cache", "kafka", "libs", "*")
-	format := exec.Command("java", "-cp", classes, "kafka.tools.StorageTool", "format", "-t", "AAAAAAAAAAAAAAAAAAAAAQ", "-c", properties)
-	if out, err := format.CombinedOutput(); err != nil {
-		t.Fatalf("format the broker's storage: %v\n%s", err, out)
-	}
+	port := strconv.Itoa(freePort(t))
+	address := "127.0.0.1:" + port
 	log := new(output)
-	kafka := exec.Command("java", "-Xmx512m", "-cp", classes, "kafka.Kafka", properties)
+	kafka := exec.Command("./kafka.sh", t.TempDir(), port, strconv.Itoa(freePort(t)))
 	kafka.Stdout, kafka.Stderr = log, log
 	kafka.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := kafka.Start(); err != nil {

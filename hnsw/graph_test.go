@@ -3,6 +3,7 @@ package hnsw
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -383,10 +384,10 @@ func TestDeadline(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	q := w.query([]float32{0, 0, 0, 0}, 10, 2000)
-	if _, err := w.g.Search(ctx, q, nil); err != context.Canceled {
+	if _, err := w.g.Search(ctx, q, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("search: %v", err)
 	}
-	if _, err := w.g.Exact(ctx, q, nil); err != context.Canceled {
+	if _, err := w.g.Exact(ctx, q, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("exact: %v", err)
 	}
 	slot, err := w.slots.Alloc()

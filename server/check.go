@@ -9,8 +9,7 @@ import (
 // Check tells whether an operation fits the collection: vector names,
 // dimensions, finite numbers. It looks at no point and changes nothing.
 func (c *Collection) Check(op *Op) error {
-	switch op.Kind {
-	case Upsert, UpdateVectors:
+	if op.Kind == Upsert || op.Kind == UpdateVectors {
 		if len(op.Points) == 0 {
 			return errorf(BadRequest, "Empty update request")
 		}
@@ -20,11 +19,10 @@ func (c *Collection) Check(op *Op) error {
 			}
 		}
 		return nil
-	case DeleteVectors:
-		for _, name := range op.Names {
-			if c.graphs[name] == nil {
-				return noVector(name)
-			}
+	}
+	for _, name := range op.Names {
+		if c.graphs[name] == nil {
+			return noVector(name)
 		}
 	}
 	if op.Select.IDs == nil && op.Select.Filter == nil {

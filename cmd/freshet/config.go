@@ -193,17 +193,18 @@ func (c *config) read(path string) error {
 // keys lists every key that a configuration can have, at any depth.
 func keys(t reflect.Type) []string {
 	var list []string
-	switch t.Kind() {
-	case reflect.Slice:
+	if t.Kind() == reflect.Slice {
 		return keys(t.Elem())
-	case reflect.Struct:
-		for i := range t.NumField() {
-			f := t.Field(i)
-			if name, _, _ := strings.Cut(f.Tag.Get("yaml"), ","); name != "" {
-				list = append(list, name)
-			}
-			list = append(list, keys(f.Type)...)
+	}
+	if t.Kind() != reflect.Struct {
+		return nil
+	}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if name, _, _ := strings.Cut(f.Tag.Get("yaml"), ","); name != "" {
+			list = append(list, name)
 		}
+		list = append(list, keys(f.Type)...)
 	}
 	return list
 }

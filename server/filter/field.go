@@ -69,15 +69,15 @@ func readMatch(c *field, raw []byte) error {
 		}
 		test = oneOf(map[any]struct{}{v: {}})
 	case m["any"] != nil, m["except"] != nil:
-		name, make := "any", oneOf
+		name, build := "any", oneOf
 		if m["any"] == nil {
-			name, make = "except", noneOf
+			name, build = "except", noneOf
 		}
 		set, err := scalarSet(m[name])
 		if err != nil {
 			return err
 		}
-		test = make(set)
+		test = build(set)
 	default:
 		if test, err = textMatch(m); err != nil {
 			return err

@@ -83,10 +83,10 @@ func (s *Selector) read(raw []byte) error {
 // Apply returns the selected part of a payload, {} if nothing of it is. The
 // whole payload is returned as it is.
 func (s Selector) Apply(raw json.RawMessage) (json.RawMessage, error) {
-	switch s.mode {
-	case nothing:
+	if s.mode == nothing {
 		return nil, nil
-	case all:
+	}
+	if s.mode == all {
 		return raw, nil
 	}
 	doc, err := decodeVerbatim(raw)
