@@ -1,0 +1,62 @@
+# Two commands do everything: `make demo` shows the database at work, `make
+# test` passes the tests. Both need Go and make; what else they need they
+# install themselves.
+
+GO      ?= go
+TOOLS   := $(GO) tool -modfile=tools/go.mod
+VERSION ?= 0.1.0-dev
+FLAGS   := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+
+.PHONY: demo test lint unit race portable e2e fuzz bench build image
+
+demo:
+	$(GO) run ./cmd/freshet demo
+
+test: lint unit race portable e2e
+
+# A static binary in the current folder.
+build:
+	CGO_ENABLED=0 $(GO) build $(FLAGS) -o freshet ./cmd/freshet
+
+lint:
+	$(GO) mod verify
+	$(TOOLS) golangci-lint run ./...
+	$(TOOLS) golangci-lint run --build-tags e2e ./e2e
+
+unit:
+	$(GO) test ./...
+	cd hnsw/kernels/gen && $(GO) vet ./...
+
+race:
+	$(GO) test -race ./...
+
+# The kernels in plain Go, and another architecture.
+portable:
+	$(GO) test -tags purego ./hnsw/... ./server/...
+	GOARCH=arm64 $(GO) vet ./...
+	GOARCH=arm64 CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/freshet
+
+# The binary against Apache Kafka, kafka-python and qdrant-client.
+e2e:
+	e2e/setup.sh
+	$(GO) test -tags e2e -count=1 ./e2e
+
+# Each fuzz target for FUZZTIME.
+FUZZTIME ?= 30s
+fuzz:
+	for package in $$($(GO) list ./...); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+	    $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+	  done; \
+	done
+
+# BASE and QUERIES name .npy files to measure with instead of the sample.
+bench:
+	bench/setup.sh
+	$(GO) build -o .cache/bench ./bench
+	for what in graph ingest http; do \
+	  echo "## $$what"; .cache/bench $$what $(if $(BASE),--base $(BASE) --queries $(QUERIES)) || exit 1; \
+	done
+
+image:
+	docker build --build-arg VERSION=$(VERSION) -t freshet:$(VERSION) .
