@@ -154,6 +154,10 @@ func readVectors(o *object.Reader, path string, dst *server.Vectors) error {
 	}
 }
 
+// bytesPerFloat is about what a number of a vector takes in JSON; it sizes the
+// first allocation.
+const bytesPerFloat = 10
+
 // readVector reads one dense vector.
 func readVector(o *object.Reader, path string) ([]float32, error) {
 	kind := o.Kind()
@@ -164,7 +168,7 @@ func readVector(o *object.Reader, path string) ([]float32, error) {
 	if kind == '{' {
 		return nil, wrongInput("Conversion between sparse and regular vectors failed")
 	}
-	v, _, err := floats.Scan(nil, raw)
+	v, _, err := floats.Scan(make([]float32, 0, len(raw)/bytesPerFloat), raw)
 	switch {
 	case errors.Is(err, floats.ErrRange):
 		return nil, badFormat("%s: %v", path, err)

@@ -30,11 +30,18 @@ type idEntry struct {
 	length        uint16
 	gone          bool   // retired by the writer, perhaps not yet for every reader
 	previous      uint32 // slot of the version before, or noSlot
+	operation     uint64 // that wrote the slot, or unread or rewritten
 }
 
 const (
 	noSlot      = ^uint32(0)
 	idChunkSize = 256 << 10
+)
+
+// Values of idEntry.operation that no operation has.
+const (
+	unread    = 0          // storage knows; it can be noted here
+	rewritten = ^uint64(0) // only storage knows, view by view
 )
 
 func newIDTable() *idTable {
@@ -48,15 +55,16 @@ func (t *idTable) hash(key []byte) idHash {
 	return idHash{maphash.Bytes(t.seeds[0], key), maphash.Bytes(t.seeds[1], key)}
 }
 
-// put makes slot the newest version of the id with the encoded key.
-func (t *idTable) put(key []byte, slot uint32) {
+// put makes slot the newest version of the id with the encoded key. operation
+// is the one that wrote it, or unread.
+func (t *idTable) put(key []byte, slot uint32, operation uint64) {
 	h := t.hash(key)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for uint32(len(t.entries)) <= slot {
 		t.entries = append(t.entries, idEntry{gone: true, previous: noSlot})
 	}
-	e := idEntry{previous: noSlot}
+	e := idEntry{previous: noSlot, operation: operation}
 	if before, ok := t.newest[h]; ok {
 		old := t.entries[before]
 		e.chunk, e.offset, e.length, e.previous = old.chunk, old.offset, old.length, before
@@ -84,6 +92,23 @@ func (t *idTable) retire(slot uint32) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.entries[slot].gone = true
+}
+
+// rewrite notes that the point of the slot has been written again without a
+// new slot. The writer calls it before it publishes the write.
+func (t *idTable) rewrite(slot uint32) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.entries[slot].operation = rewritten
+}
+
+// learn notes the operation that wrote a slot, as storage tells it.
+func (t *idTable) learn(slot uint32, operation uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if e := &t.entries[slot]; e.operation == unread {
+		e.operation = operation
+	}
 }
 
 // current returns the slot of the id's newest version, for the writer.
@@ -115,8 +140,15 @@ func (t *idTable) visible(key []byte, view hnsw.View) (uint32, bool) {
 
 // key returns the encoded id of a slot. The bytes never change.
 func (t *idTable) key(slot uint32) []byte {
+	key, _ := t.written(slot)
+	return key
+}
+
+// written returns the encoded id of a slot and the operation that wrote it, or
+// unread or rewritten.
+func (t *idTable) written(slot uint32) (key []byte, operation uint64) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	e := t.entries[slot]
-	return t.chunks[e.chunk][e.offset : e.offset+uint32(e.length) : e.offset+uint32(e.length)]
+	return t.chunks[e.chunk][e.offset : e.offset+uint32(e.length) : e.offset+uint32(e.length)], e.operation
 }

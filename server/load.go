@@ -70,7 +70,7 @@ func (c *Collection) loadPoints(ctx context.Context, snapshot *storage.Snapshot)
 		if err != nil {
 			return false, err
 		}
-		c.ids.put(storage.Suffix(key), slot)
+		c.ids.put(storage.Suffix(key), slot, unread)
 		c.points++
 		c.vectorCount += len(vectors)
 		for name, v := range vectors {

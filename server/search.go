@@ -150,10 +150,13 @@ func (s *search) points(hits []hnsw.Hit) ([]ScoredPoint, error) {
 
 // record reads the point of a slot that the view sees.
 func (c *Collection) record(v *view, slot uint32, withPayload payload.Selector, withVector VectorSelector) (Record, error) {
-	key := c.ids.key(slot)
+	key, operation := c.ids.written(slot)
 	id, err := point.FromKey(key)
 	if err != nil {
 		return Record{}, err
+	}
+	if operation != unread && operation != rewritten && withPayload.None() {
+		return Record{ID: id, Version: operation, Vectors: c.vectors(slot, withVector)}, nil
 	}
 	value, err := v.snapshot.Get(nil, storage.AppendKey(nil, storage.Point, c.space, key))
 	if err != nil {
@@ -162,6 +165,9 @@ func (c *Collection) record(v *view, slot uint32, withPayload payload.Selector, 
 	s, err := decodeStored(value)
 	if err != nil {
 		return Record{}, err
+	}
+	if operation == unread {
+		c.ids.learn(slot, s.operation)
 	}
 	return c.shape(id, slot, s, withPayload, withVector)
 }

@@ -79,7 +79,7 @@ func remove(v Version, ids ...point.ID) Op {
 }
 
 // contents returns all points as "id: vector payload" in scroll order, and
-// checks that the search sees the same points.
+// checks that the search sees the same points, written by the same operations.
 func contents(t testing.TB, c *Collection) []string {
 	t.Helper()
 	page, err := c.Scroll(context.Background(), ScrollRequest{Limit: 1 << 20, WithPayload: payload.All(), WithVector: VectorSelector{All: true}})
@@ -87,18 +87,18 @@ func contents(t testing.TB, c *Collection) []string {
 		t.Fatal(err)
 	}
 	list := []string{}
-	ids := map[point.ID]bool{}
+	ids := map[point.ID]uint64{}
 	for _, r := range page.Records {
 		list = append(list, fmt.Sprintf("%v: %v %s", r.ID, r.Vectors[""], r.Payload))
-		ids[r.ID] = true
+		ids[r.ID] = r.Version
 	}
 	hits, err := c.Search(context.Background(), SearchRequest{Vector: []float32{0, 0}, Limit: 1 << 20, Ef: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, h := range hits {
-		if !ids[h.ID] {
-			t.Fatalf("the search returns %v, the scroll does not", h.ID)
+		if version, ok := ids[h.ID]; !ok || version != h.Version {
+			t.Fatalf("the search returns %v of operation %d, the scroll of %d (%v)", h.ID, h.Version, version, ok)
 		}
 		delete(ids, h.ID)
 	}

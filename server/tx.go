@@ -374,13 +374,16 @@ func (tx *tx) settle(staged stagedSlots) {
 	for i, id := range tx.order {
 		p := tx.points[id]
 		old, hadSlot := c.ids.current([]byte(id))
-		if hadSlot && (p.moved || !p.exists) {
+		switch {
+		case hadSlot && (p.moved || !p.exists):
 			c.slots.Retire(old)
 			c.ids.retire(old)
 			c.vectorCount -= c.vectorsOf(old)
+		case hadSlot:
+			c.ids.rewrite(old)
 		}
 		if slot := staged.slots[i]; slot != noSlot {
-			c.ids.put([]byte(id), slot)
+			c.ids.put([]byte(id), slot, p.stored.operation)
 			c.vectorCount += len(p.vectors)
 		}
 		switch {
