@@ -29,12 +29,14 @@ const (
 	demoTopic      = "vector-embeddings"
 	demoCollection = "glosses"
 	demoPartitions = 3
+	// demoID is a gloss to ask with: "Winnipeg, Lake Winnipeg: a lake in …".
+	demoID = "wn:n09480428"
 )
 
 type demoOptions struct {
 	rate   int
 	listen string
-	keep   bool
+	once   bool
 }
 
 func demoCommand() *cobra.Command {
@@ -47,7 +49,7 @@ func demoCommand() *cobra.Command {
 	}
 	cmd.Flags().IntVar(&o.rate, "rate", 500, "records to produce per second")
 	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:0", "host:port to serve on; port 0 takes a free one")
-	cmd.Flags().BoolVar(&o.keep, "keep", false, "go on serving until interrupted")
+	cmd.Flags().BoolVar(&o.once, "once", false, "end after the last figure instead of serving until interrupted")
 	return cmd
 }
 
@@ -116,8 +118,8 @@ func demo(ctx context.Context, out io.Writer, o *demoOptions) (err error) {
 			return err
 		}
 	}
-	if o.keep {
-		d.printf("\nServing until interrupted. Try\n  curl -s %s/points/%s\n", d.url, base[0].ID)
+	if !o.once {
+		d.whatNext(c.Kafka.BootstrapServers)
 		<-ctx.Done()
 	}
 	return d.failed
@@ -320,6 +322,20 @@ func (d *demonstration) latency() error {
 	d.printf("The embeddings were computed beforehand: no inference is in these figures. A record's timestamp has whole milliseconds.\n")
 	d.printf("Batch limit %d (%s), P99 of a batch %.1f ms\n", status.Limit.Records, status.Limit.Why, ms(status.Limit.P99))
 	return d.failed
+}
+
+// whatNext prints commands to copy. They use nothing but curl and PyPI.
+func (d *demonstration) whatNext(brokers string) {
+	d.printf("\nServing until interrupted (Ctrl-C). To try next, in another terminal:\n")
+	d.printf("\n# what is near to the gloss of Lake Winnipeg\ncurl -s %s/points/query -H 'content-type: application/json' \\\n"+
+		"  -d '{\"query\": \"%s\", \"limit\": 3, \"with_payload\": [\"text\"]}'\n", d.url, demoID)
+	d.printf("\n# only nouns for places\ncurl -s %s/points/query -H 'content-type: application/json' \\\n"+
+		"  -d '{\"query\": \"%s\", \"limit\": 3, \"with_payload\": [\"text\"], \"filter\": {\"must\": [{\"key\": \"section\", \"match\": {\"value\": \"noun.location\"}}]}}'\n", d.url, demoID)
+	d.printf("\n# a record of your own, and the point it makes\npip install kafka-python && python3 -c '\n"+
+		"import json, kafka\np = kafka.KafkaProducer(bootstrap_servers=\"%s\")\n"+
+		"p.send(\"%s\", json.dumps({\"id\": \"mine\", \"embedding\": [0.1] * %d, \"text\": \"hello\"}).encode()).get()'\n"+
+		"curl -s %s/points/mine\n", brokers, demoTopic, minilm.Dim, d.url)
+	d.printf("\n# metrics\ncurl -s %s/metrics | grep freshet_\n", strings.TrimSuffix(d.url, "/collections/"+demoCollection))
 }
 
 func ms(t time.Duration) float64 { return float64(t) / float64(time.Millisecond) }

@@ -155,7 +155,7 @@ func TestStartUpErrors(t *testing.T) {
 
 func TestDemo(t *testing.T) {
 	var out bytes.Buffer
-	o := demoOptions{rate: 4000, listen: "127.0.0.1:0"}
+	o := demoOptions{rate: 4000, listen: "127.0.0.1:0", once: true}
 	if err := demo(context.Background(), &out, &o); err != nil {
 		t.Fatal(err)
 	}
