@@ -10,8 +10,11 @@ import (
 )
 
 func detect() Level {
+	wide := cpuid.CPU.Supports(cpuid.AVX512F, cpuid.AVX512DQ, cpuid.AVX512BW, cpuid.AVX512VL, cpuid.AVX2, cpuid.FMA3)
 	switch {
-	case cpuid.CPU.Supports(cpuid.AVX512F, cpuid.AVX512DQ, cpuid.AVX512BW, cpuid.AVX512VL, cpuid.AVX2, cpuid.FMA3):
+	case wide && cpuid.CPU.Supports(cpuid.AVX512VNNI):
+		return VNNI
+	case wide:
 		return AVX512
 	case cpuid.CPU.Supports(cpuid.AVX2, cpuid.FMA3):
 		return AVX2
@@ -22,10 +25,10 @@ func detect() Level {
 
 func dot(l Level, query *float32, r *Rows, slots []uint32, out []float32) {
 	table := (*uintptr)(unsafe.Pointer(&r.Table[0]))
-	switch l {
-	case AVX512:
+	switch {
+	case l >= AVX512:
 		dotAVX512(query, table, &slots[0], len(slots), &out[0], r.Blocks, uint64(r.Shift), r.Stride)
-	case AVX2:
+	case l == AVX2:
 		dotAVX2(query, table, &slots[0], len(slots), &out[0], r.Blocks, uint64(r.Shift), r.Stride)
 	default:
 		plainDot(query, r, slots, out)
@@ -35,10 +38,10 @@ func dot(l Level, query *float32, r *Rows, slots []uint32, out []float32) {
 
 func l2(l Level, query *float32, r *Rows, slots []uint32, out []float32) {
 	table := (*uintptr)(unsafe.Pointer(&r.Table[0]))
-	switch l {
-	case AVX512:
+	switch {
+	case l >= AVX512:
 		l2AVX512(query, table, &slots[0], len(slots), &out[0], r.Blocks, uint64(r.Shift), r.Stride)
-	case AVX2:
+	case l == AVX2:
 		l2AVX2(query, table, &slots[0], len(slots), &out[0], r.Blocks, uint64(r.Shift), r.Stride)
 	default:
 		plainL2(query, r, slots, out)
@@ -48,13 +51,52 @@ func l2(l Level, query *float32, r *Rows, slots []uint32, out []float32) {
 
 func l1(l Level, query *float32, r *Rows, slots []uint32, out []float32) {
 	table := (*uintptr)(unsafe.Pointer(&r.Table[0]))
-	switch l {
-	case AVX512:
+	switch {
+	case l >= AVX512:
 		l1AVX512(query, table, &slots[0], len(slots), &out[0], r.Blocks, uint64(r.Shift), r.Stride)
-	case AVX2:
+	case l == AVX2:
 		l1AVX2(query, table, &slots[0], len(slots), &out[0], r.Blocks, uint64(r.Shift), r.Stride)
 	default:
 		plainL1(query, r, slots, out)
+	}
+	runtime.KeepAlive(r)
+}
+
+func dotCodes(l Level, query *byte, r *Rows, slots []uint32, out []int32) {
+	table := (*uintptr)(unsafe.Pointer(&r.Table[0]))
+	switch {
+	case l >= VNNI:
+		dotCodesVNNI(query, table, &slots[0], len(slots), &out[0], r.Blocks, uint64(r.Shift), r.Stride)
+	case l >= AVX2:
+		dotCodesAVX2(query, table, &slots[0], len(slots), &out[0], r.Blocks, uint64(r.Shift), r.Stride)
+	default:
+		plainDotCodes(query, r, slots, out)
+	}
+	runtime.KeepAlive(r)
+}
+
+func l2Codes(l Level, query *byte, r *Rows, slots []uint32, out []int32) {
+	table := (*uintptr)(unsafe.Pointer(&r.Table[0]))
+	switch {
+	case l >= VNNI:
+		l2CodesVNNI(query, table, &slots[0], len(slots), &out[0], r.Blocks, uint64(r.Shift), r.Stride)
+	case l >= AVX2:
+		l2CodesAVX2(query, table, &slots[0], len(slots), &out[0], r.Blocks, uint64(r.Shift), r.Stride)
+	default:
+		plainL2Codes(query, r, slots, out)
+	}
+	runtime.KeepAlive(r)
+}
+
+func l1Codes(l Level, query *byte, r *Rows, slots []uint32, out []int32) {
+	table := (*uintptr)(unsafe.Pointer(&r.Table[0]))
+	switch {
+	case l >= VNNI:
+		l1CodesVNNI(query, table, &slots[0], len(slots), &out[0], r.Blocks, uint64(r.Shift), r.Stride)
+	case l >= AVX2:
+		l1CodesAVX2(query, table, &slots[0], len(slots), &out[0], r.Blocks, uint64(r.Shift), r.Stride)
+	default:
+		plainL1Codes(query, r, slots, out)
 	}
 	runtime.KeepAlive(r)
 }

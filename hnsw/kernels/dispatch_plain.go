@@ -15,3 +15,15 @@ func l2(_ Level, query *float32, r *Rows, slots []uint32, out []float32) {
 func l1(_ Level, query *float32, r *Rows, slots []uint32, out []float32) {
 	plainL1(query, r, slots, out)
 }
+
+func dotCodes(_ Level, query *byte, r *Rows, slots []uint32, out []int32) {
+	plainDotCodes(query, r, slots, out)
+}
+
+func l2Codes(_ Level, query *byte, r *Rows, slots []uint32, out []int32) {
+	plainL2Codes(query, r, slots, out)
+}
+
+func l1Codes(_ Level, query *byte, r *Rows, slots []uint32, out []int32) {
+	plainL1Codes(query, r, slots, out)
+}

@@ -6,7 +6,7 @@
 // AVX-512; the best one that the CPU has is chosen at start. They agree within
 // rounding: the order of the additions differs.
 //
-//go:generate sh -c "cd gen && go run . -out ../f32_amd64.s -stubs ../f32_amd64.go -pkg kernels"
+//go:generate sh -c "cd gen && go run . -out ../kernels_amd64.s -stubs ../kernels_amd64.go -pkg kernels"
 package kernels
 
 import "unsafe"
@@ -23,18 +23,20 @@ const (
 	Plain Level = iota
 	AVX2
 	AVX512
+	VNNI // AVX-512 with VNNI
 )
 
 func (l Level) String() string {
-	return [...]string{"plain", "avx2", "avx512"}[l]
+	return [...]string{"plain", "avx2", "avx512", "vnni"}[l]
 }
 
 // Best is the highest level that this CPU has.
 var Best = detect()
 
-// Rows is an arena of rows of Blocks×Block floats. The row of slot s is at
-// Table[s>>Shift] + (s & (1<<Shift-1))×Stride bytes. A row begins at a multiple
-// of 64 bytes for the sake of speed.
+// Rows is an arena of rows of Blocks×64 bytes: Blocks×Block floats, or
+// Blocks×CodeBlock codes. The row of slot s is at Table[s>>Shift] + (s &
+// (1<<Shift-1))×Stride bytes. A row begins at a multiple of 64 bytes for the sake
+// of speed.
 type Rows struct {
 	Table  []unsafe.Pointer
 	Shift  uint

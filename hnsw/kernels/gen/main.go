@@ -10,10 +10,7 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// ahead is how many rows before its use a row is prefetched.
-const ahead = 4
-
-const signature = "func(query *float32, table *uintptr, slots *uint32, n int, out *float32, blocks int, shift uint64, stride int)"
+const signature = "func(query *%[1]s, table *uintptr, slots *uint32, n int, out *%[2]s, blocks int, shift uint64, stride int)"
 
 func main() {
 	ConstraintExpr("amd64,!purego")
@@ -21,16 +18,25 @@ func main() {
 		for _, isa := range []isa{avx512{}, avx2{}} {
 			batch(metric, isa)
 		}
+		for _, isa := range []isa{vnni{}, avx2Codes{}} {
+			batch(metric, isa)
+		}
 	}
 	Generate()
 }
 
-// isa is how one instruction set works on blocks of 16 floats.
+// isa is how one instruction set works on blocks of 64 bytes: 16 floats, or 64
+// codes of 8 bits.
 type isa interface {
+	// name ends the name of a kernel.
 	name() string
 	// begin returns zeroed accumulators for unroll blocks.
 	begin(metric string) state
 	unroll() int
+	// types are those of the query's elements and of the results.
+	types() (query, result string)
+	// ahead is how many rows before its use a row is prefetched.
+	ahead() int
 }
 
 type state interface {
@@ -42,7 +48,9 @@ type state interface {
 
 func batch(metric string, isa isa) {
 	name := metric + isa.name()
-	TEXT(name, NOSPLIT, signature)
+	ahead := isa.ahead()
+	element, result := isa.types()
+	TEXT(name, NOSPLIT, fmt.Sprintf(signature, element, result))
 	Pragma("noescape")
 	Doc(fmt.Sprintf("%s stores the %s of the query and the row of each of n slots in out.", name, metric))
 	query := Load(Param("query"), GP64())
@@ -80,7 +88,7 @@ func batch(metric string, isa isa) {
 	i := GP64()
 	MOVQ(U32(1), i)
 	Label(name + "_head")
-	CMPQ(i, U8(ahead))
+	CMPQ(i, I32(ahead))
 	JGE(LabelRef(name + "_start"))
 	CMPQ(i, n)
 	JGE(LabelRef(name + "_start"))
@@ -148,8 +156,10 @@ func batch(metric string, isa isa) {
 // avx512 works on a block in one register.
 type avx512 struct{}
 
-func (avx512) name() string { return "AVX512" }
-func (avx512) unroll() int  { return 4 }
+func (avx512) name() string                  { return "AVX512" }
+func (avx512) unroll() int                   { return 4 }
+func (avx512) types() (query, result string) { return "float32", "float32" }
+func (avx512) ahead() int                    { return 4 }
 
 type state512 struct {
 	metric string
@@ -204,8 +214,10 @@ func (s *state512) sum() reg.VecVirtual {
 // avx2 works on a block in two registers.
 type avx2 struct{}
 
-func (avx2) name() string { return "AVX2" }
-func (avx2) unroll() int  { return 2 }
+func (avx2) name() string                  { return "AVX2" }
+func (avx2) unroll() int                   { return 2 }
+func (avx2) types() (query, result string) { return "float32", "float32" }
+func (avx2) ahead() int                    { return 4 }
 
 type state256 struct {
 	metric string
