@@ -27,7 +27,7 @@ func (g *Graph) Exact(ctx context.Context, q Query, dst []Hit) ([]Hit, error) {
 				s.fresh = append(s.fresh, slot)
 			}
 		}
-		for i, d := range s.measure() {
+		for i, d := range s.measureExactly() {
 			s.pool, _ = insert(s.pool, keyOf(d, s.fresh[i]), q.K)
 		}
 	}

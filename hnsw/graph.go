@@ -59,6 +59,8 @@ type Graph struct {
 	nodes   *arena // per slot: level+1 (0: not in the graph), index of the first upper list
 	upper   *arena // lists above level 0, those of a node one after the other
 	dist    distances
+	codes   atomic.Pointer[codes] // nil before the first vector and for small dimensions
+	drift   drift                 // the writer's
 
 	entry atomic.Uint64 // level<<32 | slot+1 of the node a search begins at; 0: empty
 	count atomic.Int64  // nodes, dead ones included
@@ -93,12 +95,20 @@ func (g *Graph) Len() int { return int(g.count.Load()) }
 
 // Bytes is the address space the graph's arenas take.
 func (g *Graph) Bytes() int64 {
-	return g.vectors.bytes() + g.base.bytes() + g.nodes.bytes() + g.upper.bytes()
+	n := g.vectors.bytes() + g.base.bytes() + g.nodes.bytes() + g.upper.bytes()
+	if c := g.codes.Load(); c != nil {
+		n += c.rows.bytes()
+	}
+	return n
 }
 
 // Close gives the memory back. There must be no more readers.
 func (g *Graph) Close() error {
-	return errors.Join(g.vectors.free(), g.base.free(), g.nodes.free(), g.upper.free())
+	err := errors.Join(g.vectors.free(), g.base.free(), g.nodes.free(), g.upper.free())
+	if c := g.codes.Swap(nil); c != nil {
+		err = errors.Join(err, c.rows.free())
+	}
+	return err
 }
 
 // Has says whether the slot has a vector in this graph.

@@ -53,27 +53,30 @@ func (g *Graph) Stage(ctx context.Context, items []Item, workers int) (*Staged, 
 		}
 		copy(unsafe.Slice((*float32)(g.vectors.row(item.Slot)), g.cfg.Dim), item.Vector)
 	}
-	return st, st.place(ctx, items, workers)
+	if err := g.encode(items); err != nil {
+		return nil, err
+	}
+	return st, st.place(ctx, workers)
 }
 
 // place chooses the neighbours of all nodes.
-func (st *Staged) place(ctx context.Context, items []Item, workers int) error {
+func (st *Staged) place(ctx context.Context, workers int) error {
 	var next atomic.Int64
 	var failed atomic.Pointer[error]
 	work := func() {
 		for {
 			i := int(next.Add(1)) - 1
-			if i >= len(items) || failed.Load() != nil {
+			if i >= len(st.nodes) || failed.Load() != nil {
 				return
 			}
-			if err := st.choose(ctx, i, items[i].Vector); err != nil {
+			if err := st.choose(ctx, i); err != nil {
 				failed.CompareAndSwap(nil, &err)
 				return
 			}
 		}
 	}
 	var group sync.WaitGroup
-	for range min(workers, len(items)) - 1 {
+	for range min(workers, len(st.nodes)) - 1 {
 		group.Go(work)
 	}
 	work()
@@ -86,10 +89,11 @@ func (st *Staged) place(ctx context.Context, items []Item, workers int) error {
 
 // choose finds the neighbours of the i-th node at each of its levels
 // (Algorithm 1 of the paper, without the links back).
-func (st *Staged) choose(ctx context.Context, i int, vector []float32) error {
+func (st *Staged) choose(ctx context.Context, i int) error {
 	g, node := st.g, &st.nodes[i]
-	s := g.acquire(vector)
+	s := g.acquire(nil)
 	defer s.release()
+	s.setRow(node.slot)
 	level := len(node.neighbours) - 1
 	entry, top, ok := g.start()
 	var near uint64
@@ -176,11 +180,19 @@ func (s *searcher) diverse(candidates []uint64, limit int) []uint32 {
 // on the first ones.
 func (s *searcher) spread(slot uint32, distance float32) bool {
 	const step = 4
-	row := (*float32)(s.g.vectors.row(slot))
 	var out [step]float32
+	var ints [step]int32
+	row := (*float32)(s.g.vectors.row(slot))
+	if s.codes != nil && len(s.picked) > 0 {
+		s.codes.rowAsQuery(&s.pickedAs, slot, s.g.cfg.Dim)
+	}
 	for i := 0; i < len(s.picked); i += step {
 		some := s.picked[i:min(i+step, len(s.picked))]
-		s.g.dist.compute(row, some, out[:])
+		if s.codes != nil {
+			s.codes.compute(&s.pickedAs, some, ints[:], out[:])
+		} else {
+			s.g.dist.compute(row, some, out[:])
+		}
 		for _, d := range out[:len(some)] {
 			if d < distance {
 				return false
@@ -236,7 +248,7 @@ func (s *searcher) linkBack(n, slot uint32, level int) {
 		return
 	}
 	s.fresh = append(s.fresh, slot)
-	copy(s.query, unsafe.Slice((*float32)(g.vectors.row(n)), g.cfg.Dim))
+	s.setRow(n)
 	s.pool = s.pool[:0]
 	for i, d := range s.measure() {
 		s.pool, _ = insert(s.pool, keyOf(d, s.fresh[i]), len(s.fresh))

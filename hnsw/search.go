@@ -56,7 +56,7 @@ func (g *Graph) Search(ctx context.Context, q Query, dst []Hit) ([]Hit, error) {
 		if err := s.walk(ctx, near, 0, ef); err != nil {
 			return dst, err
 		}
-		found := s.appendVisible(dst, s.pool, &q)
+		found := s.appendVisible(dst, s.rescore(s.pool, &q), &q)
 		// Nodes that are linked but not published yet may have taken places.
 		if len(found)-len(dst) >= min(q.K, len(s.pool)) {
 			return found, nil
@@ -66,7 +66,38 @@ func (g *Graph) Search(ctx context.Context, q Query, dst []Hit) ([]Hit, error) {
 	if err := s.walkAccepting(ctx, near, &q); err != nil {
 		return dst, err
 	}
-	return s.appendVisible(dst, s.found, &q), nil
+	return s.appendVisible(dst, s.rescore(s.found, &q), &q), nil
+}
+
+// rescoreStep is how many candidates are scored on their vectors at a time.
+const rescoreStep = 16
+
+// rescore orders the best visible candidates of a walk on codes, sorted, by the
+// distances of their vectors. It goes on until the rest, by their codes and the
+// largest error that has shown up, are farther than the K-th best.
+func (s *searcher) rescore(candidates []uint64, q *Query) []uint64 {
+	if s.codes == nil {
+		return candidates
+	}
+	s.exact = s.exact[:0]
+	var largest float32 // error
+	for next := 0; next < len(candidates); {
+		if n := len(s.exact); n == q.K && key(candidates[next]).distance()-largest > key(s.exact[n-1]).distance() {
+			break
+		}
+		s.fresh, s.approximate = s.fresh[:0], s.approximate[:0]
+		for limit := max(rescoreStep, q.K+q.K/2-next); next < len(candidates) && len(s.fresh) < limit; next++ {
+			if slot := key(candidates[next]).slot(); q.View.Visible(slot) {
+				s.fresh = append(s.fresh, slot)
+				s.approximate = append(s.approximate, key(candidates[next]).distance())
+			}
+		}
+		for i, d := range s.measureExactly() {
+			largest = max(largest, s.approximate[i]-d)
+			s.exact, _ = insert(s.exact, keyOf(d, s.fresh[i]), q.K)
+		}
+	}
+	return s.exact
 }
 
 // widened returns the ef of a plain walk that is expected to come by q.Ef

@@ -11,51 +11,87 @@ import (
 // graph's pool, so a search allocates nothing.
 type searcher struct {
 	g       *Graph
+	codes   *codes    // that the search uses, nil for none
 	query   []float32 // padded
+	coded   coded     // the query in codes
 	visited []uint64  // one bit per slot
+	limit   uint32    // slots from here on count as seen
 
 	pool     []uint64 // the best candidates so far, see key
 	fresh    []uint32 // neighbours not seen before
 	dist     []float32
-	expanded int // candidates expanded, for the occasional look at the context
+	ints     []int32 // a kernel's results on codes
+	expanded int     // candidates expanded, for the occasional look at the context
+
+	exact       []uint64  // the best by their vectors
+	approximate []float32 // distances by codes, of the fresh slots
 
 	frontier heap     // candidates to expand when what is found and where to walk differ
 	found    []uint64 // the best accepted so far
 	picked   []uint32
+	pickedAs coded // a candidate in codes, while it is compared with those picked
 }
 
 func newSearcher(g *Graph) *searcher {
 	padded := (g.cfg.Dim + kernels.Block - 1) / kernels.Block * kernels.Block
 	floats := alignedBytes(4 * padded)
+	codeBytes := (g.cfg.Dim + kernels.CodeBlock - 1) / kernels.CodeBlock * kernels.CodeBlock
 	return &searcher{
-		g:     g,
-		query: unsafe.Slice((*float32)(unsafe.Pointer(&floats[0])), padded),
+		g:        g,
+		query:    unsafe.Slice((*float32)(unsafe.Pointer(&floats[0])), padded),
+		coded:    coded{bytes: alignedBytes(codeBytes)},
+		pickedAs: coded{bytes: alignedBytes(codeBytes)},
 	}
 }
 
+// acquire returns a searcher for a query; nil leaves the query to setRow.
 func (g *Graph) acquire(query []float32) *searcher {
 	s := g.scratch.Get().(*searcher)
-	copy(s.query, query)
+	s.codes = g.codes.Load()
 	s.expanded = 0
+	if query != nil {
+		copy(s.query, query)
+		if s.codes != nil {
+			s.codes.query(&s.coded, query)
+		}
+	}
 	return s
 }
 
-func (s *searcher) release() { s.g.scratch.Put(s) }
+// setRow makes the vector of a slot the query.
+func (s *searcher) setRow(slot uint32) {
+	if s.codes != nil {
+		s.codes.rowAsQuery(&s.coded, slot, s.g.cfg.Dim)
+		return
+	}
+	copy(s.query, unsafe.Slice((*float32)(s.g.vectors.row(slot)), s.g.cfg.Dim))
+}
+
+func (s *searcher) release() {
+	s.codes = nil // lets go of codes that others have taken the place of
+	s.g.scratch.Put(s)
+}
 
 // reset forgets which nodes were visited.
 func (s *searcher) reset() {
-	words := (s.g.slots.Len() + 63) / 64
+	limit := s.g.slots.Len()
+	if s.codes != nil {
+		limit = min(limit, s.codes.limit())
+	}
+	s.limit = uint32(limit)
+	words := (limit + 63) / 64
 	if len(s.visited) < words {
 		s.visited = make([]uint64, words+words/4)
 	}
-	clear(s.visited)
+	clear(s.visited[:words])
 }
 
 // visit says whether the slot is seen for the first time. A slot allocated
-// since reset counts as seen: the search began before it.
+// since reset counts as seen: the search began before it, and perhaps with codes
+// that do not have it.
 func (s *searcher) visit(slot uint32) bool {
 	word := slot >> 6
-	if int(word) >= len(s.visited) {
+	if slot >= s.limit {
 		return false
 	}
 	bit := uint64(1) << (slot & 63)
@@ -66,14 +102,30 @@ func (s *searcher) visit(slot uint32) bool {
 	return true
 }
 
-// measure computes the distances of the fresh slots.
+// measure computes the distances of the fresh slots, on codes if there are any.
 func (s *searcher) measure() []float32 {
-	if cap(s.dist) < len(s.fresh) {
-		s.dist = make([]float32, 2*len(s.fresh))
+	if s.codes == nil {
+		return s.measureExactly()
 	}
-	s.dist = s.dist[:len(s.fresh)]
+	s.room()
+	s.codes.compute(&s.coded, s.fresh, s.ints, s.dist)
+	return s.dist
+}
+
+// measureExactly computes the distances of the fresh slots on their vectors.
+func (s *searcher) measureExactly() []float32 {
+	s.room()
 	s.g.dist.compute(&s.query[0], s.fresh, s.dist)
 	return s.dist
+}
+
+// room makes the results as long as the list of fresh slots.
+func (s *searcher) room() {
+	n := len(s.fresh)
+	if cap(s.dist) < n {
+		s.dist, s.ints = make([]float32, 2*n), make([]int32, 2*n)
+	}
+	s.dist, s.ints = s.dist[:n], s.ints[:n]
 }
 
 // A key is a candidate in one word that sorts by distance, then slot; the
