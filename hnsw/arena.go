@@ -2,7 +2,6 @@ package hnsw
 
 import (
 	"errors"
-	"math/bits"
 	"sync/atomic"
 	"unsafe"
 
@@ -20,9 +19,23 @@ type arena struct {
 	blocks int
 }
 
-// chunkBytes is about the size of a chunk. Memory that is not used yet is
-// reserved, not taken.
-const chunkBytes = 4 << 20
+// chunkShift returns how many rows a chunk has, as a power of two: enough for
+// chunkBytes, and if possible so many that a chunk is whole huge pages, but not
+// beyond four times that. Memory that is not used yet is reserved, not taken.
+func chunkShift(stride int) uint {
+	shift := uint(4)
+	for stride<<shift < chunkBytes {
+		shift++
+	}
+	for s := shift; stride<<s <= 4*chunkBytes; s++ {
+		if stride<<s%hugePage == 0 {
+			return s
+		}
+	}
+	return shift
+}
+
+const hugePage = 2 << 20
 
 // newArena returns an arena of rows of the given number of bytes, padded to a
 // multiple of align.
@@ -30,7 +43,7 @@ func newArena(rowBytes, align int) *arena {
 	stride := (rowBytes + align - 1) / align * align
 	a := &arena{
 		stride: stride,
-		shift:  uint(max(4, bits.Len(uint(chunkBytes/stride))-1)),
+		shift:  chunkShift(stride),
 		blocks: stride / (4 * kernels.Block),
 	}
 	a.rows.Store(&kernels.Rows{Shift: a.shift, Stride: stride, Blocks: a.blocks})
@@ -46,10 +59,17 @@ func (a *arena) grow(slot uint32) error {
 	}
 	next := append(make([]unsafe.Pointer, 0, need), table...)
 	for len(next) < need {
-		// The first chunk stays on small pages: most collections are small.
-		chunk, err := allocate(a.stride<<a.shift, len(next) > 0)
+		chunk, err := allocate(a.stride << a.shift)
 		if err != nil {
 			return err
+		}
+		// The first chunk stays on small pages until there is a second: most
+		// collections are small.
+		if len(next) == 1 {
+			hugePages(a.chunks[0], true)
+		}
+		if len(next) > 0 {
+			hugePages(chunk, false)
 		}
 		a.chunks = append(a.chunks, chunk)
 		next = append(next, unsafe.Pointer(unsafe.SliceData(chunk)))

@@ -2,8 +2,11 @@
 
 package hnsw
 
-// allocate takes the memory from the Go heap: elsewhere than on Linux, and
-// under the race detector, which sees only that.
-func allocate(n int, _ bool) ([]byte, error) { return alignedBytes(n), nil }
+// chunkBytes is the least size of a chunk.
+const chunkBytes = 256 << 10
+
+func allocate(n int) ([]byte, error) { return alignedBytes(n), nil }
+
+func hugePages([]byte, bool) {}
 
 func release([]byte) error { return nil }

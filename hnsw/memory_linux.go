@@ -4,23 +4,47 @@ package hnsw
 
 import (
 	"fmt"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
+// chunkBytes is the least size of a chunk.
+const chunkBytes = 4 << 20
+
 // allocate maps n zeroed bytes outside the Go heap, so that the garbage
-// collector neither walks nor counts them. With huge the kernel is asked for
-// huge pages: a search of a large graph misses the page tables at every step.
-func allocate(n int, huge bool) ([]byte, error) {
-	b, err := unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+// collector neither walks nor counts them. They begin where a huge page can.
+func allocate(n int) ([]byte, error) {
+	length := (n+hugePage-1)/hugePage*hugePage + hugePage
+	p, err := unix.MmapPtr(-1, 0, nil, uintptr(length), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
 	if err != nil {
 		return nil, fmt.Errorf("allocate %d bytes: %w", n, err)
 	}
-	if huge {
-		// Advice only: a kernel without huge pages refuses it.
-		_ = unix.Madvise(b, unix.MADV_HUGEPAGE)
+	// What is before the first and behind the last boundary goes back.
+	before := -int(uintptr(p)) & (hugePage - 1)
+	start, kept := unsafe.Add(p, before), length-hugePage
+	if before > 0 {
+		err = unix.MunmapPtr(p, uintptr(before))
 	}
-	return b, nil
+	if after := hugePage - before; err == nil && after > 0 {
+		err = unix.MunmapPtr(unsafe.Add(start, kept), uintptr(after))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("align %d bytes: %w", n, err)
+	}
+	return unsafe.Slice((*byte)(start), kept), nil
 }
 
-func release(b []byte) error { return unix.Munmap(b) }
+// hugePages asks the kernel for huge pages: a search of a large graph misses
+// the page tables at every step. With filled, what is there already is copied to
+// such pages. It is advice: a kernel that has none refuses it.
+func hugePages(b []byte, filled bool) {
+	_ = unix.Madvise(b, unix.MADV_HUGEPAGE)
+	if filled {
+		_ = unix.Madvise(b, unix.MADV_COLLAPSE)
+	}
+}
+
+func release(b []byte) error {
+	return unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(b)), uintptr(len(b)))
+}

@@ -3,6 +3,9 @@ package hnsw
 import (
 	"context"
 	"fmt"
+	"slices"
+
+	"freshet/hnsw/kernels"
 )
 
 // Hit is a slot found and its score in the metric's own terms: the dot product
@@ -24,7 +27,7 @@ type Query struct {
 // beam is how many candidates are expanded together: their neighbours go to the
 // kernel in one call, so that more memory is requested at a time, at the cost
 // of a few distances that a strict order would have saved.
-const beam = 3
+const beam = 4
 
 // contextEvery is the number of expansions between two looks at the context.
 const contextEvery = 64
@@ -166,27 +169,33 @@ func (s *searcher) walk(ctx context.Context, near uint64, level, ef int) error {
 			}
 		}
 		for i, d := range s.measure() {
+			k := keyOf(d, s.fresh[i])
+			if len(s.pool) == ef && k >= s.pool[ef-1] {
+				continue
+			}
 			var at int
-			s.pool, at = insert(s.pool, keyOf(d, s.fresh[i]), ef)
-			if at >= 0 && at < next {
-				next = at
+			s.pool, at = insert(s.pool, k, ef)
+			next = min(next, at)
+			if level == 0 {
+				kernels.Prefetch(s.g.base.row(s.fresh[i])) // it may be expanded soon
 			}
 		}
 	}
 	return nil
 }
 
-// gather appends the neighbours of a node that were not seen yet to s.fresh.
+// gather appends the neighbours of a node that were not seen yet to s.fresh,
+// and requests what measure will read of them.
 func (s *searcher) gather(slot uint32, level int) {
-	known := len(s.fresh)
-	s.fresh = readList(s.fresh, s.g.list(slot, level))
-	kept := s.fresh[:known]
-	for _, n := range s.fresh[known:] {
-		if s.visit(n) {
-			kept = append(kept, n)
-		}
+	list := s.g.list(slot, level)
+	n := len(s.fresh)
+	s.fresh = slices.Grow(s.fresh, len(list))[:n+len(list)]
+	rows := s.g.vectors
+	if s.codes != nil {
+		rows = s.codes.rows
 	}
-	s.fresh = kept
+	n += kernels.Gather(kernels.Best, list, s.visited, s.limit, rows.rows.Load(), s.fresh[n:])
+	s.fresh = s.fresh[:n]
 }
 
 // walkAccepting is walk where only some nodes count: it leaves the ef nearest

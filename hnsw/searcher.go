@@ -86,20 +86,12 @@ func (s *searcher) reset() {
 	clear(s.visited[:words])
 }
 
-// visit says whether the slot is seen for the first time. A slot allocated
-// since reset counts as seen: the search began before it, and perhaps with codes
-// that do not have it.
-func (s *searcher) visit(slot uint32) bool {
-	word := slot >> 6
-	if slot >= s.limit {
-		return false
+// visit marks a slot as seen. Slots allocated since reset count as seen: the
+// search began before them, and perhaps with codes that do not have them.
+func (s *searcher) visit(slot uint32) {
+	if slot < s.limit {
+		s.visited[slot>>6] |= 1 << (slot & 63)
 	}
-	bit := uint64(1) << (slot & 63)
-	if s.visited[word]&bit != 0 {
-		return false
-	}
-	s.visited[word] |= bit
-	return true
 }
 
 // measure computes the distances of the fresh slots, on codes if there are any.

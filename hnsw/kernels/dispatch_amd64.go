@@ -100,3 +100,20 @@ func l1Codes(l Level, query *byte, r *Rows, slots []uint32, out []int32) {
 	}
 	runtime.KeepAlive(r)
 }
+
+// gatheredLines bounds the lines of a row that are requested ahead: more would
+// push out of the cache what the first rows need.
+const gatheredLines = 12
+
+func gather(l Level, list []uint32, visited []uint64, limit uint32, r *Rows, out []uint32) int {
+	if l == Plain || len(visited) == 0 {
+		return plainGather(list, visited, limit, out)
+	}
+	n := gatherAsm(&list[0], len(list), &visited[0], limit, (*uintptr)(unsafe.Pointer(&r.Table[0])),
+		uint64(r.Shift), r.Stride, min(r.Blocks, gatheredLines), &out[0])
+	runtime.KeepAlive(r)
+	return n
+}
+
+// Prefetch requests the first two cache lines at p from memory.
+func Prefetch(p unsafe.Pointer) { prefetchAsm((*byte)(p)) }

@@ -2,6 +2,8 @@
 
 package kernels
 
+import "unsafe"
+
 func detect() Level { return Plain }
 
 func dot(_ Level, query *float32, r *Rows, slots []uint32, out []float32) {
@@ -27,3 +29,10 @@ func l2Codes(_ Level, query *byte, r *Rows, slots []uint32, out []int32) {
 func l1Codes(_ Level, query *byte, r *Rows, slots []uint32, out []int32) {
 	plainL1Codes(query, r, slots, out)
 }
+
+func gather(_ Level, list []uint32, visited []uint64, limit uint32, _ *Rows, out []uint32) int {
+	return plainGather(list, visited, limit, out)
+}
+
+// Prefetch does nothing here.
+func Prefetch(unsafe.Pointer) {}

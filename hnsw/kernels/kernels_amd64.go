@@ -63,3 +63,13 @@ func l1CodesVNNI(query *byte, table *uintptr, slots *uint32, n int, out *int32, 
 //
 //go:noescape
 func l1CodesAVX2(query *byte, table *uintptr, slots *uint32, n int, out *int32, blocks int, shift uint64, stride int)
+
+// gatherAsm is Gather with the first lines of each new row prefetched.
+//
+//go:noescape
+func gatherAsm(list *uint32, n int, visited *uint64, limit uint32, table *uintptr, shift uint64, stride int, lines int, out *uint32) int
+
+// prefetchAsm requests two lines from memory.
+//
+//go:noescape
+func prefetchAsm(p *byte)

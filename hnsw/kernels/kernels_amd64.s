@@ -1694,3 +1694,69 @@ l1CodesAVX2_sum:
 l1CodesAVX2_done:
 	VZEROUPPER
 	RET
+
+// func gatherAsm(list *uint32, n int, visited *uint64, limit uint32, table *uintptr, shift uint64, stride int, lines int, out *uint32) int
+// Requires: MMX+
+TEXT ·gatherAsm(SB), NOSPLIT, $0-80
+	MOVQ list+0(FP), AX
+	MOVQ n+8(FP), DX
+	MOVQ visited+16(FP), BX
+	MOVL limit+24(FP), SI
+	MOVQ table+32(FP), DI
+	MOVQ shift+40(FP), CX
+	MOVQ stride+48(FP), R8
+	MOVQ lines+56(FP), R9
+	MOVQ out+64(FP), R10
+	SHLQ $0x06, R9
+	LEAQ (AX)(DX*4), DX
+	MOVQ R10, R11
+	MOVQ $-1, R12
+	SHLQ CL, R12
+	NOTQ R12
+
+gather_next:
+	CMPQ  AX, DX
+	JGE   gather_done
+	MOVL  (AX), R13
+	ADDQ  $0x04, AX
+	TESTL R13, R13
+	JZ    gather_done
+	DECL  R13
+	CMPL  R13, SI
+	JAE   gather_next
+	MOVQ  R13, R14
+	SHRQ  $0x06, R14
+	MOVQ  (BX)(R14*8), R15
+	BTSQ  R13, R15
+	JCS   gather_next
+	MOVQ  R15, (BX)(R14*8)
+	MOVL  R13, (R10)
+	ADDQ  $0x04, R10
+	MOVQ  R13, R14
+	SHRQ  CL, R14
+	MOVQ  (DI)(R14*8), R14
+	ANDQ  R12, R13
+	IMULQ R8, R13
+	ADDQ  R13, R14
+	LEAQ  (R14)(R9*1), R13
+
+gather_line:
+	PREFETCHT0 (R14)
+	ADDQ       $0x40, R14
+	CMPQ       R14, R13
+	JLT        gather_line
+	JMP        gather_next
+
+gather_done:
+	SUBQ R11, R10
+	SHRQ $0x02, R10
+	MOVQ R10, ret+72(FP)
+	RET
+
+// func prefetchAsm(p *byte)
+// Requires: MMX+
+TEXT ·prefetchAsm(SB), NOSPLIT, $0-8
+	MOVQ       p+0(FP), AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	RET

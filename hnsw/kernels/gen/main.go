@@ -22,6 +22,7 @@ func main() {
 			batch(metric, isa)
 		}
 	}
+	gather()
 	Generate()
 }
 

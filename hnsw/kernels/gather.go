@@ -1,0 +1,38 @@
+package kernels
+
+import "sync/atomic"
+
+// Gather reads a list of slots, each plus one, up to its end or a zero. It skips
+// those from limit on and those whose bit in visited is set, sets the bit of the
+// others, stores them in out and returns how many they are. Where it can, it
+// requests their rows from memory. The list may be written meanwhile, word by
+// word; out is at least as long as the list, and visited has limit bits.
+func Gather(l Level, list []uint32, visited []uint64, limit uint32, rows *Rows, out []uint32) int {
+	if len(list) == 0 || len(rows.Table) == 0 {
+		return 0
+	}
+	_ = out[len(list)-1]
+	return gather(l, list, visited, limit, rows, out)
+}
+
+func plainGather(list []uint32, visited []uint64, limit uint32, out []uint32) int {
+	n := 0
+	for i := range list {
+		slot := atomic.LoadUint32(&list[i])
+		if slot == 0 {
+			break
+		}
+		slot--
+		if slot >= limit {
+			continue
+		}
+		word, bit := slot>>6, uint64(1)<<(slot&63)
+		if visited[word]&bit != 0 {
+			continue
+		}
+		visited[word] |= bit
+		out[n] = slot
+		n++
+	}
+	return n
+}
