@@ -80,8 +80,7 @@ func (a *arena) grow(slot uint32) error {
 
 // row returns the address of a slot's row; the arena must have grown to it.
 func (a *arena) row(slot uint32) unsafe.Pointer {
-	r := a.rows.Load()
-	return unsafe.Add(r.Table[slot>>r.Shift], int(slot&(1<<r.Shift-1))*r.Stride)
+	return a.rows.Load().At(slot)
 }
 
 // has says whether the arena has grown to the slot.
@@ -93,6 +92,12 @@ func (a *arena) has(slot uint32) bool {
 // words returns a slot's row as n words that are used atomically.
 func (a *arena) words(slot uint32, n int) []uint32 {
 	return unsafe.Slice((*uint32)(a.row(slot)), n)
+}
+
+// capacity is the first slot that there is no row for yet.
+func (a *arena) capacity() int {
+	r := a.rows.Load()
+	return len(r.Table) << r.Shift
 }
 
 func (a *arena) bytes() int64 {

@@ -11,283 +11,271 @@ import (
 
 // The graph is built and walked on codes of 8 bits a dimension, a quarter of
 // the vectors' bytes: above some 100,000 vectors the time goes to memory. What a
-// search returns is scored on the vectors themselves. The codes are those of a
-// uniform scalar quantizer, one for the whole graph, whose range is learned from
-// the vectors that have arrived.
+// search returns is scored on the vectors themselves.
+//
+// A code is a component's difference from the mean of all vectors, in steps of
+// the vector's own: no range has to be learned, so neither outliers nor vectors
+// that grow with time cost the others precision. The mean, without which vectors
+// that have a large part in common would differ by a few steps only, is learned
+// from those that have arrived. With x = m + s·c the distances of rows and
+// queries come down to one dot product of codes:
+//
+//	−a·x   = −(m·x̃) − (m·ã + m·m) − s_a·s_x·(c_a·c_x)
+//	|a−x|² = |x̃|² + |ã|² − 2·s_a·s_x·(c_a·c_x)
+//
+// where x̃ = s·c. Manhattan distances do not, and have no codes.
 
 // codedFrom is the dimension from which codes are kept. Up to a block, a vector
 // takes no more memory than its codes would.
 const codedFrom = kernels.Block + 1
 
-// codes holds the codes of all vectors under one quantizer. When the quantizer
-// is learned anew, another codes takes its place; a search keeps the one it
-// began with.
+// codes holds the codes of all vectors about one mean. When the mean is learned
+// anew, another codes takes its place; a search keeps the one it began with.
 type codes struct {
-	quantizer
-	rows *arena
-	zero []byte // a query of zeros
+	euclid bool
+	mean   []float32
+	square float64 // m·m, 0 for Euclid
+	spread float64 // mean of |x−m|² when the mean was learned
+	rows   *arena  // codes from -127 to 127, stored with signedZero added
+	terms  *arena  // term
 }
 
-// coded is a query in codes: what a kernel computes from it is factor × (result
-// − bias) apart from the rows, smaller being nearer.
+// term is what the distances to a vector have beside the product of codes.
+type term struct {
+	extra float64 // |x̃|² for Euclid, −m·x̃ otherwise
+	step  float32
+	sum   int32 // of the codes
+}
+
+const (
+	largestCode = 127
+	signedZero  = 128
+)
+
+// coded is a query in codes. The distance to a row is the row's extra + base −
+// factor × the row's step × the product of codes.
 type coded struct {
-	bytes  []byte
-	factor float64
-	bias   int32
+	bytes        []byte
+	base, factor float64
+	bias         int32 // that the stored codes' being unsigned adds to the product
 }
 
-// quantizer turns numbers into codes and back: x ≈ low + step × code. For the
-// dot product low is 0 and codes are signed, -127 to 127, and stored with 128
-// added.
-type quantizer struct {
-	metric    Metric
-	low, step float32
-	expected  float64 // mean squared error of a number it was learned for
-}
-
-// codeLimit is the largest code. Two of 7 bits have a difference that a kernel
-// can square.
-func (q *quantizer) codeLimit() float32 {
-	if q.metric == Manhattan {
-		return 255
+func newCodes(metric Metric, dim int, sample [][]float32) *codes {
+	c := &codes{
+		euclid: metric == Euclid,
+		mean:   make([]float32, dim),
+		rows:   newArena(dim, kernels.CodeBlock),
+		terms:  newArena(int(unsafe.Sizeof(term{})), 16),
 	}
-	return 127
-}
-
-func (q *quantizer) isDot() bool { return q.metric == Cosine || q.metric == Dot }
-
-// signedZero is what is added to the signed codes of the dot product.
-const signedZero = 128
-
-// encode writes the codes of v, and returns the squared error in sum.
-func (q *quantizer) encode(dst []byte, v []float32) (squares float64) {
-	low, high, shift := float32(0), q.codeLimit(), q.low
-	add := float32(0)
-	if q.isDot() {
-		low, add = -high, signedZero
-	}
-	inverse := 1 / q.step
-	var sum float32
-	dst = dst[:len(v)]
-	for i, x := range v {
-		f := min(max((x-shift)*inverse, low), high)
-		code := byte(int32(f + add + 0.5))
-		dst[i] = code
-		e := f - (x-shift)*inverse // what was cut off
-		r := float32(code) - add - f
-		e = r + e
-		sum += e * e
-	}
-	return float64(sum) * float64(q.step) * float64(q.step)
-}
-
-// learn chooses the range with the least squared error over the sample: values
-// beyond it are cut off, the others are rounded, and a wide range costs more of
-// the second what it saves of the first.
-func learn(metric Metric, sample [][]float32) quantizer {
-	q := quantizer{metric: metric, step: 1}
-	lowest, highest := float32(math.Inf(1)), float32(math.Inf(-1))
-	numbers := 0
-	for _, v := range sample {
-		numbers += len(v)
-		for _, x := range v {
-			lowest, highest = min(lowest, x), max(highest, x)
-		}
-	}
-	if numbers == 0 {
-		return q
-	}
-	scratch := make([]byte, len(sample[0]))
-	best := math.Inf(1)
-	for share := float32(1); share > 0.05; share *= 0.85 {
-		c := quantizer{metric: metric}
-		if c.isDot() {
-			c.step = max(highest, -lowest) * share / c.codeLimit()
-		} else {
-			// Halves, so that the width of the range does not overflow.
-			middle, half := highest/2+lowest/2, highest/2-lowest/2
-			c.low = middle - half*share
-			c.step = 2 * (half / c.codeLimit()) * share
-		}
-		// A step of zero, where all numbers are the same, would divide by it.
-		c.step = max(c.step, math.SmallestNonzeroFloat32*1e8)
-		var squares float64
+	for k := range c.mean {
+		var sum float64
 		for _, v := range sample {
-			squares += c.encode(scratch, v)
+			sum += float64(v[k])
 		}
-		if squares < best || share == 1 {
-			best, q = squares, c
+		c.mean[k] = float32(sum / float64(max(len(sample), 1)))
+		if !c.euclid {
+			c.square += float64(c.mean[k]) * float64(c.mean[k])
 		}
 	}
-	q.expected = best / float64(numbers)
-	return q
-}
-
-func newCodes(q quantizer, dim int) *codes {
-	c := &codes{quantizer: q, rows: newArena(dim, kernels.CodeBlock)}
-	c.zero = alignedBytes(c.rows.stride)
+	for _, v := range sample {
+		c.spread += c.distanceToMean(v) / float64(len(sample))
+	}
 	return c
 }
 
-// put stores the codes of a slot's vector; the arena must have grown to it.
-func (c *codes) put(slot uint32, v []float32) (squares float64) {
-	return c.encode(unsafe.Slice((*byte)(c.rows.row(slot)), c.rows.stride), v)
+func (c *codes) distanceToMean(v []float32) (square float64) {
+	for k, x := range v {
+		d := float64(x) - float64(c.mean[k])
+		square += d * d
+	}
+	return square
 }
+
+// quantize writes the signed codes of v and returns their step and what the
+// distances need. A step is never so small that dividing by it overflows.
+func (c *codes) quantize(dst []byte, v []float32) (t term) {
+	var largest float32
+	for k, x := range v {
+		d := x - c.mean[k]
+		largest = max(largest, d, -d)
+	}
+	t.step = min(max(largest/largestCode, leastStep), math.MaxFloat32/largestCode)
+	inverse := 1 / t.step
+	var squares int32
+	var dot float64
+	for k, x := range v {
+		scaled := min(max((x-c.mean[k])*inverse, -largestCode), largestCode)
+		code := int32(scaled+signedZero+0.5) - signedZero // rounds
+		dst[k] = byte(int8(code))
+		t.sum += code
+		squares += code * code
+		dot += float64(c.mean[k]) * float64(code)
+	}
+	if c.euclid {
+		t.extra = float64(t.step) * float64(t.step) * float64(squares)
+	} else {
+		t.extra = -float64(t.step) * dot
+	}
+	return t
+}
+
+const leastStep = 1e-37
+
+// flip turns signed codes, eight at a time, into stored ones and back.
+const flip = 0x8080808080808080
+
+// put stores the codes of a slot's vector; the arenas must have grown to it.
+func (c *codes) put(slot uint32, v []float32) {
+	row := c.row(slot)
+	*c.term(slot) = c.quantize(row, v)
+	for k := range v {
+		row[k] ^= signedZero
+	}
+}
+
+func (c *codes) grow(slot uint32) error {
+	if err := c.rows.grow(slot); err != nil {
+		return err
+	}
+	return c.terms.grow(slot)
+}
+
+// row returns the stored codes of a slot, with their padding.
+func (c *codes) row(slot uint32) []byte {
+	return unsafe.Slice((*byte)(c.rows.row(slot)), c.rows.stride)
+}
+
+func (c *codes) term(slot uint32) *term { return (*term)(c.terms.row(slot)) }
 
 // limit is the first slot that the codes have no room for.
-func (c *codes) limit() int { return len(c.rows.rows.Load().Table) << c.rows.shift }
+func (c *codes) limit() int {
+	return min(c.rows.capacity(), c.terms.capacity())
+}
 
-// query encodes a query. For the dot product it gets a range of its own.
+// query makes a vector the query.
 func (c *codes) query(dst *coded, v []float32) {
-	if !c.isDot() {
-		c.encode(dst.bytes, v)
-		dst.factor, dst.bias = c.unit(), 0
-		return
-	}
-	var largest float32
-	for _, x := range v {
-		largest = max(largest, x, -x)
-	}
-	step := max(largest/c.codeLimit(), math.SmallestNonzeroFloat32*1e8)
-	inverse := 1 / step
-	var sum int32
-	for i, x := range v {
-		code := int32(math.Float32frombits(math.Float32bits(0.5)|math.Float32bits(x)&(1<<31)) + x*inverse)
-		code = min(max(code, -127), 127)
-		dst.bytes[i] = byte(int8(code))
-		sum += code
-	}
-	dst.factor, dst.bias = -float64(step)*float64(c.step), signedZero*sum
+	c.ask(dst, c.quantize(dst.bytes, v))
 }
 
-// unit is the distance that a kernel's 1 stands for, between two rows.
-func (c *codes) unit() float64 {
-	switch {
-	case c.isDot():
-		return -float64(c.step) * float64(c.step)
-	case c.metric == Euclid:
-		return float64(c.step) * float64(c.step)
-	default:
-		return float64(c.step)
-	}
-}
-
-// rowAsQuery makes the stored codes of a slot a query.
-func (c *codes) rowAsQuery(dst *coded, slot uint32, dim int) {
-	row := unsafe.Slice((*byte)(c.rows.row(slot)), c.rows.stride)
-	dst.factor, dst.bias = c.unit(), 0
-	if !c.isDot() {
-		copy(dst.bytes, row)
-		return
-	}
-	// Stored codes are the signed ones plus 128: flipping the highest bit gives
-	// those. The padding becomes -128, which meets the zeros of other rows.
-	const flip = 0x8080808080808080
+// rowAsQuery makes the stored codes of a slot the query. The padding becomes
+// -128, which meets the zeros of other rows.
+func (c *codes) rowAsQuery(dst *coded, slot uint32) {
+	row := c.row(slot)
 	for i := 0; i < len(row); i += 8 {
 		binary.LittleEndian.PutUint64(dst.bytes[i:], binary.LittleEndian.Uint64(row[i:])^flip)
 	}
-	var sum [1]int32
-	kernels.L1Codes(kernels.Best, &c.zero[0], c.rows.rows.Load(), []uint32{slot}, sum[:])
-	dst.bias = signedZero * (sum[0] - signedZero*int32(dim))
+	c.ask(dst, *c.term(slot))
+}
+
+func (c *codes) ask(dst *coded, t term) {
+	dst.base = t.extra - c.square
+	dst.factor = float64(t.step)
+	if c.euclid {
+		dst.factor *= 2
+	}
+	dst.bias = signedZero * t.sum
 }
 
 // compute stores the distance of the query to each slot in out; smaller is
 // nearer. ints is working memory as long as out.
 func (c *codes) compute(q *coded, slots []uint32, ints []int32, out []float32) {
-	rows := c.rows.rows.Load()
-	switch c.metric {
-	case Euclid:
-		kernels.L2Codes(kernels.Best, &q.bytes[0], rows, slots, ints)
-	case Manhattan:
-		kernels.L1Codes(kernels.Best, &q.bytes[0], rows, slots, ints)
-	default:
-		kernels.DotCodes(kernels.Best, &q.bytes[0], rows, slots, ints)
-	}
-	for i := range slots {
-		out[i] = float32(q.factor * float64(ints[i]-q.bias))
+	kernels.DotCodes(kernels.Best, &q.bytes[0], c.rows.rows.Load(), slots, ints)
+	terms := c.terms.rows.Load()
+	for i, slot := range slots {
+		t := (*term)(terms.At(slot))
+		out[i] = float32(t.extra + q.base - q.factor*float64(t.step)*float64(ints[i]-q.bias))
 	}
 }
 
-// The quantizer is learned from the first batch, again each time the graph has
-// grown by learnGrowth, and when the errors of what has arrived since are above
-// what it was learned for by learnError, on at least a quarter as many vectors
-// as it had then.
+// The mean is learned from the first batch, again each time the graph has grown
+// by learnGrowth, and when what has arrived since is farther from it than what
+// it was learned from by learnSpread (squared), on at least a quarter as many
+// vectors as there were then.
 const (
 	learnGrowth = 8
-	learnError  = 2
+	learnSpread = 4
 	learnSample = 512 // vectors
 )
 
 // drift tells when to learn anew. It belongs to the writer.
 type drift struct {
-	learnedAt int     // vectors when the quantizer was learned
+	learnedAt int     // vectors when the mean was learned
 	vectors   int     // since then
-	squares   float64 // their errors
+	squares   float64 // of their distances to the mean
+}
+
+func (d *drift) due(c *codes, vectors int) bool {
+	if vectors >= learnGrowth*d.learnedAt {
+		return true
+	}
+	return d.vectors >= max(64, d.learnedAt/4) && d.squares > learnSpread*c.spread*float64(d.vectors)
 }
 
 // encode stores the codes of a batch whose vectors are stored already, and
-// learns the quantizer first where that is due.
+// learns the mean first where that is due.
 func (g *Graph) encode(items []Item) error {
-	if g.cfg.Dim < codedFrom || len(items) == 0 {
+	if g.cfg.Dim < codedFrom || g.cfg.Metric == Manhattan || len(items) == 0 {
 		return nil
 	}
-	have := g.Len()
 	c := g.codes.Load()
-	if c == nil || g.drift.due(c, have+len(items), g.cfg.Dim) {
-		return g.relearn(items)
+	if c == nil || g.drift.due(c, g.Len()+len(items)) {
+		return g.recode(items)
 	}
 	for _, item := range items {
-		if err := c.rows.grow(item.Slot); err != nil {
+		if err := c.grow(item.Slot); err != nil {
 			return err
 		}
-		g.drift.squares += c.put(item.Slot, item.Vector)
+		c.put(item.Slot, item.Vector)
+		g.drift.squares += c.distanceToMean(item.Vector)
 	}
 	g.drift.vectors += len(items)
 	return nil
 }
 
-func (d *drift) due(c *codes, vectors, dim int) bool {
-	if vectors >= learnGrowth*d.learnedAt {
-		return true
-	}
-	return d.vectors >= max(64, d.learnedAt/4) && d.squares > learnError*c.expected*float64(d.vectors*dim)
-}
-
-// relearn learns the quantizer from a sample of all vectors and of the batch,
-// and encodes everything with it.
-func (g *Graph) relearn(items []Item) error {
-	slots := make([]uint32, 0, g.Len()+len(items))
+// recode learns the mean from a sample of all vectors and of the batch, and
+// encodes everything about it.
+func (g *Graph) recode(items []Item) error {
+	var slots []uint32
 	for slot := range uint32(g.slots.Len()) {
-		if g.Has(slot) && !g.slots.retired(slot) {
+		if g.Has(slot) {
 			slots = append(slots, slot)
 		}
 	}
 	var sample [][]float32
-	for i := 0; i < learnSample && i < len(slots); i++ {
+	for i := range min(learnSample, len(slots)) {
 		sample = append(sample, g.Vector(slots[i*len(slots)/min(learnSample, len(slots))]))
 	}
-	for i := 0; i < learnSample && i < len(items); i++ {
+	for i := range min(learnSample, len(items)) {
 		sample = append(sample, items[i*len(items)/min(learnSample, len(items))].Vector)
 	}
-	next := newCodes(learn(g.cfg.Metric, sample), g.cfg.Dim)
-	for slot := range uint32(g.slots.Len()) {
-		if g.Has(slot) {
-			if err := next.rows.grow(slot); err != nil {
-				return err
-			}
-			next.put(slot, g.Vector(slot))
+	next := newCodes(g.cfg.Metric, g.cfg.Dim, sample)
+	put := func(slot uint32, v []float32) error {
+		if err := next.grow(slot); err != nil {
+			return err
+		}
+		next.put(slot, v)
+		return nil
+	}
+	for _, slot := range slots {
+		if err := put(slot, g.Vector(slot)); err != nil {
+			return err
 		}
 	}
 	for _, item := range items {
-		if err := next.rows.grow(item.Slot); err != nil {
+		if err := put(item.Slot, item.Vector); err != nil {
 			return err
 		}
-		next.put(item.Slot, item.Vector)
 	}
 	if before := g.codes.Swap(next); before != nil {
 		// Searches that began with the old codes still read them.
-		runtime.AddCleanup(before, func(a *arena) { _ = a.free() }, before.rows)
+		runtime.AddCleanup(before, func(arenas [2]*arena) {
+			for _, a := range arenas {
+				_ = a.free() // there is nobody to tell
+			}
+		}, [2]*arena{before.rows, before.terms})
 	}
 	g.drift = drift{learnedAt: len(slots) + len(items)}
 	return nil
 }
+
+func (c *codes) bytes() int64 { return c.rows.bytes() + c.terms.bytes() }

@@ -59,7 +59,7 @@ type Graph struct {
 	nodes   *arena // per slot: level+1 (0: not in the graph), index of the first upper list
 	upper   *arena // lists above level 0, those of a node one after the other
 	dist    distances
-	codes   atomic.Pointer[codes] // nil before the first vector and for small dimensions
+	codes   atomic.Pointer[codes] // nil before the first vector, and where there are none
 	drift   drift                 // the writer's
 
 	entry atomic.Uint64 // level<<32 | slot+1 of the node a search begins at; 0: empty
@@ -97,7 +97,7 @@ func (g *Graph) Len() int { return int(g.count.Load()) }
 func (g *Graph) Bytes() int64 {
 	n := g.vectors.bytes() + g.base.bytes() + g.nodes.bytes() + g.upper.bytes()
 	if c := g.codes.Load(); c != nil {
-		n += c.rows.bytes()
+		n += c.bytes()
 	}
 	return n
 }
@@ -106,7 +106,7 @@ func (g *Graph) Bytes() int64 {
 func (g *Graph) Close() error {
 	err := errors.Join(g.vectors.free(), g.base.free(), g.nodes.free(), g.upper.free())
 	if c := g.codes.Swap(nil); c != nil {
-		err = errors.Join(err, c.rows.free())
+		err = errors.Join(err, c.rows.free(), c.terms.free())
 	}
 	return err
 }
@@ -152,14 +152,18 @@ func setList(list, neighbours []uint32) {
 	}
 }
 
-// readList appends the neighbours in a list to dst.
-func readList(dst, list []uint32) []uint32 {
+const noLimit = ^uint32(0)
+
+// readList appends the neighbours in a list to dst, those below limit.
+func readList(dst, list []uint32, limit uint32) []uint32 {
 	for i := range list {
 		slot := atomic.LoadUint32(&list[i])
 		if slot == 0 {
 			break
 		}
-		dst = append(dst, slot-1)
+		if slot--; slot < limit {
+			dst = append(dst, slot)
+		}
 	}
 	return dst
 }

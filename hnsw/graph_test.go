@@ -222,7 +222,7 @@ func (w *world) checkLists() {
 	for slot := range uint32(w.slots.Len()) {
 		for level := 0; level <= g.level(slot); level++ {
 			seen := map[uint32]bool{slot: true}
-			for _, n := range readList(nil, g.list(slot, level)) {
+			for _, n := range readList(nil, g.list(slot, level), noLimit) {
 				if seen[n] {
 					w.t.Fatalf("slot %d, level %d: %d is named twice, or is the slot itself", slot, level, n)
 				}
@@ -241,7 +241,7 @@ func (w *world) checkReachable() {
 	entry, _, _ := g.start()
 	reached := map[uint32]bool{entry: true}
 	for queue := []uint32{entry}; len(queue) > 0; queue = queue[1:] {
-		for _, n := range readList(nil, g.list(queue[0], 0)) {
+		for _, n := range readList(nil, g.list(queue[0], 0), noLimit) {
 			if !reached[n] {
 				reached[n] = true
 				queue = append(queue, n)
@@ -264,7 +264,7 @@ func TestSameGraphForAnyWorkers(t *testing.T) {
 		var all []uint32
 		for slot := range uint32(w.slots.Len()) {
 			for level := 0; level <= w.g.level(slot); level++ {
-				all = append(readList(append(all, slot, uint32(level)), w.g.list(slot, level)), math.MaxUint32)
+				all = append(readList(append(all, slot, uint32(level)), w.g.list(slot, level), noLimit), math.MaxUint32)
 			}
 		}
 		if first == nil {

@@ -184,7 +184,7 @@ func (s *searcher) spread(slot uint32, distance float32) bool {
 	var ints [step]int32
 	row := (*float32)(s.g.vectors.row(slot))
 	if s.codes != nil && len(s.picked) > 0 {
-		s.codes.rowAsQuery(&s.pickedAs, slot, s.g.cfg.Dim)
+		s.codes.rowAsQuery(&s.pickedAs, slot)
 	}
 	for i := 0; i < len(s.picked); i += step {
 		some := s.picked[i:min(i+step, len(s.picked))]
@@ -238,7 +238,7 @@ func (g *Graph) setNode(node *stagedNode) {
 func (s *searcher) linkBack(n, slot uint32, level int) {
 	g := s.g
 	list := g.list(n, level)
-	s.fresh = readList(s.fresh[:0], list)
+	s.fresh = readList(s.fresh[:0], list, noLimit)
 	if len(s.fresh) < len(list) {
 		at := len(s.fresh)
 		if at+1 < len(list) {

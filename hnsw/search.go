@@ -137,7 +137,7 @@ func (s *searcher) descend(entry uint32, top, bottom int) uint64 {
 	best := keyOf(s.measure()[0], entry)
 	for level := top; level > bottom; level-- {
 		for {
-			s.fresh = readList(s.fresh[:0], s.g.list(key(best).slot(), level))
+			s.fresh = readList(s.fresh[:0], s.g.list(key(best).slot(), level), s.limit)
 			before := best
 			for i, d := range s.measure() {
 				best = min(best, keyOf(d, s.fresh[i]))

@@ -15,7 +15,7 @@ type searcher struct {
 	query   []float32 // padded
 	coded   coded     // the query in codes
 	visited []uint64  // one bit per slot
-	limit   uint32    // slots from here on count as seen
+	limit   uint32    // slots from here on are not looked at
 
 	pool     []uint64 // the best candidates so far, see key
 	fresh    []uint32 // neighbours not seen before
@@ -47,8 +47,13 @@ func newSearcher(g *Graph) *searcher {
 // acquire returns a searcher for a query; nil leaves the query to setRow.
 func (g *Graph) acquire(query []float32) *searcher {
 	s := g.scratch.Get().(*searcher)
-	s.codes = g.codes.Load()
-	s.expanded = 0
+	// Slots allocated from now on are none of the search's business, and its
+	// codes may never have them.
+	limit := g.slots.Len()
+	if s.codes = g.codes.Load(); s.codes != nil {
+		limit = min(limit, s.codes.limit())
+	}
+	s.limit, s.expanded = uint32(limit), 0
 	if query != nil {
 		copy(s.query, query)
 		if s.codes != nil {
@@ -61,7 +66,7 @@ func (g *Graph) acquire(query []float32) *searcher {
 // setRow makes the vector of a slot the query.
 func (s *searcher) setRow(slot uint32) {
 	if s.codes != nil {
-		s.codes.rowAsQuery(&s.coded, slot, s.g.cfg.Dim)
+		s.codes.rowAsQuery(&s.coded, slot)
 		return
 	}
 	copy(s.query, unsafe.Slice((*float32)(s.g.vectors.row(slot)), s.g.cfg.Dim))
@@ -74,20 +79,14 @@ func (s *searcher) release() {
 
 // reset forgets which nodes were visited.
 func (s *searcher) reset() {
-	limit := s.g.slots.Len()
-	if s.codes != nil {
-		limit = min(limit, s.codes.limit())
-	}
-	s.limit = uint32(limit)
-	words := (limit + 63) / 64
+	words := (int(s.limit) + 63) / 64
 	if len(s.visited) < words {
 		s.visited = make([]uint64, words+words/4)
 	}
 	clear(s.visited[:words])
 }
 
-// visit marks a slot as seen. Slots allocated since reset count as seen: the
-// search began before them, and perhaps with codes that do not have them.
+// visit marks a slot as seen.
 func (s *searcher) visit(slot uint32) {
 	if slot < s.limit {
 		s.visited[slot>>6] |= 1 << (slot & 63)

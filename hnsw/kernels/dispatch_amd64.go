@@ -75,32 +75,6 @@ func dotCodes(l Level, query *byte, r *Rows, slots []uint32, out []int32) {
 	runtime.KeepAlive(r)
 }
 
-func l2Codes(l Level, query *byte, r *Rows, slots []uint32, out []int32) {
-	table := (*uintptr)(unsafe.Pointer(&r.Table[0]))
-	switch {
-	case l >= VNNI:
-		l2CodesVNNI(query, table, &slots[0], len(slots), &out[0], r.Blocks, uint64(r.Shift), r.Stride)
-	case l >= AVX2:
-		l2CodesAVX2(query, table, &slots[0], len(slots), &out[0], r.Blocks, uint64(r.Shift), r.Stride)
-	default:
-		plainL2Codes(query, r, slots, out)
-	}
-	runtime.KeepAlive(r)
-}
-
-func l1Codes(l Level, query *byte, r *Rows, slots []uint32, out []int32) {
-	table := (*uintptr)(unsafe.Pointer(&r.Table[0]))
-	switch {
-	case l >= VNNI:
-		l1CodesVNNI(query, table, &slots[0], len(slots), &out[0], r.Blocks, uint64(r.Shift), r.Stride)
-	case l >= AVX2:
-		l1CodesAVX2(query, table, &slots[0], len(slots), &out[0], r.Blocks, uint64(r.Shift), r.Stride)
-	default:
-		plainL1Codes(query, r, slots, out)
-	}
-	runtime.KeepAlive(r)
-}
-
 // gatheredLines bounds the lines of a row that are requested ahead: more would
 // push out of the cache what the first rows need.
 const gatheredLines = 12

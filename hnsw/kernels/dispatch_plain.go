@@ -22,14 +22,6 @@ func dotCodes(_ Level, query *byte, r *Rows, slots []uint32, out []int32) {
 	plainDotCodes(query, r, slots, out)
 }
 
-func l2Codes(_ Level, query *byte, r *Rows, slots []uint32, out []int32) {
-	plainL2Codes(query, r, slots, out)
-}
-
-func l1Codes(_ Level, query *byte, r *Rows, slots []uint32, out []int32) {
-	plainL1Codes(query, r, slots, out)
-}
-
 func gather(_ Level, list []uint32, visited []uint64, limit uint32, _ *Rows, out []uint32) int {
 	return plainGather(list, visited, limit, out)
 }

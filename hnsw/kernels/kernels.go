@@ -75,10 +75,14 @@ func L1(l Level, query *float32, rows *Rows, slots []uint32, out []float32) {
 	l1(l, query, rows, slots, out)
 }
 
+// At returns the address of a slot's row.
+func (r *Rows) At(slot uint32) unsafe.Pointer {
+	return unsafe.Add(r.Table[slot>>r.Shift], int(slot&(1<<r.Shift-1))*r.Stride)
+}
+
 // row returns the floats of a slot's row.
 func (r *Rows) row(slot uint32) []float32 {
-	base := unsafe.Add(r.Table[slot>>r.Shift], int(slot&(1<<r.Shift-1))*r.Stride)
-	return unsafe.Slice((*float32)(base), r.Blocks*Block)
+	return unsafe.Slice((*float32)(r.At(slot)), r.Blocks*Block)
 }
 
 func plainDot(query *float32, rows *Rows, slots []uint32, out []float32) {

@@ -14,16 +14,6 @@ func dotAVX512(query *float32, table *uintptr, slots *uint32, n int, out *float3
 //go:noescape
 func dotAVX2(query *float32, table *uintptr, slots *uint32, n int, out *float32, blocks int, shift uint64, stride int)
 
-// dotCodesVNNI stores the dot of the query and the row of each of n slots in out.
-//
-//go:noescape
-func dotCodesVNNI(query *byte, table *uintptr, slots *uint32, n int, out *int32, blocks int, shift uint64, stride int)
-
-// dotCodesAVX2 stores the dot of the query and the row of each of n slots in out.
-//
-//go:noescape
-func dotCodesAVX2(query *byte, table *uintptr, slots *uint32, n int, out *int32, blocks int, shift uint64, stride int)
-
 // l2AVX512 stores the l2 of the query and the row of each of n slots in out.
 //
 //go:noescape
@@ -33,16 +23,6 @@ func l2AVX512(query *float32, table *uintptr, slots *uint32, n int, out *float32
 //
 //go:noescape
 func l2AVX2(query *float32, table *uintptr, slots *uint32, n int, out *float32, blocks int, shift uint64, stride int)
-
-// l2CodesVNNI stores the l2 of the query and the row of each of n slots in out.
-//
-//go:noescape
-func l2CodesVNNI(query *byte, table *uintptr, slots *uint32, n int, out *int32, blocks int, shift uint64, stride int)
-
-// l2CodesAVX2 stores the l2 of the query and the row of each of n slots in out.
-//
-//go:noescape
-func l2CodesAVX2(query *byte, table *uintptr, slots *uint32, n int, out *int32, blocks int, shift uint64, stride int)
 
 // l1AVX512 stores the l1 of the query and the row of each of n slots in out.
 //
@@ -54,15 +34,15 @@ func l1AVX512(query *float32, table *uintptr, slots *uint32, n int, out *float32
 //go:noescape
 func l1AVX2(query *float32, table *uintptr, slots *uint32, n int, out *float32, blocks int, shift uint64, stride int)
 
-// l1CodesVNNI stores the l1 of the query and the row of each of n slots in out.
+// dotCodesVNNI stores the dot of the query and the row of each of n slots in out.
 //
 //go:noescape
-func l1CodesVNNI(query *byte, table *uintptr, slots *uint32, n int, out *int32, blocks int, shift uint64, stride int)
+func dotCodesVNNI(query *byte, table *uintptr, slots *uint32, n int, out *int32, blocks int, shift uint64, stride int)
 
-// l1CodesAVX2 stores the l1 of the query and the row of each of n slots in out.
+// dotCodesAVX2 stores the dot of the query and the row of each of n slots in out.
 //
 //go:noescape
-func l1CodesAVX2(query *byte, table *uintptr, slots *uint32, n int, out *int32, blocks int, shift uint64, stride int)
+func dotCodesAVX2(query *byte, table *uintptr, slots *uint32, n int, out *int32, blocks int, shift uint64, stride int)
 
 // gatherAsm is Gather with the first lines of each new row prefetched.
 //

@@ -262,6 +262,560 @@ dotAVX2_done:
 	VZEROUPPER
 	RET
 
+// func l2AVX512(query *float32, table *uintptr, slots *uint32, n int, out *float32, blocks int, shift uint64, stride int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·l2AVX512(SB), NOSPLIT, $0-64
+	MOVQ query+0(FP), AX
+	MOVQ table+8(FP), DX
+	MOVQ slots+16(FP), BX
+	MOVQ n+24(FP), SI
+	MOVQ out+32(FP), DI
+	MOVQ blocks+40(FP), R8
+	SHLQ $0x06, R8
+	MOVQ shift+48(FP), CX
+	MOVQ stride+56(FP), R9
+	MOVQ SI, R10
+	DECQ R10
+	MOVQ $0x00000001, R11
+
+l2AVX512_head:
+	CMPQ  R11, $+4
+	JGE   l2AVX512_start
+	CMPQ  R11, SI
+	JGE   l2AVX512_start
+	MOVL  (BX)(R11*4), R12
+	MOVQ  R12, R13
+	SHRQ  CL, R13
+	MOVQ  (DX)(R13*8), R13
+	MOVQ  $-1, R14
+	SHLQ  CL, R14
+	NOTQ  R14
+	ANDQ  R12, R14
+	IMULQ R9, R14
+	ADDQ  R14, R13
+	LEAQ  (R13)(R8*1), R12
+
+l2AVX512_head_line:
+	PREFETCHT0 (R13)
+	ADDQ       $0x40, R13
+	CMPQ       R13, R12
+	JLT        l2AVX512_head_line
+	INCQ       R11
+	JMP        l2AVX512_head
+
+l2AVX512_start:
+	XORQ R11, R11
+
+l2AVX512_row:
+	CMPQ    R11, SI
+	JGE     l2AVX512_done
+	MOVL    (BX)(R11*4), R12
+	MOVQ    R12, R13
+	SHRQ    CL, R13
+	MOVQ    (DX)(R13*8), R13
+	MOVQ    $-1, R14
+	SHLQ    CL, R14
+	NOTQ    R14
+	ANDQ    R12, R14
+	IMULQ   R9, R14
+	ADDQ    R14, R13
+	LEAQ    4(R11), R12
+	CMPQ    R12, R10
+	CMOVQGT R10, R12
+	MOVL    (BX)(R12*4), R12
+	MOVQ    R12, R14
+	SHRQ    CL, R14
+	MOVQ    (DX)(R14*8), R14
+	MOVQ    $-1, R15
+	SHLQ    CL, R15
+	NOTQ    R15
+	ANDQ    R12, R15
+	IMULQ   R9, R15
+	ADDQ    R15, R14
+	MOVQ    AX, R12
+	MOVQ    R8, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+
+l2AVX512_wide:
+	CMPQ        R15, $+256
+	JLT         l2AVX512_narrow
+	PREFETCHT0  (R14)
+	VMOVUPS     (R12), Z4
+	VSUBPS      (R13), Z4, Z4
+	VFMADD231PS Z4, Z4, Z0
+	PREFETCHT0  64(R14)
+	VMOVUPS     64(R12), Z4
+	VSUBPS      64(R13), Z4, Z4
+	VFMADD231PS Z4, Z4, Z1
+	PREFETCHT0  128(R14)
+	VMOVUPS     128(R12), Z4
+	VSUBPS      128(R13), Z4, Z4
+	VFMADD231PS Z4, Z4, Z2
+	PREFETCHT0  192(R14)
+	VMOVUPS     192(R12), Z4
+	VSUBPS      192(R13), Z4, Z4
+	VFMADD231PS Z4, Z4, Z3
+	ADDQ        $+256, R12
+	ADDQ        $+256, R13
+	ADDQ        $+256, R14
+	SUBQ        $+256, R15
+	JMP         l2AVX512_wide
+
+l2AVX512_narrow:
+	CMPQ        R15, $0x00
+	JLE         l2AVX512_sum
+	PREFETCHT0  (R14)
+	VMOVUPS     (R12), Z4
+	VSUBPS      (R13), Z4, Z4
+	VFMADD231PS Z4, Z4, Z0
+	ADDQ        $0x40, R12
+	ADDQ        $0x40, R13
+	ADDQ        $0x40, R14
+	SUBQ        $0x40, R15
+	JMP         l2AVX512_narrow
+
+l2AVX512_sum:
+	VADDPS        Z1, Z0, Z0
+	VADDPS        Z3, Z2, Z2
+	VADDPS        Z2, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y4
+	VADDPS        Y0, Y4, Y4
+	VEXTRACTF128  $0x01, Y4, X5
+	VADDPS        X4, X5, X4
+	VPERMILPD     $0x01, X4, X5
+	VADDPS        X5, X4, X4
+	VMOVSHDUP     X4, X5
+	VADDSS        X5, X4, X4
+	VMOVSS        X4, (DI)(R11*4)
+	INCQ          R11
+	JMP           l2AVX512_row
+
+l2AVX512_done:
+	VZEROUPPER
+	RET
+
+// func l2AVX2(query *float32, table *uintptr, slots *uint32, n int, out *float32, blocks int, shift uint64, stride int)
+// Requires: AVX, CMOV, FMA3, MMX+
+TEXT ·l2AVX2(SB), NOSPLIT, $0-64
+	MOVQ query+0(FP), AX
+	MOVQ table+8(FP), DX
+	MOVQ slots+16(FP), BX
+	MOVQ n+24(FP), SI
+	MOVQ out+32(FP), DI
+	MOVQ blocks+40(FP), R8
+	SHLQ $0x06, R8
+	MOVQ shift+48(FP), CX
+	MOVQ stride+56(FP), R9
+	MOVQ SI, R10
+	DECQ R10
+	MOVQ $0x00000001, R11
+
+l2AVX2_head:
+	CMPQ  R11, $+4
+	JGE   l2AVX2_start
+	CMPQ  R11, SI
+	JGE   l2AVX2_start
+	MOVL  (BX)(R11*4), R12
+	MOVQ  R12, R13
+	SHRQ  CL, R13
+	MOVQ  (DX)(R13*8), R13
+	MOVQ  $-1, R14
+	SHLQ  CL, R14
+	NOTQ  R14
+	ANDQ  R12, R14
+	IMULQ R9, R14
+	ADDQ  R14, R13
+	LEAQ  (R13)(R8*1), R12
+
+l2AVX2_head_line:
+	PREFETCHT0 (R13)
+	ADDQ       $0x40, R13
+	CMPQ       R13, R12
+	JLT        l2AVX2_head_line
+	INCQ       R11
+	JMP        l2AVX2_head
+
+l2AVX2_start:
+	XORQ R11, R11
+
+l2AVX2_row:
+	CMPQ    R11, SI
+	JGE     l2AVX2_done
+	MOVL    (BX)(R11*4), R12
+	MOVQ    R12, R13
+	SHRQ    CL, R13
+	MOVQ    (DX)(R13*8), R13
+	MOVQ    $-1, R14
+	SHLQ    CL, R14
+	NOTQ    R14
+	ANDQ    R12, R14
+	IMULQ   R9, R14
+	ADDQ    R14, R13
+	LEAQ    4(R11), R12
+	CMPQ    R12, R10
+	CMOVQGT R10, R12
+	MOVL    (BX)(R12*4), R12
+	MOVQ    R12, R14
+	SHRQ    CL, R14
+	MOVQ    (DX)(R14*8), R14
+	MOVQ    $-1, R15
+	SHLQ    CL, R15
+	NOTQ    R15
+	ANDQ    R12, R15
+	IMULQ   R9, R15
+	ADDQ    R15, R14
+	MOVQ    AX, R12
+	MOVQ    R8, R15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+
+l2AVX2_wide:
+	CMPQ        R15, $+128
+	JLT         l2AVX2_narrow
+	PREFETCHT0  (R14)
+	VMOVUPS     (R12), Y4
+	VSUBPS      (R13), Y4, Y4
+	VFMADD231PS Y4, Y4, Y0
+	VMOVUPS     32(R12), Y4
+	VSUBPS      32(R13), Y4, Y4
+	VFMADD231PS Y4, Y4, Y1
+	PREFETCHT0  64(R14)
+	VMOVUPS     64(R12), Y4
+	VSUBPS      64(R13), Y4, Y4
+	VFMADD231PS Y4, Y4, Y2
+	VMOVUPS     96(R12), Y4
+	VSUBPS      96(R13), Y4, Y4
+	VFMADD231PS Y4, Y4, Y3
+	ADDQ        $+128, R12
+	ADDQ        $+128, R13
+	ADDQ        $+128, R14
+	SUBQ        $+128, R15
+	JMP         l2AVX2_wide
+
+l2AVX2_narrow:
+	CMPQ        R15, $0x00
+	JLE         l2AVX2_sum
+	PREFETCHT0  (R14)
+	VMOVUPS     (R12), Y4
+	VSUBPS      (R13), Y4, Y4
+	VFMADD231PS Y4, Y4, Y0
+	VMOVUPS     32(R12), Y4
+	VSUBPS      32(R13), Y4, Y4
+	VFMADD231PS Y4, Y4, Y1
+	ADDQ        $0x40, R12
+	ADDQ        $0x40, R13
+	ADDQ        $0x40, R14
+	SUBQ        $0x40, R15
+	JMP         l2AVX2_narrow
+
+l2AVX2_sum:
+	VADDPS       Y1, Y0, Y0
+	VADDPS       Y3, Y2, Y2
+	VADDPS       Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X0, X1, X0
+	VPERMILPD    $0x01, X0, X1
+	VADDPS       X1, X0, X0
+	VMOVSHDUP    X0, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, (DI)(R11*4)
+	INCQ         R11
+	JMP          l2AVX2_row
+
+l2AVX2_done:
+	VZEROUPPER
+	RET
+
+// func l1AVX512(query *float32, table *uintptr, slots *uint32, n int, out *float32, blocks int, shift uint64, stride int)
+// Requires: AVX, AVX512F, CMOV, MMX+
+TEXT ·l1AVX512(SB), NOSPLIT, $8-64
+	MOVQ query+0(FP), AX
+	MOVQ table+8(FP), DX
+	MOVQ slots+16(FP), BX
+	MOVQ n+24(FP), SI
+	MOVQ out+32(FP), DI
+	MOVQ blocks+40(FP), R8
+	SHLQ $0x06, R8
+	MOVQ shift+48(FP), CX
+	MOVQ stride+56(FP), R9
+	MOVQ SI, R10
+	DECQ R10
+	MOVQ $0x00000001, R11
+
+l1AVX512_head:
+	CMPQ  R11, $+4
+	JGE   l1AVX512_start
+	CMPQ  R11, SI
+	JGE   l1AVX512_start
+	MOVL  (BX)(R11*4), R12
+	MOVQ  R12, R13
+	SHRQ  CL, R13
+	MOVQ  (DX)(R13*8), R13
+	MOVQ  $-1, R14
+	SHLQ  CL, R14
+	NOTQ  R14
+	ANDQ  R12, R14
+	IMULQ R9, R14
+	ADDQ  R14, R13
+	LEAQ  (R13)(R8*1), R12
+
+l1AVX512_head_line:
+	PREFETCHT0 (R13)
+	ADDQ       $0x40, R13
+	CMPQ       R13, R12
+	JLT        l1AVX512_head_line
+	INCQ       R11
+	JMP        l1AVX512_head
+
+l1AVX512_start:
+	XORQ R11, R11
+
+l1AVX512_row:
+	CMPQ         R11, SI
+	JGE          l1AVX512_done
+	MOVL         (BX)(R11*4), R12
+	MOVQ         R12, R13
+	SHRQ         CL, R13
+	MOVQ         (DX)(R13*8), R13
+	MOVQ         $-1, R14
+	SHLQ         CL, R14
+	NOTQ         R14
+	ANDQ         R12, R14
+	IMULQ        R9, R14
+	ADDQ         R14, R13
+	LEAQ         4(R11), R12
+	CMPQ         R12, R10
+	CMOVQGT      R10, R12
+	MOVL         (BX)(R12*4), R12
+	MOVQ         R12, R14
+	SHRQ         CL, R14
+	MOVQ         (DX)(R14*8), R14
+	MOVQ         $-1, R15
+	SHLQ         CL, R15
+	NOTQ         R15
+	ANDQ         R12, R15
+	IMULQ        R9, R15
+	ADDQ         R15, R14
+	MOVQ         AX, R12
+	MOVQ         R8, R15
+	VPXORD       Z0, Z0, Z0
+	VPXORD       Z1, Z1, Z1
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	MOVL         $0x7fffffff, BP
+	VPBROADCASTD BP, Z4
+
+l1AVX512_wide:
+	CMPQ       R15, $+256
+	JLT        l1AVX512_narrow
+	PREFETCHT0 (R14)
+	VMOVUPS    (R12), Z5
+	VSUBPS     (R13), Z5, Z5
+	VPANDD     Z4, Z5, Z5
+	VADDPS     Z5, Z0, Z0
+	PREFETCHT0 64(R14)
+	VMOVUPS    64(R12), Z5
+	VSUBPS     64(R13), Z5, Z5
+	VPANDD     Z4, Z5, Z5
+	VADDPS     Z5, Z1, Z1
+	PREFETCHT0 128(R14)
+	VMOVUPS    128(R12), Z5
+	VSUBPS     128(R13), Z5, Z5
+	VPANDD     Z4, Z5, Z5
+	VADDPS     Z5, Z2, Z2
+	PREFETCHT0 192(R14)
+	VMOVUPS    192(R12), Z5
+	VSUBPS     192(R13), Z5, Z5
+	VPANDD     Z4, Z5, Z5
+	VADDPS     Z5, Z3, Z3
+	ADDQ       $+256, R12
+	ADDQ       $+256, R13
+	ADDQ       $+256, R14
+	SUBQ       $+256, R15
+	JMP        l1AVX512_wide
+
+l1AVX512_narrow:
+	CMPQ       R15, $0x00
+	JLE        l1AVX512_sum
+	PREFETCHT0 (R14)
+	VMOVUPS    (R12), Z5
+	VSUBPS     (R13), Z5, Z5
+	VPANDD     Z4, Z5, Z5
+	VADDPS     Z5, Z0, Z0
+	ADDQ       $0x40, R12
+	ADDQ       $0x40, R13
+	ADDQ       $0x40, R14
+	SUBQ       $0x40, R15
+	JMP        l1AVX512_narrow
+
+l1AVX512_sum:
+	VADDPS        Z1, Z0, Z0
+	VADDPS        Z3, Z2, Z2
+	VADDPS        Z2, Z0, Z0
+	VEXTRACTF64X4 $0x01, Z0, Y4
+	VADDPS        Y0, Y4, Y4
+	VEXTRACTF128  $0x01, Y4, X5
+	VADDPS        X4, X5, X4
+	VPERMILPD     $0x01, X4, X5
+	VADDPS        X5, X4, X4
+	VMOVSHDUP     X4, X5
+	VADDSS        X5, X4, X4
+	VMOVSS        X4, (DI)(R11*4)
+	INCQ          R11
+	JMP           l1AVX512_row
+
+l1AVX512_done:
+	VZEROUPPER
+	RET
+
+// func l1AVX2(query *float32, table *uintptr, slots *uint32, n int, out *float32, blocks int, shift uint64, stride int)
+// Requires: AVX, AVX2, CMOV, MMX+
+TEXT ·l1AVX2(SB), NOSPLIT, $8-64
+	MOVQ query+0(FP), AX
+	MOVQ table+8(FP), DX
+	MOVQ slots+16(FP), BX
+	MOVQ n+24(FP), SI
+	MOVQ out+32(FP), DI
+	MOVQ blocks+40(FP), R8
+	SHLQ $0x06, R8
+	MOVQ shift+48(FP), CX
+	MOVQ stride+56(FP), R9
+	MOVQ SI, R10
+	DECQ R10
+	MOVQ $0x00000001, R11
+
+l1AVX2_head:
+	CMPQ  R11, $+4
+	JGE   l1AVX2_start
+	CMPQ  R11, SI
+	JGE   l1AVX2_start
+	MOVL  (BX)(R11*4), R12
+	MOVQ  R12, R13
+	SHRQ  CL, R13
+	MOVQ  (DX)(R13*8), R13
+	MOVQ  $-1, R14
+	SHLQ  CL, R14
+	NOTQ  R14
+	ANDQ  R12, R14
+	IMULQ R9, R14
+	ADDQ  R14, R13
+	LEAQ  (R13)(R8*1), R12
+
+l1AVX2_head_line:
+	PREFETCHT0 (R13)
+	ADDQ       $0x40, R13
+	CMPQ       R13, R12
+	JLT        l1AVX2_head_line
+	INCQ       R11
+	JMP        l1AVX2_head
+
+l1AVX2_start:
+	XORQ R11, R11
+
+l1AVX2_row:
+	CMPQ         R11, SI
+	JGE          l1AVX2_done
+	MOVL         (BX)(R11*4), R12
+	MOVQ         R12, R13
+	SHRQ         CL, R13
+	MOVQ         (DX)(R13*8), R13
+	MOVQ         $-1, R14
+	SHLQ         CL, R14
+	NOTQ         R14
+	ANDQ         R12, R14
+	IMULQ        R9, R14
+	ADDQ         R14, R13
+	LEAQ         4(R11), R12
+	CMPQ         R12, R10
+	CMOVQGT      R10, R12
+	MOVL         (BX)(R12*4), R12
+	MOVQ         R12, R14
+	SHRQ         CL, R14
+	MOVQ         (DX)(R14*8), R14
+	MOVQ         $-1, R15
+	SHLQ         CL, R15
+	NOTQ         R15
+	ANDQ         R12, R15
+	IMULQ        R9, R15
+	ADDQ         R15, R14
+	MOVQ         AX, R12
+	MOVQ         R8, R15
+	VXORPS       Y0, Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
+	VXORPS       Y3, Y3, Y3
+	MOVL         $0x7fffffff, BP
+	VMOVD        BP, X4
+	VPBROADCASTD X4, Y4
+
+l1AVX2_wide:
+	CMPQ       R15, $+128
+	JLT        l1AVX2_narrow
+	PREFETCHT0 (R14)
+	VMOVUPS    (R12), Y5
+	VSUBPS     (R13), Y5, Y5
+	VANDPS     Y4, Y5, Y5
+	VADDPS     Y5, Y0, Y0
+	VMOVUPS    32(R12), Y5
+	VSUBPS     32(R13), Y5, Y5
+	VANDPS     Y4, Y5, Y5
+	VADDPS     Y5, Y1, Y1
+	PREFETCHT0 64(R14)
+	VMOVUPS    64(R12), Y5
+	VSUBPS     64(R13), Y5, Y5
+	VANDPS     Y4, Y5, Y5
+	VADDPS     Y5, Y2, Y2
+	VMOVUPS    96(R12), Y5
+	VSUBPS     96(R13), Y5, Y5
+	VANDPS     Y4, Y5, Y5
+	VADDPS     Y5, Y3, Y3
+	ADDQ       $+128, R12
+	ADDQ       $+128, R13
+	ADDQ       $+128, R14
+	SUBQ       $+128, R15
+	JMP        l1AVX2_wide
+
+l1AVX2_narrow:
+	CMPQ       R15, $0x00
+	JLE        l1AVX2_sum
+	PREFETCHT0 (R14)
+	VMOVUPS    (R12), Y5
+	VSUBPS     (R13), Y5, Y5
+	VANDPS     Y4, Y5, Y5
+	VADDPS     Y5, Y0, Y0
+	VMOVUPS    32(R12), Y5
+	VSUBPS     32(R13), Y5, Y5
+	VANDPS     Y4, Y5, Y5
+	VADDPS     Y5, Y1, Y1
+	ADDQ       $0x40, R12
+	ADDQ       $0x40, R13
+	ADDQ       $0x40, R14
+	SUBQ       $0x40, R15
+	JMP        l1AVX2_narrow
+
+l1AVX2_sum:
+	VADDPS       Y1, Y0, Y0
+	VADDPS       Y3, Y2, Y2
+	VADDPS       Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X0, X1, X0
+	VPERMILPD    $0x01, X0, X1
+	VADDPS       X1, X0, X0
+	VMOVSHDUP    X0, X1
+	VADDSS       X1, X0, X0
+	VMOVSS       X0, (DI)(R11*4)
+	INCQ         R11
+	JMP          l1AVX2_row
+
+l1AVX2_done:
+	VZEROUPPER
+	RET
+
 // func dotCodesVNNI(query *byte, table *uintptr, slots *uint32, n int, out *int32, blocks int, shift uint64, stride int)
 // Requires: AVX, AVX2, AVX512F, AVX512VNNI, CMOV, MMX+
 TEXT ·dotCodesVNNI(SB), NOSPLIT, $0-64
@@ -553,1145 +1107,6 @@ dotCodesAVX2_sum:
 	JMP          dotCodesAVX2_row
 
 dotCodesAVX2_done:
-	VZEROUPPER
-	RET
-
-// func l2AVX512(query *float32, table *uintptr, slots *uint32, n int, out *float32, blocks int, shift uint64, stride int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·l2AVX512(SB), NOSPLIT, $0-64
-	MOVQ query+0(FP), AX
-	MOVQ table+8(FP), DX
-	MOVQ slots+16(FP), BX
-	MOVQ n+24(FP), SI
-	MOVQ out+32(FP), DI
-	MOVQ blocks+40(FP), R8
-	SHLQ $0x06, R8
-	MOVQ shift+48(FP), CX
-	MOVQ stride+56(FP), R9
-	MOVQ SI, R10
-	DECQ R10
-	MOVQ $0x00000001, R11
-
-l2AVX512_head:
-	CMPQ  R11, $+4
-	JGE   l2AVX512_start
-	CMPQ  R11, SI
-	JGE   l2AVX512_start
-	MOVL  (BX)(R11*4), R12
-	MOVQ  R12, R13
-	SHRQ  CL, R13
-	MOVQ  (DX)(R13*8), R13
-	MOVQ  $-1, R14
-	SHLQ  CL, R14
-	NOTQ  R14
-	ANDQ  R12, R14
-	IMULQ R9, R14
-	ADDQ  R14, R13
-	LEAQ  (R13)(R8*1), R12
-
-l2AVX512_head_line:
-	PREFETCHT0 (R13)
-	ADDQ       $0x40, R13
-	CMPQ       R13, R12
-	JLT        l2AVX512_head_line
-	INCQ       R11
-	JMP        l2AVX512_head
-
-l2AVX512_start:
-	XORQ R11, R11
-
-l2AVX512_row:
-	CMPQ    R11, SI
-	JGE     l2AVX512_done
-	MOVL    (BX)(R11*4), R12
-	MOVQ    R12, R13
-	SHRQ    CL, R13
-	MOVQ    (DX)(R13*8), R13
-	MOVQ    $-1, R14
-	SHLQ    CL, R14
-	NOTQ    R14
-	ANDQ    R12, R14
-	IMULQ   R9, R14
-	ADDQ    R14, R13
-	LEAQ    4(R11), R12
-	CMPQ    R12, R10
-	CMOVQGT R10, R12
-	MOVL    (BX)(R12*4), R12
-	MOVQ    R12, R14
-	SHRQ    CL, R14
-	MOVQ    (DX)(R14*8), R14
-	MOVQ    $-1, R15
-	SHLQ    CL, R15
-	NOTQ    R15
-	ANDQ    R12, R15
-	IMULQ   R9, R15
-	ADDQ    R15, R14
-	MOVQ    AX, R12
-	MOVQ    R8, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-
-l2AVX512_wide:
-	CMPQ        R15, $+256
-	JLT         l2AVX512_narrow
-	PREFETCHT0  (R14)
-	VMOVUPS     (R12), Z4
-	VSUBPS      (R13), Z4, Z4
-	VFMADD231PS Z4, Z4, Z0
-	PREFETCHT0  64(R14)
-	VMOVUPS     64(R12), Z4
-	VSUBPS      64(R13), Z4, Z4
-	VFMADD231PS Z4, Z4, Z1
-	PREFETCHT0  128(R14)
-	VMOVUPS     128(R12), Z4
-	VSUBPS      128(R13), Z4, Z4
-	VFMADD231PS Z4, Z4, Z2
-	PREFETCHT0  192(R14)
-	VMOVUPS     192(R12), Z4
-	VSUBPS      192(R13), Z4, Z4
-	VFMADD231PS Z4, Z4, Z3
-	ADDQ        $+256, R12
-	ADDQ        $+256, R13
-	ADDQ        $+256, R14
-	SUBQ        $+256, R15
-	JMP         l2AVX512_wide
-
-l2AVX512_narrow:
-	CMPQ        R15, $0x00
-	JLE         l2AVX512_sum
-	PREFETCHT0  (R14)
-	VMOVUPS     (R12), Z4
-	VSUBPS      (R13), Z4, Z4
-	VFMADD231PS Z4, Z4, Z0
-	ADDQ        $0x40, R12
-	ADDQ        $0x40, R13
-	ADDQ        $0x40, R14
-	SUBQ        $0x40, R15
-	JMP         l2AVX512_narrow
-
-l2AVX512_sum:
-	VADDPS        Z1, Z0, Z0
-	VADDPS        Z3, Z2, Z2
-	VADDPS        Z2, Z0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y4
-	VADDPS        Y0, Y4, Y4
-	VEXTRACTF128  $0x01, Y4, X5
-	VADDPS        X4, X5, X4
-	VPERMILPD     $0x01, X4, X5
-	VADDPS        X5, X4, X4
-	VMOVSHDUP     X4, X5
-	VADDSS        X5, X4, X4
-	VMOVSS        X4, (DI)(R11*4)
-	INCQ          R11
-	JMP           l2AVX512_row
-
-l2AVX512_done:
-	VZEROUPPER
-	RET
-
-// func l2AVX2(query *float32, table *uintptr, slots *uint32, n int, out *float32, blocks int, shift uint64, stride int)
-// Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·l2AVX2(SB), NOSPLIT, $0-64
-	MOVQ query+0(FP), AX
-	MOVQ table+8(FP), DX
-	MOVQ slots+16(FP), BX
-	MOVQ n+24(FP), SI
-	MOVQ out+32(FP), DI
-	MOVQ blocks+40(FP), R8
-	SHLQ $0x06, R8
-	MOVQ shift+48(FP), CX
-	MOVQ stride+56(FP), R9
-	MOVQ SI, R10
-	DECQ R10
-	MOVQ $0x00000001, R11
-
-l2AVX2_head:
-	CMPQ  R11, $+4
-	JGE   l2AVX2_start
-	CMPQ  R11, SI
-	JGE   l2AVX2_start
-	MOVL  (BX)(R11*4), R12
-	MOVQ  R12, R13
-	SHRQ  CL, R13
-	MOVQ  (DX)(R13*8), R13
-	MOVQ  $-1, R14
-	SHLQ  CL, R14
-	NOTQ  R14
-	ANDQ  R12, R14
-	IMULQ R9, R14
-	ADDQ  R14, R13
-	LEAQ  (R13)(R8*1), R12
-
-l2AVX2_head_line:
-	PREFETCHT0 (R13)
-	ADDQ       $0x40, R13
-	CMPQ       R13, R12
-	JLT        l2AVX2_head_line
-	INCQ       R11
-	JMP        l2AVX2_head
-
-l2AVX2_start:
-	XORQ R11, R11
-
-l2AVX2_row:
-	CMPQ    R11, SI
-	JGE     l2AVX2_done
-	MOVL    (BX)(R11*4), R12
-	MOVQ    R12, R13
-	SHRQ    CL, R13
-	MOVQ    (DX)(R13*8), R13
-	MOVQ    $-1, R14
-	SHLQ    CL, R14
-	NOTQ    R14
-	ANDQ    R12, R14
-	IMULQ   R9, R14
-	ADDQ    R14, R13
-	LEAQ    4(R11), R12
-	CMPQ    R12, R10
-	CMOVQGT R10, R12
-	MOVL    (BX)(R12*4), R12
-	MOVQ    R12, R14
-	SHRQ    CL, R14
-	MOVQ    (DX)(R14*8), R14
-	MOVQ    $-1, R15
-	SHLQ    CL, R15
-	NOTQ    R15
-	ANDQ    R12, R15
-	IMULQ   R9, R15
-	ADDQ    R15, R14
-	MOVQ    AX, R12
-	MOVQ    R8, R15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-
-l2AVX2_wide:
-	CMPQ        R15, $+128
-	JLT         l2AVX2_narrow
-	PREFETCHT0  (R14)
-	VMOVUPS     (R12), Y4
-	VSUBPS      (R13), Y4, Y4
-	VFMADD231PS Y4, Y4, Y0
-	VMOVUPS     32(R12), Y4
-	VSUBPS      32(R13), Y4, Y4
-	VFMADD231PS Y4, Y4, Y1
-	PREFETCHT0  64(R14)
-	VMOVUPS     64(R12), Y4
-	VSUBPS      64(R13), Y4, Y4
-	VFMADD231PS Y4, Y4, Y2
-	VMOVUPS     96(R12), Y4
-	VSUBPS      96(R13), Y4, Y4
-	VFMADD231PS Y4, Y4, Y3
-	ADDQ        $+128, R12
-	ADDQ        $+128, R13
-	ADDQ        $+128, R14
-	SUBQ        $+128, R15
-	JMP         l2AVX2_wide
-
-l2AVX2_narrow:
-	CMPQ        R15, $0x00
-	JLE         l2AVX2_sum
-	PREFETCHT0  (R14)
-	VMOVUPS     (R12), Y4
-	VSUBPS      (R13), Y4, Y4
-	VFMADD231PS Y4, Y4, Y0
-	VMOVUPS     32(R12), Y4
-	VSUBPS      32(R13), Y4, Y4
-	VFMADD231PS Y4, Y4, Y1
-	ADDQ        $0x40, R12
-	ADDQ        $0x40, R13
-	ADDQ        $0x40, R14
-	SUBQ        $0x40, R15
-	JMP         l2AVX2_narrow
-
-l2AVX2_sum:
-	VADDPS       Y1, Y0, Y0
-	VADDPS       Y3, Y2, Y2
-	VADDPS       Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X0, X1, X0
-	VPERMILPD    $0x01, X0, X1
-	VADDPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VADDSS       X1, X0, X0
-	VMOVSS       X0, (DI)(R11*4)
-	INCQ         R11
-	JMP          l2AVX2_row
-
-l2AVX2_done:
-	VZEROUPPER
-	RET
-
-// func l2CodesVNNI(query *byte, table *uintptr, slots *uint32, n int, out *int32, blocks int, shift uint64, stride int)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VNNI, CMOV, MMX+
-TEXT ·l2CodesVNNI(SB), NOSPLIT, $0-64
-	MOVQ query+0(FP), AX
-	MOVQ table+8(FP), DX
-	MOVQ slots+16(FP), BX
-	MOVQ n+24(FP), SI
-	MOVQ out+32(FP), DI
-	MOVQ blocks+40(FP), R8
-	SHLQ $0x06, R8
-	MOVQ shift+48(FP), CX
-	MOVQ stride+56(FP), R9
-	MOVQ SI, R10
-	DECQ R10
-	MOVQ $0x00000001, R11
-
-l2CodesVNNI_head:
-	CMPQ  R11, $+8
-	JGE   l2CodesVNNI_start
-	CMPQ  R11, SI
-	JGE   l2CodesVNNI_start
-	MOVL  (BX)(R11*4), R12
-	MOVQ  R12, R13
-	SHRQ  CL, R13
-	MOVQ  (DX)(R13*8), R13
-	MOVQ  $-1, R14
-	SHLQ  CL, R14
-	NOTQ  R14
-	ANDQ  R12, R14
-	IMULQ R9, R14
-	ADDQ  R14, R13
-	LEAQ  (R13)(R8*1), R12
-
-l2CodesVNNI_head_line:
-	PREFETCHT0 (R13)
-	ADDQ       $0x40, R13
-	CMPQ       R13, R12
-	JLT        l2CodesVNNI_head_line
-	INCQ       R11
-	JMP        l2CodesVNNI_head
-
-l2CodesVNNI_start:
-	XORQ R11, R11
-
-l2CodesVNNI_row:
-	CMPQ    R11, SI
-	JGE     l2CodesVNNI_done
-	MOVL    (BX)(R11*4), R12
-	MOVQ    R12, R13
-	SHRQ    CL, R13
-	MOVQ    (DX)(R13*8), R13
-	MOVQ    $-1, R14
-	SHLQ    CL, R14
-	NOTQ    R14
-	ANDQ    R12, R14
-	IMULQ   R9, R14
-	ADDQ    R14, R13
-	LEAQ    8(R11), R12
-	CMPQ    R12, R10
-	CMOVQGT R10, R12
-	MOVL    (BX)(R12*4), R12
-	MOVQ    R12, R14
-	SHRQ    CL, R14
-	MOVQ    (DX)(R14*8), R14
-	MOVQ    $-1, R15
-	SHLQ    CL, R15
-	NOTQ    R15
-	ANDQ    R12, R15
-	IMULQ   R9, R15
-	ADDQ    R15, R14
-	MOVQ    AX, R12
-	MOVQ    R8, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-
-l2CodesVNNI_wide:
-	CMPQ       R15, $+256
-	JLT        l2CodesVNNI_narrow
-	PREFETCHT0 (R14)
-	VMOVDQU32  (R13), Z4
-	VMOVDQU32  (R12), Z5
-	VPSUBUSB   Z5, Z4, Z6
-	VPSUBUSB   Z4, Z5, Z4
-	VPORD      Z4, Z6, Z6
-	VPDPBUSD   Z6, Z6, Z0
-	PREFETCHT0 64(R14)
-	VMOVDQU32  64(R13), Z4
-	VMOVDQU32  64(R12), Z5
-	VPSUBUSB   Z5, Z4, Z6
-	VPSUBUSB   Z4, Z5, Z4
-	VPORD      Z4, Z6, Z6
-	VPDPBUSD   Z6, Z6, Z1
-	PREFETCHT0 128(R14)
-	VMOVDQU32  128(R13), Z4
-	VMOVDQU32  128(R12), Z5
-	VPSUBUSB   Z5, Z4, Z6
-	VPSUBUSB   Z4, Z5, Z4
-	VPORD      Z4, Z6, Z6
-	VPDPBUSD   Z6, Z6, Z2
-	PREFETCHT0 192(R14)
-	VMOVDQU32  192(R13), Z4
-	VMOVDQU32  192(R12), Z5
-	VPSUBUSB   Z5, Z4, Z6
-	VPSUBUSB   Z4, Z5, Z4
-	VPORD      Z4, Z6, Z6
-	VPDPBUSD   Z6, Z6, Z3
-	ADDQ       $+256, R12
-	ADDQ       $+256, R13
-	ADDQ       $+256, R14
-	SUBQ       $+256, R15
-	JMP        l2CodesVNNI_wide
-
-l2CodesVNNI_narrow:
-	CMPQ       R15, $0x00
-	JLE        l2CodesVNNI_sum
-	PREFETCHT0 (R14)
-	VMOVDQU32  (R13), Z4
-	VMOVDQU32  (R12), Z5
-	VPSUBUSB   Z5, Z4, Z6
-	VPSUBUSB   Z4, Z5, Z4
-	VPORD      Z4, Z6, Z6
-	VPDPBUSD   Z6, Z6, Z0
-	ADDQ       $0x40, R12
-	ADDQ       $0x40, R13
-	ADDQ       $0x40, R14
-	SUBQ       $0x40, R15
-	JMP        l2CodesVNNI_narrow
-
-l2CodesVNNI_sum:
-	VPADDD        Z1, Z0, Z0
-	VPADDD        Z3, Z2, Z2
-	VPADDD        Z2, Z0, Z0
-	VEXTRACTI64X4 $0x01, Z0, Y4
-	VPADDD        Y0, Y4, Y4
-	VEXTRACTI128  $0x01, Y4, X5
-	VPADDD        X4, X5, X4
-	VPSHUFD       $0x4e, X4, X5
-	VPADDD        X5, X4, X4
-	VPSHUFD       $0xb1, X4, X5
-	VPADDD        X5, X4, X4
-	VMOVSS        X4, (DI)(R11*4)
-	INCQ          R11
-	JMP           l2CodesVNNI_row
-
-l2CodesVNNI_done:
-	VZEROUPPER
-	RET
-
-// func l2CodesAVX2(query *byte, table *uintptr, slots *uint32, n int, out *int32, blocks int, shift uint64, stride int)
-// Requires: AVX, AVX2, CMOV, MMX+
-TEXT ·l2CodesAVX2(SB), NOSPLIT, $0-64
-	MOVQ query+0(FP), AX
-	MOVQ table+8(FP), DX
-	MOVQ slots+16(FP), BX
-	MOVQ n+24(FP), SI
-	MOVQ out+32(FP), DI
-	MOVQ blocks+40(FP), R8
-	SHLQ $0x06, R8
-	MOVQ shift+48(FP), CX
-	MOVQ stride+56(FP), R9
-	MOVQ SI, R10
-	DECQ R10
-	MOVQ $0x00000001, R11
-
-l2CodesAVX2_head:
-	CMPQ  R11, $+8
-	JGE   l2CodesAVX2_start
-	CMPQ  R11, SI
-	JGE   l2CodesAVX2_start
-	MOVL  (BX)(R11*4), R12
-	MOVQ  R12, R13
-	SHRQ  CL, R13
-	MOVQ  (DX)(R13*8), R13
-	MOVQ  $-1, R14
-	SHLQ  CL, R14
-	NOTQ  R14
-	ANDQ  R12, R14
-	IMULQ R9, R14
-	ADDQ  R14, R13
-	LEAQ  (R13)(R8*1), R12
-
-l2CodesAVX2_head_line:
-	PREFETCHT0 (R13)
-	ADDQ       $0x40, R13
-	CMPQ       R13, R12
-	JLT        l2CodesAVX2_head_line
-	INCQ       R11
-	JMP        l2CodesAVX2_head
-
-l2CodesAVX2_start:
-	XORQ R11, R11
-
-l2CodesAVX2_row:
-	CMPQ     R11, SI
-	JGE      l2CodesAVX2_done
-	MOVL     (BX)(R11*4), R12
-	MOVQ     R12, R13
-	SHRQ     CL, R13
-	MOVQ     (DX)(R13*8), R13
-	MOVQ     $-1, R14
-	SHLQ     CL, R14
-	NOTQ     R14
-	ANDQ     R12, R14
-	IMULQ    R9, R14
-	ADDQ     R14, R13
-	LEAQ     8(R11), R12
-	CMPQ     R12, R10
-	CMOVQGT  R10, R12
-	MOVL     (BX)(R12*4), R12
-	MOVQ     R12, R14
-	SHRQ     CL, R14
-	MOVQ     (DX)(R14*8), R14
-	MOVQ     $-1, R15
-	SHLQ     CL, R15
-	NOTQ     R15
-	ANDQ     R12, R15
-	IMULQ    R9, R15
-	ADDQ     R15, R14
-	MOVQ     AX, R12
-	MOVQ     R8, R15
-	VPXOR    Y0, Y0, Y0
-	VPXOR    Y1, Y1, Y1
-	VPXOR    Y2, Y2, Y2
-	VPXOR    Y3, Y3, Y3
-	VPCMPEQW Y4, Y4, Y4
-	VPSRLW   $0x0f, Y4, Y4
-
-l2CodesAVX2_wide:
-	CMPQ       R15, $+128
-	JLT        l2CodesAVX2_narrow
-	PREFETCHT0 (R14)
-	VMOVDQU    (R13), Y5
-	VMOVDQU    (R12), Y6
-	VPSUBUSB   Y6, Y5, Y7
-	VPSUBUSB   Y5, Y6, Y5
-	VPOR       Y5, Y7, Y7
-	VPMADDUBSW Y7, Y7, Y7
-	VPMADDWD   Y4, Y7, Y7
-	VPADDD     Y7, Y0, Y0
-	VMOVDQU    32(R13), Y5
-	VMOVDQU    32(R12), Y6
-	VPSUBUSB   Y6, Y5, Y7
-	VPSUBUSB   Y5, Y6, Y5
-	VPOR       Y5, Y7, Y7
-	VPMADDUBSW Y7, Y7, Y7
-	VPMADDWD   Y4, Y7, Y7
-	VPADDD     Y7, Y1, Y1
-	PREFETCHT0 64(R14)
-	VMOVDQU    64(R13), Y5
-	VMOVDQU    64(R12), Y6
-	VPSUBUSB   Y6, Y5, Y7
-	VPSUBUSB   Y5, Y6, Y5
-	VPOR       Y5, Y7, Y7
-	VPMADDUBSW Y7, Y7, Y7
-	VPMADDWD   Y4, Y7, Y7
-	VPADDD     Y7, Y2, Y2
-	VMOVDQU    96(R13), Y5
-	VMOVDQU    96(R12), Y6
-	VPSUBUSB   Y6, Y5, Y7
-	VPSUBUSB   Y5, Y6, Y5
-	VPOR       Y5, Y7, Y7
-	VPMADDUBSW Y7, Y7, Y7
-	VPMADDWD   Y4, Y7, Y7
-	VPADDD     Y7, Y3, Y3
-	ADDQ       $+128, R12
-	ADDQ       $+128, R13
-	ADDQ       $+128, R14
-	SUBQ       $+128, R15
-	JMP        l2CodesAVX2_wide
-
-l2CodesAVX2_narrow:
-	CMPQ       R15, $0x00
-	JLE        l2CodesAVX2_sum
-	PREFETCHT0 (R14)
-	VMOVDQU    (R13), Y5
-	VMOVDQU    (R12), Y6
-	VPSUBUSB   Y6, Y5, Y7
-	VPSUBUSB   Y5, Y6, Y5
-	VPOR       Y5, Y7, Y7
-	VPMADDUBSW Y7, Y7, Y7
-	VPMADDWD   Y4, Y7, Y7
-	VPADDD     Y7, Y0, Y0
-	VMOVDQU    32(R13), Y5
-	VMOVDQU    32(R12), Y6
-	VPSUBUSB   Y6, Y5, Y7
-	VPSUBUSB   Y5, Y6, Y5
-	VPOR       Y5, Y7, Y7
-	VPMADDUBSW Y7, Y7, Y7
-	VPMADDWD   Y4, Y7, Y7
-	VPADDD     Y7, Y1, Y1
-	ADDQ       $0x40, R12
-	ADDQ       $0x40, R13
-	ADDQ       $0x40, R14
-	SUBQ       $0x40, R15
-	JMP        l2CodesAVX2_narrow
-
-l2CodesAVX2_sum:
-	VPADDD       Y1, Y0, Y0
-	VPADDD       Y3, Y2, Y2
-	VPADDD       Y2, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPADDD       X0, X1, X0
-	VPSHUFD      $0x4e, X0, X1
-	VPADDD       X1, X0, X0
-	VPSHUFD      $0xb1, X0, X1
-	VPADDD       X1, X0, X0
-	VMOVSS       X0, (DI)(R11*4)
-	INCQ         R11
-	JMP          l2CodesAVX2_row
-
-l2CodesAVX2_done:
-	VZEROUPPER
-	RET
-
-// func l1AVX512(query *float32, table *uintptr, slots *uint32, n int, out *float32, blocks int, shift uint64, stride int)
-// Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·l1AVX512(SB), NOSPLIT, $8-64
-	MOVQ query+0(FP), AX
-	MOVQ table+8(FP), DX
-	MOVQ slots+16(FP), BX
-	MOVQ n+24(FP), SI
-	MOVQ out+32(FP), DI
-	MOVQ blocks+40(FP), R8
-	SHLQ $0x06, R8
-	MOVQ shift+48(FP), CX
-	MOVQ stride+56(FP), R9
-	MOVQ SI, R10
-	DECQ R10
-	MOVQ $0x00000001, R11
-
-l1AVX512_head:
-	CMPQ  R11, $+4
-	JGE   l1AVX512_start
-	CMPQ  R11, SI
-	JGE   l1AVX512_start
-	MOVL  (BX)(R11*4), R12
-	MOVQ  R12, R13
-	SHRQ  CL, R13
-	MOVQ  (DX)(R13*8), R13
-	MOVQ  $-1, R14
-	SHLQ  CL, R14
-	NOTQ  R14
-	ANDQ  R12, R14
-	IMULQ R9, R14
-	ADDQ  R14, R13
-	LEAQ  (R13)(R8*1), R12
-
-l1AVX512_head_line:
-	PREFETCHT0 (R13)
-	ADDQ       $0x40, R13
-	CMPQ       R13, R12
-	JLT        l1AVX512_head_line
-	INCQ       R11
-	JMP        l1AVX512_head
-
-l1AVX512_start:
-	XORQ R11, R11
-
-l1AVX512_row:
-	CMPQ         R11, SI
-	JGE          l1AVX512_done
-	MOVL         (BX)(R11*4), R12
-	MOVQ         R12, R13
-	SHRQ         CL, R13
-	MOVQ         (DX)(R13*8), R13
-	MOVQ         $-1, R14
-	SHLQ         CL, R14
-	NOTQ         R14
-	ANDQ         R12, R14
-	IMULQ        R9, R14
-	ADDQ         R14, R13
-	LEAQ         4(R11), R12
-	CMPQ         R12, R10
-	CMOVQGT      R10, R12
-	MOVL         (BX)(R12*4), R12
-	MOVQ         R12, R14
-	SHRQ         CL, R14
-	MOVQ         (DX)(R14*8), R14
-	MOVQ         $-1, R15
-	SHLQ         CL, R15
-	NOTQ         R15
-	ANDQ         R12, R15
-	IMULQ        R9, R15
-	ADDQ         R15, R14
-	MOVQ         AX, R12
-	MOVQ         R8, R15
-	VPXORD       Z0, Z0, Z0
-	VPXORD       Z1, Z1, Z1
-	VPXORD       Z2, Z2, Z2
-	VPXORD       Z3, Z3, Z3
-	MOVL         $0x7fffffff, BP
-	VPBROADCASTD BP, Z4
-
-l1AVX512_wide:
-	CMPQ       R15, $+256
-	JLT        l1AVX512_narrow
-	PREFETCHT0 (R14)
-	VMOVUPS    (R12), Z5
-	VSUBPS     (R13), Z5, Z5
-	VPANDD     Z4, Z5, Z5
-	VADDPS     Z5, Z0, Z0
-	PREFETCHT0 64(R14)
-	VMOVUPS    64(R12), Z5
-	VSUBPS     64(R13), Z5, Z5
-	VPANDD     Z4, Z5, Z5
-	VADDPS     Z5, Z1, Z1
-	PREFETCHT0 128(R14)
-	VMOVUPS    128(R12), Z5
-	VSUBPS     128(R13), Z5, Z5
-	VPANDD     Z4, Z5, Z5
-	VADDPS     Z5, Z2, Z2
-	PREFETCHT0 192(R14)
-	VMOVUPS    192(R12), Z5
-	VSUBPS     192(R13), Z5, Z5
-	VPANDD     Z4, Z5, Z5
-	VADDPS     Z5, Z3, Z3
-	ADDQ       $+256, R12
-	ADDQ       $+256, R13
-	ADDQ       $+256, R14
-	SUBQ       $+256, R15
-	JMP        l1AVX512_wide
-
-l1AVX512_narrow:
-	CMPQ       R15, $0x00
-	JLE        l1AVX512_sum
-	PREFETCHT0 (R14)
-	VMOVUPS    (R12), Z5
-	VSUBPS     (R13), Z5, Z5
-	VPANDD     Z4, Z5, Z5
-	VADDPS     Z5, Z0, Z0
-	ADDQ       $0x40, R12
-	ADDQ       $0x40, R13
-	ADDQ       $0x40, R14
-	SUBQ       $0x40, R15
-	JMP        l1AVX512_narrow
-
-l1AVX512_sum:
-	VADDPS        Z1, Z0, Z0
-	VADDPS        Z3, Z2, Z2
-	VADDPS        Z2, Z0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y4
-	VADDPS        Y0, Y4, Y4
-	VEXTRACTF128  $0x01, Y4, X5
-	VADDPS        X4, X5, X4
-	VPERMILPD     $0x01, X4, X5
-	VADDPS        X5, X4, X4
-	VMOVSHDUP     X4, X5
-	VADDSS        X5, X4, X4
-	VMOVSS        X4, (DI)(R11*4)
-	INCQ          R11
-	JMP           l1AVX512_row
-
-l1AVX512_done:
-	VZEROUPPER
-	RET
-
-// func l1AVX2(query *float32, table *uintptr, slots *uint32, n int, out *float32, blocks int, shift uint64, stride int)
-// Requires: AVX, AVX2, CMOV, MMX+
-TEXT ·l1AVX2(SB), NOSPLIT, $8-64
-	MOVQ query+0(FP), AX
-	MOVQ table+8(FP), DX
-	MOVQ slots+16(FP), BX
-	MOVQ n+24(FP), SI
-	MOVQ out+32(FP), DI
-	MOVQ blocks+40(FP), R8
-	SHLQ $0x06, R8
-	MOVQ shift+48(FP), CX
-	MOVQ stride+56(FP), R9
-	MOVQ SI, R10
-	DECQ R10
-	MOVQ $0x00000001, R11
-
-l1AVX2_head:
-	CMPQ  R11, $+4
-	JGE   l1AVX2_start
-	CMPQ  R11, SI
-	JGE   l1AVX2_start
-	MOVL  (BX)(R11*4), R12
-	MOVQ  R12, R13
-	SHRQ  CL, R13
-	MOVQ  (DX)(R13*8), R13
-	MOVQ  $-1, R14
-	SHLQ  CL, R14
-	NOTQ  R14
-	ANDQ  R12, R14
-	IMULQ R9, R14
-	ADDQ  R14, R13
-	LEAQ  (R13)(R8*1), R12
-
-l1AVX2_head_line:
-	PREFETCHT0 (R13)
-	ADDQ       $0x40, R13
-	CMPQ       R13, R12
-	JLT        l1AVX2_head_line
-	INCQ       R11
-	JMP        l1AVX2_head
-
-l1AVX2_start:
-	XORQ R11, R11
-
-l1AVX2_row:
-	CMPQ         R11, SI
-	JGE          l1AVX2_done
-	MOVL         (BX)(R11*4), R12
-	MOVQ         R12, R13
-	SHRQ         CL, R13
-	MOVQ         (DX)(R13*8), R13
-	MOVQ         $-1, R14
-	SHLQ         CL, R14
-	NOTQ         R14
-	ANDQ         R12, R14
-	IMULQ        R9, R14
-	ADDQ         R14, R13
-	LEAQ         4(R11), R12
-	CMPQ         R12, R10
-	CMOVQGT      R10, R12
-	MOVL         (BX)(R12*4), R12
-	MOVQ         R12, R14
-	SHRQ         CL, R14
-	MOVQ         (DX)(R14*8), R14
-	MOVQ         $-1, R15
-	SHLQ         CL, R15
-	NOTQ         R15
-	ANDQ         R12, R15
-	IMULQ        R9, R15
-	ADDQ         R15, R14
-	MOVQ         AX, R12
-	MOVQ         R8, R15
-	VXORPS       Y0, Y0, Y0
-	VXORPS       Y1, Y1, Y1
-	VXORPS       Y2, Y2, Y2
-	VXORPS       Y3, Y3, Y3
-	MOVL         $0x7fffffff, BP
-	VMOVD        BP, X4
-	VPBROADCASTD X4, Y4
-
-l1AVX2_wide:
-	CMPQ       R15, $+128
-	JLT        l1AVX2_narrow
-	PREFETCHT0 (R14)
-	VMOVUPS    (R12), Y5
-	VSUBPS     (R13), Y5, Y5
-	VANDPS     Y4, Y5, Y5
-	VADDPS     Y5, Y0, Y0
-	VMOVUPS    32(R12), Y5
-	VSUBPS     32(R13), Y5, Y5
-	VANDPS     Y4, Y5, Y5
-	VADDPS     Y5, Y1, Y1
-	PREFETCHT0 64(R14)
-	VMOVUPS    64(R12), Y5
-	VSUBPS     64(R13), Y5, Y5
-	VANDPS     Y4, Y5, Y5
-	VADDPS     Y5, Y2, Y2
-	VMOVUPS    96(R12), Y5
-	VSUBPS     96(R13), Y5, Y5
-	VANDPS     Y4, Y5, Y5
-	VADDPS     Y5, Y3, Y3
-	ADDQ       $+128, R12
-	ADDQ       $+128, R13
-	ADDQ       $+128, R14
-	SUBQ       $+128, R15
-	JMP        l1AVX2_wide
-
-l1AVX2_narrow:
-	CMPQ       R15, $0x00
-	JLE        l1AVX2_sum
-	PREFETCHT0 (R14)
-	VMOVUPS    (R12), Y5
-	VSUBPS     (R13), Y5, Y5
-	VANDPS     Y4, Y5, Y5
-	VADDPS     Y5, Y0, Y0
-	VMOVUPS    32(R12), Y5
-	VSUBPS     32(R13), Y5, Y5
-	VANDPS     Y4, Y5, Y5
-	VADDPS     Y5, Y1, Y1
-	ADDQ       $0x40, R12
-	ADDQ       $0x40, R13
-	ADDQ       $0x40, R14
-	SUBQ       $0x40, R15
-	JMP        l1AVX2_narrow
-
-l1AVX2_sum:
-	VADDPS       Y1, Y0, Y0
-	VADDPS       Y3, Y2, Y2
-	VADDPS       Y2, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X0, X1, X0
-	VPERMILPD    $0x01, X0, X1
-	VADDPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VADDSS       X1, X0, X0
-	VMOVSS       X0, (DI)(R11*4)
-	INCQ         R11
-	JMP          l1AVX2_row
-
-l1AVX2_done:
-	VZEROUPPER
-	RET
-
-// func l1CodesVNNI(query *byte, table *uintptr, slots *uint32, n int, out *int32, blocks int, shift uint64, stride int)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, CMOV, MMX+
-TEXT ·l1CodesVNNI(SB), NOSPLIT, $0-64
-	MOVQ query+0(FP), AX
-	MOVQ table+8(FP), DX
-	MOVQ slots+16(FP), BX
-	MOVQ n+24(FP), SI
-	MOVQ out+32(FP), DI
-	MOVQ blocks+40(FP), R8
-	SHLQ $0x06, R8
-	MOVQ shift+48(FP), CX
-	MOVQ stride+56(FP), R9
-	MOVQ SI, R10
-	DECQ R10
-	MOVQ $0x00000001, R11
-
-l1CodesVNNI_head:
-	CMPQ  R11, $+8
-	JGE   l1CodesVNNI_start
-	CMPQ  R11, SI
-	JGE   l1CodesVNNI_start
-	MOVL  (BX)(R11*4), R12
-	MOVQ  R12, R13
-	SHRQ  CL, R13
-	MOVQ  (DX)(R13*8), R13
-	MOVQ  $-1, R14
-	SHLQ  CL, R14
-	NOTQ  R14
-	ANDQ  R12, R14
-	IMULQ R9, R14
-	ADDQ  R14, R13
-	LEAQ  (R13)(R8*1), R12
-
-l1CodesVNNI_head_line:
-	PREFETCHT0 (R13)
-	ADDQ       $0x40, R13
-	CMPQ       R13, R12
-	JLT        l1CodesVNNI_head_line
-	INCQ       R11
-	JMP        l1CodesVNNI_head
-
-l1CodesVNNI_start:
-	XORQ R11, R11
-
-l1CodesVNNI_row:
-	CMPQ    R11, SI
-	JGE     l1CodesVNNI_done
-	MOVL    (BX)(R11*4), R12
-	MOVQ    R12, R13
-	SHRQ    CL, R13
-	MOVQ    (DX)(R13*8), R13
-	MOVQ    $-1, R14
-	SHLQ    CL, R14
-	NOTQ    R14
-	ANDQ    R12, R14
-	IMULQ   R9, R14
-	ADDQ    R14, R13
-	LEAQ    8(R11), R12
-	CMPQ    R12, R10
-	CMOVQGT R10, R12
-	MOVL    (BX)(R12*4), R12
-	MOVQ    R12, R14
-	SHRQ    CL, R14
-	MOVQ    (DX)(R14*8), R14
-	MOVQ    $-1, R15
-	SHLQ    CL, R15
-	NOTQ    R15
-	ANDQ    R12, R15
-	IMULQ   R9, R15
-	ADDQ    R15, R14
-	MOVQ    AX, R12
-	MOVQ    R8, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-
-l1CodesVNNI_wide:
-	CMPQ       R15, $+256
-	JLT        l1CodesVNNI_narrow
-	PREFETCHT0 (R14)
-	VMOVDQU32  (R13), Z4
-	VPSADBW    (R12), Z4, Z4
-	VPADDD     Z4, Z0, Z0
-	PREFETCHT0 64(R14)
-	VMOVDQU32  64(R13), Z4
-	VPSADBW    64(R12), Z4, Z4
-	VPADDD     Z4, Z1, Z1
-	PREFETCHT0 128(R14)
-	VMOVDQU32  128(R13), Z4
-	VPSADBW    128(R12), Z4, Z4
-	VPADDD     Z4, Z2, Z2
-	PREFETCHT0 192(R14)
-	VMOVDQU32  192(R13), Z4
-	VPSADBW    192(R12), Z4, Z4
-	VPADDD     Z4, Z3, Z3
-	ADDQ       $+256, R12
-	ADDQ       $+256, R13
-	ADDQ       $+256, R14
-	SUBQ       $+256, R15
-	JMP        l1CodesVNNI_wide
-
-l1CodesVNNI_narrow:
-	CMPQ       R15, $0x00
-	JLE        l1CodesVNNI_sum
-	PREFETCHT0 (R14)
-	VMOVDQU32  (R13), Z4
-	VPSADBW    (R12), Z4, Z4
-	VPADDD     Z4, Z0, Z0
-	ADDQ       $0x40, R12
-	ADDQ       $0x40, R13
-	ADDQ       $0x40, R14
-	SUBQ       $0x40, R15
-	JMP        l1CodesVNNI_narrow
-
-l1CodesVNNI_sum:
-	VPADDD        Z1, Z0, Z0
-	VPADDD        Z3, Z2, Z2
-	VPADDD        Z2, Z0, Z0
-	VEXTRACTI64X4 $0x01, Z0, Y4
-	VPADDD        Y0, Y4, Y4
-	VEXTRACTI128  $0x01, Y4, X5
-	VPADDD        X4, X5, X4
-	VPSHUFD       $0x4e, X4, X5
-	VPADDD        X5, X4, X4
-	VPSHUFD       $0xb1, X4, X5
-	VPADDD        X5, X4, X4
-	VMOVSS        X4, (DI)(R11*4)
-	INCQ          R11
-	JMP           l1CodesVNNI_row
-
-l1CodesVNNI_done:
-	VZEROUPPER
-	RET
-
-// func l1CodesAVX2(query *byte, table *uintptr, slots *uint32, n int, out *int32, blocks int, shift uint64, stride int)
-// Requires: AVX, AVX2, CMOV, MMX+
-TEXT ·l1CodesAVX2(SB), NOSPLIT, $0-64
-	MOVQ query+0(FP), AX
-	MOVQ table+8(FP), DX
-	MOVQ slots+16(FP), BX
-	MOVQ n+24(FP), SI
-	MOVQ out+32(FP), DI
-	MOVQ blocks+40(FP), R8
-	SHLQ $0x06, R8
-	MOVQ shift+48(FP), CX
-	MOVQ stride+56(FP), R9
-	MOVQ SI, R10
-	DECQ R10
-	MOVQ $0x00000001, R11
-
-l1CodesAVX2_head:
-	CMPQ  R11, $+8
-	JGE   l1CodesAVX2_start
-	CMPQ  R11, SI
-	JGE   l1CodesAVX2_start
-	MOVL  (BX)(R11*4), R12
-	MOVQ  R12, R13
-	SHRQ  CL, R13
-	MOVQ  (DX)(R13*8), R13
-	MOVQ  $-1, R14
-	SHLQ  CL, R14
-	NOTQ  R14
-	ANDQ  R12, R14
-	IMULQ R9, R14
-	ADDQ  R14, R13
-	LEAQ  (R13)(R8*1), R12
-
-l1CodesAVX2_head_line:
-	PREFETCHT0 (R13)
-	ADDQ       $0x40, R13
-	CMPQ       R13, R12
-	JLT        l1CodesAVX2_head_line
-	INCQ       R11
-	JMP        l1CodesAVX2_head
-
-l1CodesAVX2_start:
-	XORQ R11, R11
-
-l1CodesAVX2_row:
-	CMPQ    R11, SI
-	JGE     l1CodesAVX2_done
-	MOVL    (BX)(R11*4), R12
-	MOVQ    R12, R13
-	SHRQ    CL, R13
-	MOVQ    (DX)(R13*8), R13
-	MOVQ    $-1, R14
-	SHLQ    CL, R14
-	NOTQ    R14
-	ANDQ    R12, R14
-	IMULQ   R9, R14
-	ADDQ    R14, R13
-	LEAQ    8(R11), R12
-	CMPQ    R12, R10
-	CMOVQGT R10, R12
-	MOVL    (BX)(R12*4), R12
-	MOVQ    R12, R14
-	SHRQ    CL, R14
-	MOVQ    (DX)(R14*8), R14
-	MOVQ    $-1, R15
-	SHLQ    CL, R15
-	NOTQ    R15
-	ANDQ    R12, R15
-	IMULQ   R9, R15
-	ADDQ    R15, R14
-	MOVQ    AX, R12
-	MOVQ    R8, R15
-	VPXOR   Y0, Y0, Y0
-	VPXOR   Y1, Y1, Y1
-	VPXOR   Y2, Y2, Y2
-	VPXOR   Y3, Y3, Y3
-
-l1CodesAVX2_wide:
-	CMPQ       R15, $+128
-	JLT        l1CodesAVX2_narrow
-	PREFETCHT0 (R14)
-	VMOVDQU    (R13), Y4
-	VPSADBW    (R12), Y4, Y4
-	VPADDD     Y4, Y0, Y0
-	VMOVDQU    32(R13), Y4
-	VPSADBW    32(R12), Y4, Y4
-	VPADDD     Y4, Y1, Y1
-	PREFETCHT0 64(R14)
-	VMOVDQU    64(R13), Y4
-	VPSADBW    64(R12), Y4, Y4
-	VPADDD     Y4, Y2, Y2
-	VMOVDQU    96(R13), Y4
-	VPSADBW    96(R12), Y4, Y4
-	VPADDD     Y4, Y3, Y3
-	ADDQ       $+128, R12
-	ADDQ       $+128, R13
-	ADDQ       $+128, R14
-	SUBQ       $+128, R15
-	JMP        l1CodesAVX2_wide
-
-l1CodesAVX2_narrow:
-	CMPQ       R15, $0x00
-	JLE        l1CodesAVX2_sum
-	PREFETCHT0 (R14)
-	VMOVDQU    (R13), Y4
-	VPSADBW    (R12), Y4, Y4
-	VPADDD     Y4, Y0, Y0
-	VMOVDQU    32(R13), Y4
-	VPSADBW    32(R12), Y4, Y4
-	VPADDD     Y4, Y1, Y1
-	ADDQ       $0x40, R12
-	ADDQ       $0x40, R13
-	ADDQ       $0x40, R14
-	SUBQ       $0x40, R15
-	JMP        l1CodesAVX2_narrow
-
-l1CodesAVX2_sum:
-	VPADDD       Y1, Y0, Y0
-	VPADDD       Y3, Y2, Y2
-	VPADDD       Y2, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPADDD       X0, X1, X0
-	VPSHUFD      $0x4e, X0, X1
-	VPADDD       X1, X0, X0
-	VPSHUFD      $0xb1, X0, X1
-	VPADDD       X1, X0, X0
-	VMOVSS       X0, (DI)(R11*4)
-	INCQ         R11
-	JMP          l1CodesAVX2_row
-
-l1CodesAVX2_done:
 	VZEROUPPER
 	RET
 

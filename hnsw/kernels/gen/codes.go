@@ -15,13 +15,10 @@ func (vnni) unroll() int                   { return 4 }
 func (vnni) types() (query, result string) { return "byte", "int32" }
 func (vnni) ahead() int                    { return 8 }
 
-type stateVNNI struct {
-	metric string
-	acc    []reg.VecVirtual
-}
+type stateVNNI struct{ acc []reg.VecVirtual }
 
-func (v vnni) begin(metric string) state {
-	s := &stateVNNI{metric: metric}
+func (v vnni) begin(string) state {
+	s := &stateVNNI{}
 	for range v.unroll() {
 		acc := ZMM()
 		VPXORD(acc, acc, acc)
@@ -33,21 +30,7 @@ func (v vnni) begin(metric string) state {
 func (s *stateVNNI) block(query, row reg.Register, disp, k int) {
 	x := ZMM()
 	VMOVDQU32(Mem{Base: row, Disp: disp}, x)
-	at := Mem{Base: query, Disp: disp}
-	switch s.metric {
-	case "dot":
-		VPDPBUSD(at, x, s.acc[k]) // unsigned codes of the row, signed ones of the query
-	case "l2":
-		q, d := ZMM(), ZMM()
-		VMOVDQU32(at, q)
-		VPSUBUSB(q, x, d)
-		VPSUBUSB(x, q, x)
-		VPORD(x, d, d)
-		VPDPBUSD(d, d, s.acc[k]) // differences of 7-bit codes fit either sign
-	default:
-		VPSADBW(at, x, x)
-		VPADDD(x, s.acc[k], s.acc[k])
-	}
+	VPDPBUSD(Mem{Base: query, Disp: disp}, x, s.acc[k]) // unsigned codes of the row, signed ones of the query
 }
 
 func (s *stateVNNI) sum() reg.VecVirtual {
@@ -68,56 +51,25 @@ func (avx2Codes) unroll() int                   { return 2 }
 func (avx2Codes) types() (query, result string) { return "byte", "int32" }
 func (avx2Codes) ahead() int                    { return 8 }
 
-type stateCodes256 struct {
-	metric string
-	acc    []reg.VecVirtual
-	ones   reg.VecVirtual // 16-bit
-}
+type stateCodes256 struct{ acc []reg.VecVirtual }
 
-func (a avx2Codes) begin(metric string) state {
-	s := &stateCodes256{metric: metric}
+func (a avx2Codes) begin(string) state {
+	s := &stateCodes256{}
 	for range 2 * a.unroll() {
 		acc := YMM()
 		VPXOR(acc, acc, acc)
 		s.acc = append(s.acc, acc)
 	}
-	if metric == "l2" {
-		s.ones = YMM()
-		VPCMPEQW(s.ones, s.ones, s.ones)
-		VPSRLW(U8(15), s.ones, s.ones)
-	}
 	return s
 }
 
 func (s *stateCodes256) block(query, row reg.Register, disp, k int) {
-	for half := range 2 {
-		acc := s.acc[2*k+half]
-		at := disp + 32*half
-		switch s.metric {
-		case "dot":
-			for quarter := range 2 {
-				x, q := YMM(), YMM()
-				VPMOVZXBW(Mem{Base: row, Disp: at + 16*quarter}, x)
-				VPMOVSXBW(Mem{Base: query, Disp: at + 16*quarter}, q)
-				VPMADDWD(q, x, x)
-				VPADDD(x, acc, acc)
-			}
-		case "l2":
-			x, q, d := YMM(), YMM(), YMM()
-			VMOVDQU(Mem{Base: row, Disp: at}, x)
-			VMOVDQU(Mem{Base: query, Disp: at}, q)
-			VPSUBUSB(q, x, d)
-			VPSUBUSB(x, q, x)
-			VPOR(x, d, d)
-			VPMADDUBSW(d, d, d) // two squares of 7 bits fit 16 bits
-			VPMADDWD(s.ones, d, d)
-			VPADDD(d, acc, acc)
-		default:
-			x := YMM()
-			VMOVDQU(Mem{Base: row, Disp: at}, x)
-			VPSADBW(Mem{Base: query, Disp: at}, x, x)
-			VPADDD(x, acc, acc)
-		}
+	for quarter := range 4 {
+		x, q, acc := YMM(), YMM(), s.acc[2*k+quarter/2]
+		VPMOVZXBW(Mem{Base: row, Disp: disp + 16*quarter}, x)
+		VPMOVSXBW(Mem{Base: query, Disp: disp + 16*quarter}, q)
+		VPMADDWD(q, x, x)
+		VPADDD(x, acc, acc)
 	}
 }
 

@@ -18,9 +18,9 @@ func main() {
 		for _, isa := range []isa{avx512{}, avx2{}} {
 			batch(metric, isa)
 		}
-		for _, isa := range []isa{vnni{}, avx2Codes{}} {
-			batch(metric, isa)
-		}
+	}
+	for _, isa := range []isa{vnni{}, avx2Codes{}} {
+		batch("dot", isa)
 	}
 	gather()
 	Generate()
