@@ -36,11 +36,12 @@ type codes struct {
 	mean   []float32
 	square float64 // m·m, 0 for Euclid
 	spread float64 // mean of |x−m|² when the mean was learned
-	rows   *arena  // codes from -127 to 127, stored with signedZero added
-	terms  *arena  // term
+	rows   *arena  // codes from -127 to 127, stored with signedZero added; term
+	termAt int     // where in a row the term is
 }
 
-// term is what the distances to a vector have beside the product of codes.
+// term is what the distances to a vector have beside the product of codes. It
+// lies in the row's padding, or behind it, and comes with it from memory.
 type term struct {
 	extra float64 // |x̃|² for Euclid, −m·x̃ otherwise
 	step  float32
@@ -61,12 +62,14 @@ type coded struct {
 }
 
 func newCodes(metric Metric, dim int, sample [][]float32) *codes {
-	c := &codes{
-		euclid: metric == Euclid,
-		mean:   make([]float32, dim),
-		rows:   newArena(dim, kernels.CodeBlock),
-		terms:  newArena(int(unsafe.Sizeof(term{})), 16),
+	const termBytes = int(unsafe.Sizeof(term{}))
+	padded := (dim + kernels.CodeBlock - 1) / kernels.CodeBlock * kernels.CodeBlock
+	c := &codes{euclid: metric == Euclid, mean: make([]float32, dim), termAt: padded - termBytes}
+	if dim > c.termAt {
+		c.termAt = padded
 	}
+	c.rows = newArena(c.termAt+termBytes, kernels.CodeBlock)
+	c.rows.setBlocks(padded / kernels.CodeBlock)
 	for k := range c.mean {
 		var sum float64
 		for _, v := range sample {
@@ -133,37 +136,30 @@ func (c *codes) put(slot uint32, v []float32) {
 	}
 }
 
-func (c *codes) grow(slot uint32) error {
-	if err := c.rows.grow(slot); err != nil {
-		return err
-	}
-	return c.terms.grow(slot)
-}
-
-// row returns the stored codes of a slot, with their padding.
+// row returns the stored codes of a slot.
 func (c *codes) row(slot uint32) []byte {
-	return unsafe.Slice((*byte)(c.rows.row(slot)), c.rows.stride)
+	return unsafe.Slice((*byte)(c.rows.row(slot)), len(c.mean))
 }
 
-func (c *codes) term(slot uint32) *term { return (*term)(c.terms.row(slot)) }
+func (c *codes) term(slot uint32) *term {
+	return (*term)(unsafe.Add(c.rows.row(slot), c.termAt))
+}
 
 // limit is the first slot that the codes have no room for.
-func (c *codes) limit() int {
-	return min(c.rows.capacity(), c.terms.capacity())
-}
+func (c *codes) limit() int { return c.rows.capacity() }
 
 // query makes a vector the query.
 func (c *codes) query(dst *coded, v []float32) {
 	c.ask(dst, c.quantize(dst.bytes, v))
 }
 
-// rowAsQuery makes the stored codes of a slot the query. The padding becomes
-// -128, which meets the zeros of other rows.
+// rowAsQuery makes the stored codes of a slot the query.
 func (c *codes) rowAsQuery(dst *coded, slot uint32) {
-	row := c.row(slot)
+	row := unsafe.Slice((*byte)(c.rows.row(slot)), len(dst.bytes))
 	for i := 0; i < len(row); i += 8 {
 		binary.LittleEndian.PutUint64(dst.bytes[i:], binary.LittleEndian.Uint64(row[i:])^flip)
 	}
+	clear(dst.bytes[len(c.mean):]) // rows have their terms there
 	c.ask(dst, *c.term(slot))
 }
 
@@ -179,10 +175,10 @@ func (c *codes) ask(dst *coded, t term) {
 // compute stores the distance of the query to each slot in out; smaller is
 // nearer. ints is working memory as long as out.
 func (c *codes) compute(q *coded, slots []uint32, ints []int32, out []float32) {
-	kernels.DotCodes(kernels.Best, &q.bytes[0], c.rows.rows.Load(), slots, ints)
-	terms := c.terms.rows.Load()
+	rows := c.rows.rows.Load()
+	kernels.DotCodes(kernels.Best, &q.bytes[0], rows, slots, ints)
 	for i, slot := range slots {
-		t := (*term)(terms.At(slot))
+		t := (*term)(unsafe.Add(rows.At(slot), c.termAt))
 		out[i] = float32(t.extra + q.base - q.factor*float64(t.step)*float64(ints[i]-q.bias))
 	}
 }
@@ -222,7 +218,7 @@ func (g *Graph) encode(items []Item) error {
 		return g.recode(items)
 	}
 	for _, item := range items {
-		if err := c.grow(item.Slot); err != nil {
+		if err := c.rows.grow(item.Slot); err != nil {
 			return err
 		}
 		c.put(item.Slot, item.Vector)
@@ -250,7 +246,7 @@ func (g *Graph) recode(items []Item) error {
 	}
 	next := newCodes(g.cfg.Metric, g.cfg.Dim, sample)
 	put := func(slot uint32, v []float32) error {
-		if err := next.grow(slot); err != nil {
+		if err := next.rows.grow(slot); err != nil {
 			return err
 		}
 		next.put(slot, v)
@@ -268,14 +264,10 @@ func (g *Graph) recode(items []Item) error {
 	}
 	if before := g.codes.Swap(next); before != nil {
 		// Searches that began with the old codes still read them.
-		runtime.AddCleanup(before, func(arenas [2]*arena) {
-			for _, a := range arenas {
-				_ = a.free() // there is nobody to tell
-			}
-		}, [2]*arena{before.rows, before.terms})
+		runtime.AddCleanup(before, func(rows *arena) {
+			_ = rows.free() // there is nobody to tell
+		}, before.rows)
 	}
 	g.drift = drift{learnedAt: len(slots) + len(items)}
 	return nil
 }
-
-func (c *codes) bytes() int64 { return c.rows.bytes() + c.terms.bytes() }

@@ -110,7 +110,7 @@ func TestDistancesOnCodes(t *testing.T) {
 				decoded := make([][]float32, n)
 				for i, v := range sample {
 					slot := uint32(i)
-					if err := c.grow(slot); err != nil {
+					if err := c.rows.grow(slot); err != nil {
 						t.Fatal(err)
 					}
 					c.put(slot, v)
@@ -125,7 +125,7 @@ func TestDistancesOnCodes(t *testing.T) {
 				}
 				slots := []uint32{0, 1, 2, 39}
 				out, ints := make([]float32, len(slots)), make([]int32, len(slots))
-				row, query := coded{bytes: alignedBytes(c.rows.stride)}, coded{bytes: alignedBytes(c.rows.stride)}
+				row, query := coded{bytes: alignedBytes(128)}, coded{bytes: alignedBytes(128)}
 				for slot := range uint32(n) {
 					c.rowAsQuery(&row, slot)
 					c.query(&query, sample[slot])

@@ -84,7 +84,7 @@ func gather(l Level, list []uint32, visited []uint64, limit uint32, r *Rows, out
 		return plainGather(list, visited, limit, out)
 	}
 	n := gatherAsm(&list[0], len(list), &visited[0], limit, (*uintptr)(unsafe.Pointer(&r.Table[0])),
-		uint64(r.Shift), r.Stride, min(r.Blocks, gatheredLines), &out[0])
+		uint64(r.Shift), r.Stride, min(r.Stride/64, gatheredLines), &out[0])
 	runtime.KeepAlive(r)
 	return n
 }
