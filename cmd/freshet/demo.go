@@ -205,7 +205,7 @@ func (d *demonstration) flow(ctx context.Context, rows []minilm.Row) error {
 		Result struct{ Count int }
 	}
 	asked := time.Now()
-	if err := d.post(ctx, "/points/count", map[string]any{}, &count); err != nil {
+	if err := d.post(ctx, "/points/count?timeout="+demoWait, map[string]any{}, &count); err != nil {
 		return err
 	}
 	d.printf("%d of them searchable %s after the last one was acknowledged\n", count.Result.Count, time.Since(asked).Round(100*time.Microsecond))
@@ -214,6 +214,10 @@ func (d *demonstration) flow(ctx context.Context, rows []minilm.Row) error {
 	}
 	return nil
 }
+
+// demoWait is how many seconds a slow machine may take to index what the producer
+// is ahead of it.
+const demoWait = "120"
 
 func isTerminal(f *os.File) bool {
 	info, err := f.Stat()
