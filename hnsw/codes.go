@@ -2,16 +2,20 @@ package hnsw
 
 import (
 	"encoding/binary"
+	"errors"
 	"math"
 	"runtime"
+	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"freshet/hnsw/kernels"
 )
 
-// The graph is built and walked on codes of 8 bits a dimension, a quarter of
-// the vectors' bytes: above some 100,000 vectors the time goes to memory. What a
-// search returns is scored on the vectors themselves.
+// The graph is built on codes of 8 bits a dimension and searched on codes of 4
+// or 8, an eighth or a quarter of the vectors' bytes: above some 100,000 vectors
+// the time goes to memory. What a search returns is scored on the vectors
+// themselves.
 //
 // A code is a component's difference from the mean of all vectors, in steps of
 // the vector's own: no range has to be learned, so neither outliers nor vectors
@@ -31,13 +35,93 @@ const codedFrom = kernels.Block + 1
 
 // codes holds the codes of all vectors about one mean. When the mean is learned
 // anew, another codes takes its place; a search keeps the one it began with.
+//
+// There are two layers: bytes, on which the graph is built, and halves, codes of
+// 4 bits, on which it is searched where they are good enough for the data. They
+// take half as much memory to look at, and are half as exact: about what scoring
+// the best on their vectors makes up for.
 type codes struct {
 	euclid bool
 	mean   []float32
-	square float64 // m·m, 0 for Euclid
-	spread float64 // mean of |x−m|² when the mean was learned
-	rows   *arena  // codes from -127 to 127, stored with signedZero added; term
-	termAt int     // where in a row the term is
+	square float64     // m·m, 0 for Euclid
+	spread float64     // mean of |x−m|² when the mean was learned
+	bytes  layer       // codes from -127 to 127, stored with byteBias added
+	halves *layer      // codes from -7.5 to 7.5, stored with halfBias added; nil where rows would be no shorter
+	coarse atomic.Bool // the halves are good enough
+	judged judged
+}
+
+// layer is the vectors in codes of one size.
+type layer struct {
+	rows   *arena
+	termAt int // where in a row the term is
+	bias   float64
+	kernel codeKernel
+}
+
+type codeKernel func(l kernels.Level, query *byte, rows *kernels.Rows, slots []uint32, out []int32)
+
+const (
+	byteBias = 128
+	halfBias = 7.5
+)
+
+// Whether codes of 4 bits are good enough is judged by the searches of inserts:
+// of the judgeTop nearest nodes that one of them found by bytes, nearly all must
+// be among the judgeWithin nearest by halves. Real embeddings keep all. Where the
+// nearest are hardly nearer than the others, as in noise of many dimensions, some
+// are lost, and a search by halves would lose them too. Some of the inserts are
+// judged, and old judgements fade.
+const (
+	judgeEvery  = 8
+	judgeTop    = 10
+	judgeWithin = 2 * judgeTop
+	judgeLeast  = 0.997
+	judgeFade   = 256 // judgements
+)
+
+// judged is the mean of the judgements so far.
+type judged struct {
+	mu   sync.Mutex
+	mean float64
+	n    int
+}
+
+// add takes in the share of the nearest that were kept and says whether halves
+// are good enough.
+func (j *judged) add(kept float64) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.n = min(j.n+1, judgeFade)
+	j.mean += (kept - j.mean) / float64(j.n)
+	return j.n >= judgeFade/4 && j.mean >= judgeLeast
+}
+
+// judgeHalves compares the order of s.pool, found by bytes, with that by halves.
+func (s *searcher) judgeHalves() {
+	c := s.codes
+	if c == nil || c.halves == nil || len(s.pool) < 2*judgeWithin {
+		return
+	}
+	s.fresh = s.fresh[:0]
+	for _, k := range s.pool {
+		s.fresh = append(s.fresh, key(k).slot())
+	}
+	s.room()
+	c.halves.compute(&s.coded, s.fresh, s.ints, s.dist)
+	kept := 0
+	for _, d := range s.dist[:judgeTop] {
+		nearer := 0
+		for _, other := range s.dist {
+			if other < d {
+				nearer++
+			}
+		}
+		if nearer < judgeWithin {
+			kept++
+		}
+	}
+	c.coarse.Store(c.judged.add(float64(kept) / judgeTop))
 }
 
 // term is what the distances to a vector have beside the product of codes. It
@@ -45,31 +129,68 @@ type codes struct {
 type term struct {
 	extra float64 // |x̃|² for Euclid, −m·x̃ otherwise
 	step  float32
-	sum   int32 // of the codes
+	sum   int32 // of the codes, of a byte layer
 }
 
-const (
-	largestCode = 127
-	signedZero  = 128
-)
+const termBytes = int(unsafe.Sizeof(term{}))
 
-// coded is a query in codes. The distance to a row is the row's extra + base −
-// factor × the row's step × the product of codes.
+// newLayer returns an empty layer of rows of used bytes, computed with in whole
+// blocks by the kernel.
+func newLayer(used int, bias float64, kernel codeKernel) layer {
+	padded := (used + kernels.CodeBlock - 1) / kernels.CodeBlock * kernels.CodeBlock
+	l := layer{termAt: padded - termBytes, bias: bias, kernel: kernel}
+	if used > l.termAt {
+		l.termAt = padded
+	}
+	l.rows = newArena(l.termAt+termBytes, kernels.CodeBlock)
+	l.rows.setBlocks(padded / kernels.CodeBlock)
+	return l
+}
+
+// row returns the first n bytes of a slot's row.
+func (l *layer) row(slot uint32, n int) []byte {
+	return unsafe.Slice((*byte)(l.rows.row(slot)), n)
+}
+
+func (l *layer) term(slot uint32) *term {
+	return (*term)(unsafe.Add(l.rows.row(slot), l.termAt))
+}
+
+// compute stores the distance of the query to each slot in out; smaller is
+// nearer. ints is working memory as long as out.
+func (l *layer) compute(q *coded, slots []uint32, ints []int32, out []float32) {
+	rows := l.rows.rows.Load()
+	l.kernel(kernels.Best, &q.bytes[0], rows, slots, ints)
+	bias := l.bias * q.sum
+	for i, slot := range slots {
+		t := (*term)(unsafe.Add(rows.At(slot), l.termAt))
+		out[i] = float32(t.extra + q.base - q.factor*float64(t.step)*(float64(ints[i])-bias))
+	}
+}
+
+const largestCode = 127
+
+// coded is a query in codes of a byte. The distance to a row is the row's extra +
+// base − factor × the row's step × the product of codes.
 type coded struct {
 	bytes        []byte
 	base, factor float64
-	bias         int32 // that the stored codes' being unsigned adds to the product
+	sum          float64 // of the codes: what a stored code's bias is multiplied with
+}
+
+func newCoded(dim int) coded {
+	return coded{bytes: alignedBytes((dim + kernels.HalfBlock - 1) / kernels.HalfBlock * kernels.HalfBlock)}
 }
 
 func newCodes(metric Metric, dim int, sample [][]float32) *codes {
-	const termBytes = int(unsafe.Sizeof(term{}))
-	padded := (dim + kernels.CodeBlock - 1) / kernels.CodeBlock * kernels.CodeBlock
-	c := &codes{euclid: metric == Euclid, mean: make([]float32, dim), termAt: padded - termBytes}
-	if dim > c.termAt {
-		c.termAt = padded
+	c := &codes{
+		euclid: metric == Euclid, mean: make([]float32, dim),
+		bytes: newLayer(dim, byteBias, kernels.DotCodes),
 	}
-	c.rows = newArena(c.termAt+termBytes, kernels.CodeBlock)
-	c.rows.setBlocks(padded / kernels.CodeBlock)
+	halves := newLayer((dim+kernels.HalfBlock-1)/kernels.HalfBlock*kernels.CodeBlock, halfBias, kernels.DotHalves)
+	if halves.rows.stride < c.bytes.rows.stride {
+		c.halves = &halves
+	}
 	for k := range c.mean {
 		var sum float64
 		for _, v := range sample {
@@ -108,7 +229,7 @@ func (c *codes) quantize(dst []byte, v []float32) (t term) {
 	var dot float64
 	for k, x := range v {
 		scaled := min(max((x-c.mean[k])*inverse, -largestCode), largestCode)
-		code := int32(scaled+signedZero+0.5) - signedZero // rounds
+		code := int32(scaled+byteBias+0.5) - byteBias // rounds
 		dst[k] = byte(int8(code))
 		t.sum += code
 		squares += code * code
@@ -129,24 +250,106 @@ const flip = 0x8080808080808080
 
 // put stores the codes of a slot's vector; the arenas must have grown to it.
 func (c *codes) put(slot uint32, v []float32) {
-	row := c.row(slot)
-	*c.term(slot) = c.quantize(row, v)
+	row := c.bytes.row(slot, len(v))
+	t := c.quantize(row, v)
+	*c.bytes.term(slot) = t
 	for k := range v {
-		row[k] ^= signedZero
+		row[k] ^= byteBias
+	}
+	if c.halves != nil {
+		c.putHalves(slot, v, t.extra)
 	}
 }
 
-// row returns the stored codes of a slot.
-func (c *codes) row(slot uint32) []byte {
-	return unsafe.Slice((*byte)(c.rows.row(slot)), len(c.mean))
+// halfSteps are the steps that are tried for codes of 4 bits, in standard
+// deviations: the first is best for a normal distribution (Max, "Quantizing for
+// minimum distortion", 1960), the others for those with longer tails.
+var halfSteps = [...]float64{0.335, 0.45, 0.6, 0.9}
+
+// putHalves stores the codes of 4 bits. Their step is then chosen so that the
+// product of the vector with itself comes out right: rounding makes vectors
+// shorter in their own direction.
+func (c *codes) putHalves(slot uint32, v []float32, extra float64) {
+	row := c.halves.row(slot, c.halves.rows.blocks*kernels.CodeBlock)
+	square := c.distanceToMean(v)
+	deviation := math.Sqrt(square / float64(len(v)))
+	var own, decoded float64 // products of the vector with its codes, and of these with themselves
+	best := -1.0
+	step := float32(0)
+	for _, s := range halfSteps {
+		x := float32(max(s*deviation, leastStep))
+		o, d := c.halve(nil, v, x)
+		if cosine := o * o / max(d*square, math.SmallestNonzeroFloat64); cosine > best {
+			best, step, own, decoded = cosine, x, o, d
+		}
+	}
+	clear(row)
+	c.halve(row, v, step)
+	*c.halves.term(slot) = term{extra: extra}
+	if own > 0 && decoded > 0 {
+		c.halves.term(slot).step = float32(min(square/own, math.MaxFloat32))
+	}
 }
 
-func (c *codes) term(slot uint32) *term {
-	return (*term)(unsafe.Add(c.rows.row(slot), c.termAt))
+// halve computes the codes of 4 bits with a step, writes them if there is a row
+// for them, and returns the product of the vector with its codes and that of the
+// codes with themselves.
+func (c *codes) halve(row []byte, v []float32, step float32) (own, decoded float64) {
+	inverse := 1 / step
+	var ownSum, decodedSum float64
+	for k, x := range v {
+		d := x - c.mean[k]
+		code := min(max(int32(d*inverse+8), 0), 15)
+		y := float32(code) - halfBias
+		ownSum += float64(d) * float64(y)
+		decodedSum += float64(y) * float64(y)
+		if row != nil {
+			block, within := k/kernels.HalfBlock, k%kernels.HalfBlock
+			row[block*kernels.CodeBlock+within%kernels.CodeBlock] |= byte(code) << (within / kernels.CodeBlock * 4)
+		}
+	}
+	return ownSum, decodedSum
+}
+
+// arenas are those of the layers there are.
+func (c *codes) arenas() []*arena {
+	if c.halves == nil {
+		return []*arena{c.bytes.rows}
+	}
+	return []*arena{c.bytes.rows, c.halves.rows}
+}
+
+func (c *codes) grow(slot uint32) error {
+	err := c.bytes.rows.grow(slot)
+	if c.halves != nil {
+		err = errors.Join(err, c.halves.rows.grow(slot))
+	}
+	return err
+}
+
+func (c *codes) free() error {
+	var errs []error
+	for _, rows := range c.arenas() {
+		errs = append(errs, rows.free())
+	}
+	return errors.Join(errs...)
+}
+
+func (c *codes) size() (n int64) {
+	for _, rows := range c.arenas() {
+		n += rows.bytes()
+	}
+	return n
 }
 
 // limit is the first slot that the codes have no room for.
-func (c *codes) limit() int { return c.rows.capacity() }
+func (c *codes) limit() int {
+	n := c.bytes.rows.capacity()
+	if c.halves != nil {
+		n = min(n, c.halves.rows.capacity())
+	}
+	return n
+}
 
 // query makes a vector the query.
 func (c *codes) query(dst *coded, v []float32) {
@@ -155,12 +358,12 @@ func (c *codes) query(dst *coded, v []float32) {
 
 // rowAsQuery makes the stored codes of a slot the query.
 func (c *codes) rowAsQuery(dst *coded, slot uint32) {
-	row := unsafe.Slice((*byte)(c.rows.row(slot)), len(dst.bytes))
+	row := c.bytes.row(slot, (len(c.mean)+7)&^7)
 	for i := 0; i < len(row); i += 8 {
 		binary.LittleEndian.PutUint64(dst.bytes[i:], binary.LittleEndian.Uint64(row[i:])^flip)
 	}
 	clear(dst.bytes[len(c.mean):]) // rows have their terms there
-	c.ask(dst, *c.term(slot))
+	c.ask(dst, *c.bytes.term(slot))
 }
 
 func (c *codes) ask(dst *coded, t term) {
@@ -169,18 +372,7 @@ func (c *codes) ask(dst *coded, t term) {
 	if c.euclid {
 		dst.factor *= 2
 	}
-	dst.bias = signedZero * t.sum
-}
-
-// compute stores the distance of the query to each slot in out; smaller is
-// nearer. ints is working memory as long as out.
-func (c *codes) compute(q *coded, slots []uint32, ints []int32, out []float32) {
-	rows := c.rows.rows.Load()
-	kernels.DotCodes(kernels.Best, &q.bytes[0], rows, slots, ints)
-	for i, slot := range slots {
-		t := (*term)(unsafe.Add(rows.At(slot), c.termAt))
-		out[i] = float32(t.extra + q.base - q.factor*float64(t.step)*float64(ints[i]-q.bias))
-	}
+	dst.sum = float64(t.sum)
 }
 
 // The mean is learned from the first batch, again each time the graph has grown
@@ -218,7 +410,7 @@ func (g *Graph) encode(items []Item) error {
 		return g.recode(items)
 	}
 	for _, item := range items {
-		if err := c.rows.grow(item.Slot); err != nil {
+		if err := c.grow(item.Slot); err != nil {
 			return err
 		}
 		c.put(item.Slot, item.Vector)
@@ -246,7 +438,7 @@ func (g *Graph) recode(items []Item) error {
 	}
 	next := newCodes(g.cfg.Metric, g.cfg.Dim, sample)
 	put := func(slot uint32, v []float32) error {
-		if err := next.rows.grow(slot); err != nil {
+		if err := next.grow(slot); err != nil {
 			return err
 		}
 		next.put(slot, v)
@@ -264,9 +456,11 @@ func (g *Graph) recode(items []Item) error {
 	}
 	if before := g.codes.Swap(next); before != nil {
 		// Searches that began with the old codes still read them.
-		runtime.AddCleanup(before, func(rows *arena) {
-			_ = rows.free() // there is nobody to tell
-		}, before.rows)
+		runtime.AddCleanup(before, func(layers []*arena) {
+			for _, rows := range layers {
+				_ = rows.free() // there is nobody to tell
+			}
+		}, before.arenas())
 	}
 	g.drift = drift{learnedAt: len(slots) + len(items)}
 	return nil

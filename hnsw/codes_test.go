@@ -48,45 +48,56 @@ var shapes = map[string]func(r *rand.Rand, dim, i int) []float32{
 // TestCodesLoseNoRecall compares a graph on codes with brute force. A graph on
 // vectors reaches 0.998 or more on all of these data.
 func TestCodesLoseNoRecall(t *testing.T) {
-	const n, dim, k = 3000, 48, 10
 	for name, shape := range shapes {
 		for _, metric := range []Metric{Cosine, Dot, Euclid, Manhattan} {
-			t.Run(fmt.Sprintf("%s/%v", name, metric), func(t *testing.T) {
-				r := rand.New(rand.NewPCG(3, 3))
-				vectors := make([][]float32, n)
-				for i := range vectors {
-					vectors[i] = shape(r, dim, i)
-					if metric == Cosine {
-						Normalize(vectors[i])
-					}
-				}
-				w := newWorld(t, Config{Dim: dim, Metric: metric})
-				w.insert(vectors, 50, 2)
-				if (w.g.codes.Load() == nil) != (metric == Manhattan) {
-					t.Fatal("the graph has no codes")
-				}
-				total := 0.0
-				const queries = 60
-				for range queries {
-					q := shape(r, dim, r.IntN(n))
-					if metric == Cosine {
-						Normalize(q)
-					}
-					hits := w.search(w.query(q, k, 200))
-					for _, h := range hits {
-						want := score(metric, q, w.vectors[h.Slot])
-						if math.Abs(float64(h.Score)-want) > 1e-4*math.Max(1, math.Abs(want)) {
-							t.Fatalf("slot %d has the score %g, its vector %g", h.Slot, h.Score, want)
-						}
-					}
-					total += w.recall(hits, w.nearest(q, k, nil))
-				}
-				if total/queries < 0.99 {
-					t.Errorf("recall %.3f", total/queries)
-				}
-			})
+			t.Run(fmt.Sprintf("%s/%v", name, metric), func(t *testing.T) { loseNoRecall(t, shape, metric, 3000, 48) })
+		}
+		// Of so many dimensions codes of 4 bits are kept, too.
+		t.Run(name+"/halves", func(t *testing.T) {
+			w := loseNoRecall(t, shape, Euclid, 1500, 256)
+			coarse := w.g.codes.Load().coarse.Load()
+			if want, ok := map[string]bool{"gaussian": true, "a few large dimensions": false}[name]; ok && coarse != want {
+				t.Errorf("codes of 4 bits are searched: %v, want %v", coarse, want)
+			}
+		})
+	}
+}
+
+func loseNoRecall(t *testing.T, shape func(r *rand.Rand, dim, i int) []float32, metric Metric, n, dim int) *world {
+	const k = 10
+	r := rand.New(rand.NewPCG(3, 3))
+	vectors := make([][]float32, n)
+	for i := range vectors {
+		vectors[i] = shape(r, dim, i)
+		if metric == Cosine {
+			Normalize(vectors[i])
 		}
 	}
+	w := newWorld(t, Config{Dim: dim, Metric: metric})
+	w.insert(vectors, 50, 2)
+	if (w.g.codes.Load() == nil) != (metric == Manhattan) {
+		t.Fatal("the graph has no codes")
+	}
+	total := 0.0
+	const queries = 60
+	for range queries {
+		q := shape(r, dim, r.IntN(n))
+		if metric == Cosine {
+			Normalize(q)
+		}
+		hits := w.search(w.query(q, k, 200))
+		for _, h := range hits {
+			want := score(metric, q, w.vectors[h.Slot])
+			if math.Abs(float64(h.Score)-want) > 1e-4*math.Max(1, math.Abs(want)) {
+				t.Fatalf("slot %d has the score %g, its vector %g", h.Slot, h.Score, want)
+			}
+		}
+		total += w.recall(hits, w.nearest(q, k, nil))
+	}
+	if total/queries < 0.99 {
+		t.Errorf("recall %.3f", total/queries)
+	}
+	return w
 }
 
 // TestDistancesOnCodes checks that distances on codes are those of the vectors
@@ -110,14 +121,14 @@ func TestDistancesOnCodes(t *testing.T) {
 				decoded := make([][]float32, n)
 				for i, v := range sample {
 					slot := uint32(i)
-					if err := c.rows.grow(slot); err != nil {
+					if err := c.grow(slot); err != nil {
 						t.Fatal(err)
 					}
 					c.put(slot, v)
 					decoded[i] = make([]float32, dim)
-					step := c.term(slot).step
+					step := c.bytes.term(slot).step
 					for k := range v {
-						decoded[i][k] = c.mean[k] + step*(float32(c.row(slot)[k])-signedZero)
+						decoded[i][k] = c.mean[k] + step*(float32(c.bytes.row(slot, dim)[k])-byteBias)
 						if e := math.Abs(float64(decoded[i][k]) - float64(v[k])); e > 0.51*float64(step)+1e-6*scale {
 							t.Fatalf("%g stands for %g, a step is %g", decoded[i][k], v[k], step)
 						}
@@ -125,12 +136,12 @@ func TestDistancesOnCodes(t *testing.T) {
 				}
 				slots := []uint32{0, 1, 2, 39}
 				out, ints := make([]float32, len(slots)), make([]int32, len(slots))
-				row, query := coded{bytes: alignedBytes(128)}, coded{bytes: alignedBytes(128)}
+				row, query := newCoded(dim), newCoded(dim)
 				for slot := range uint32(n) {
 					c.rowAsQuery(&row, slot)
 					c.query(&query, sample[slot])
 					for _, q := range []*coded{&row, &query} {
-						c.compute(q, slots, ints, out)
+						c.bytes.compute(q, slots, ints, out)
 						for i, other := range slots {
 							want := score(metric, decoded[slot], decoded[other])
 							if metric == Euclid {

@@ -97,7 +97,7 @@ func (g *Graph) Len() int { return int(g.count.Load()) }
 func (g *Graph) Bytes() int64 {
 	n := g.vectors.bytes() + g.base.bytes() + g.nodes.bytes() + g.upper.bytes()
 	if c := g.codes.Load(); c != nil {
-		n += c.rows.bytes()
+		n += c.size()
 	}
 	return n
 }
@@ -106,7 +106,7 @@ func (g *Graph) Bytes() int64 {
 func (g *Graph) Close() error {
 	err := errors.Join(g.vectors.free(), g.base.free(), g.nodes.free(), g.upper.free())
 	if c := g.codes.Swap(nil); c != nil {
-		err = errors.Join(err, c.rows.free())
+		err = errors.Join(err, c.free())
 	}
 	return err
 }

@@ -108,6 +108,9 @@ func (st *Staged) choose(ctx context.Context, i int) error {
 				return err
 			}
 			near = s.pool[0] &^ expandedBit
+			if level == 0 && node.slot%judgeEvery == 0 {
+				s.judgeHalves()
+			}
 		}
 		s.addBatch(st.nodes[:i], level)
 		s.dropRetired()
@@ -189,7 +192,7 @@ func (s *searcher) spread(slot uint32, distance float32) bool {
 	for i := 0; i < len(s.picked); i += step {
 		some := s.picked[i:min(i+step, len(s.picked))]
 		if s.codes != nil {
-			s.codes.compute(&s.pickedAs, some, ints[:], out[:])
+			s.layer.compute(&s.pickedAs, some, ints[:], out[:])
 		} else {
 			s.g.dist.compute(row, some, out[:])
 		}

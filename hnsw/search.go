@@ -192,7 +192,7 @@ func (s *searcher) gather(slot uint32, level int) {
 	s.fresh = slices.Grow(s.fresh, len(list))[:n+len(list)]
 	rows := s.g.vectors
 	if s.codes != nil {
-		rows = s.codes.rows
+		rows = s.layer.rows
 	}
 	n += kernels.Gather(kernels.Best, list, s.visited, s.limit, rows.rows.Load(), s.fresh[n:])
 	s.fresh = s.fresh[:n]

@@ -12,6 +12,7 @@ import (
 type searcher struct {
 	g       *Graph
 	codes   *codes    // that the search uses, nil for none
+	layer   *layer    // of the codes
 	query   []float32 // padded
 	coded   coded     // the query in codes
 	visited []uint64  // one bit per slot
@@ -35,12 +36,11 @@ type searcher struct {
 func newSearcher(g *Graph) *searcher {
 	padded := (g.cfg.Dim + kernels.Block - 1) / kernels.Block * kernels.Block
 	floats := alignedBytes(4 * padded)
-	codeBytes := (g.cfg.Dim + kernels.CodeBlock - 1) / kernels.CodeBlock * kernels.CodeBlock
 	return &searcher{
 		g:        g,
 		query:    unsafe.Slice((*float32)(unsafe.Pointer(&floats[0])), padded),
-		coded:    coded{bytes: alignedBytes(codeBytes)},
-		pickedAs: coded{bytes: alignedBytes(codeBytes)},
+		coded:    newCoded(g.cfg.Dim),
+		pickedAs: newCoded(g.cfg.Dim),
 	}
 }
 
@@ -52,6 +52,10 @@ func (g *Graph) acquire(query []float32) *searcher {
 	limit := g.slots.Len()
 	if s.codes = g.codes.Load(); s.codes != nil {
 		limit = min(limit, s.codes.limit())
+		s.layer = &s.codes.bytes
+		if query != nil && s.codes.coarse.Load() {
+			s.layer = s.codes.halves
+		}
 	}
 	s.limit, s.expanded = uint32(limit), 0
 	if query != nil {
@@ -73,7 +77,7 @@ func (s *searcher) setRow(slot uint32) {
 }
 
 func (s *searcher) release() {
-	s.codes = nil // lets go of codes that others have taken the place of
+	s.codes, s.layer = nil, nil // lets go of codes that others have taken the place of
 	s.g.scratch.Put(s)
 }
 
@@ -99,7 +103,7 @@ func (s *searcher) measure() []float32 {
 		return s.measureExactly()
 	}
 	s.room()
-	s.codes.compute(&s.coded, s.fresh, s.ints, s.dist)
+	s.layer.compute(&s.coded, s.fresh, s.ints, s.dist)
 	return s.dist
 }
 

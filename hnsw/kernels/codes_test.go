@@ -65,12 +65,60 @@ func checkCodes(t *testing.T, dim, n int, shift uint, random *rand.Rand, extreme
 	}
 }
 
+// checkHalves does the same for codes of 4 bits.
+func checkHalves(t *testing.T, dim, n int, shift uint, random *rand.Rand, extreme bool) {
+	t.Helper()
+	blocks := (dim + HalfBlock - 1) / HalfBlock
+	r, rows := codeArena(20, blocks*CodeBlock, shift, func() byte {
+		if extreme {
+			return 255
+		}
+		return byte(random.IntN(256))
+	})
+	q := make([]byte, blocks*HalfBlock)
+	for k := range dim {
+		code := int8(-127)
+		if !extreme {
+			code = int8(random.IntN(255) - 127)
+		}
+		q[k] = byte(code)
+	}
+	slots := make([]uint32, n)
+	for i := range slots {
+		slots[i] = uint32(random.IntN(len(rows)))
+	}
+	for level := Plain; level <= Best; level++ {
+		out := make([]int32, n+1)
+		out[n] = 42
+		DotHalves(level, &q[0], r, slots, out)
+		for i, slot := range slots {
+			var want int64
+			for k := range q {
+				block, within := k/HalfBlock, k%HalfBlock
+				x := rows[slot][block*CodeBlock+within%CodeBlock]
+				if within >= CodeBlock {
+					x >>= 4
+				}
+				want += int64(int8(q[k])) * int64(x&15)
+			}
+			if int64(out[i]) != want {
+				t.Fatalf("%v dim %d slot %d: %d, want %d", level, dim, slot, out[i], want)
+			}
+		}
+		if out[n] != 42 {
+			t.Fatalf("%v wrote beyond its output", level)
+		}
+	}
+}
+
 func TestCodeKernels(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 1))
 	for _, dim := range []int{1, 2, 31, 32, 63, 64, 65, 96, 128, 300, 384, 385, 768, 1536, 65536} {
 		for _, n := range []int{0, 1, 2, 7, 8, 9, 10, 33} {
 			checkCodes(t, dim, n, 3, random, false)
 			checkCodes(t, dim, n, 3, random, true)
+			checkHalves(t, dim, n, 3, random, false)
+			checkHalves(t, dim, n, 3, random, true)
 		}
 	}
 }
@@ -81,6 +129,7 @@ func FuzzCodeKernels(f *testing.F) {
 	f.Add(uint16(65), uint8(33), uint8(6), uint64(3), false)
 	f.Fuzz(func(t *testing.T, dim uint16, n, shift uint8, seed uint64, extreme bool) {
 		checkCodes(t, int(dim)%4000+1, int(n), uint(shift%6), rand.New(rand.NewPCG(seed, 1)), extreme)
+		checkHalves(t, int(dim)%4000+1, int(n), uint(shift%6), rand.New(rand.NewPCG(seed, 1)), extreme)
 	})
 }
 

@@ -75,6 +75,19 @@ func dotCodes(l Level, query *byte, r *Rows, slots []uint32, out []int32) {
 	runtime.KeepAlive(r)
 }
 
+func dotHalves(l Level, query *byte, r *Rows, slots []uint32, out []int32) {
+	table := (*uintptr)(unsafe.Pointer(&r.Table[0]))
+	switch {
+	case l >= VNNI:
+		dotHalvesVNNI(query, table, &slots[0], len(slots), &out[0], r.Blocks, uint64(r.Shift), r.Stride)
+	case l >= AVX2:
+		dotHalvesAVX2(query, table, &slots[0], len(slots), &out[0], r.Blocks, uint64(r.Shift), r.Stride)
+	default:
+		plainDotHalves(query, r, slots, out)
+	}
+	runtime.KeepAlive(r)
+}
+
 // gatheredLines bounds the lines of a row that are requested ahead: more would
 // push out of the cache what the first rows need.
 const gatheredLines = 12

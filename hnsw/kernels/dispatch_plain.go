@@ -28,3 +28,7 @@ func gather(_ Level, list []uint32, visited []uint64, limit uint32, _ *Rows, out
 
 // Prefetch does nothing here.
 func Prefetch(unsafe.Pointer) {}
+
+func dotHalves(_ Level, query *byte, r *Rows, slots []uint32, out []int32) {
+	plainDotHalves(query, r, slots, out)
+}

@@ -44,6 +44,16 @@ func dotCodesVNNI(query *byte, table *uintptr, slots *uint32, n int, out *int32,
 //go:noescape
 func dotCodesAVX2(query *byte, table *uintptr, slots *uint32, n int, out *int32, blocks int, shift uint64, stride int)
 
+// dotHalvesVNNI stores the dot of the query and the row of each of n slots in out.
+//
+//go:noescape
+func dotHalvesVNNI(query *byte, table *uintptr, slots *uint32, n int, out *int32, blocks int, shift uint64, stride int)
+
+// dotHalvesAVX2 stores the dot of the query and the row of each of n slots in out.
+//
+//go:noescape
+func dotHalvesAVX2(query *byte, table *uintptr, slots *uint32, n int, out *int32, blocks int, shift uint64, stride int)
+
 // gatherAsm is Gather with the first lines of each new row prefetched.
 //
 //go:noescape

@@ -108,7 +108,7 @@ dotAVX512_narrow:
 	PREFETCHT0  (R14)
 	VMOVUPS     (R12), Z4
 	VFMADD231PS (R13), Z4, Z0
-	ADDQ        $0x40, R12
+	ADDQ        $+64, R12
 	ADDQ        $0x40, R13
 	ADDQ        $0x40, R14
 	SUBQ        $0x40, R15
@@ -238,7 +238,7 @@ dotAVX2_narrow:
 	VFMADD231PS (R13), Y4, Y0
 	VMOVUPS     32(R12), Y4
 	VFMADD231PS 32(R13), Y4, Y1
-	ADDQ        $0x40, R12
+	ADDQ        $+64, R12
 	ADDQ        $0x40, R13
 	ADDQ        $0x40, R14
 	SUBQ        $0x40, R15
@@ -371,7 +371,7 @@ l2AVX512_narrow:
 	VMOVUPS     (R12), Z4
 	VSUBPS      (R13), Z4, Z4
 	VFMADD231PS Z4, Z4, Z0
-	ADDQ        $0x40, R12
+	ADDQ        $+64, R12
 	ADDQ        $0x40, R13
 	ADDQ        $0x40, R14
 	SUBQ        $0x40, R15
@@ -507,7 +507,7 @@ l2AVX2_narrow:
 	VMOVUPS     32(R12), Y4
 	VSUBPS      32(R13), Y4, Y4
 	VFMADD231PS Y4, Y4, Y1
-	ADDQ        $0x40, R12
+	ADDQ        $+64, R12
 	ADDQ        $0x40, R13
 	ADDQ        $0x40, R14
 	SUBQ        $0x40, R15
@@ -647,7 +647,7 @@ l1AVX512_narrow:
 	VSUBPS     (R13), Z5, Z5
 	VPANDD     Z4, Z5, Z5
 	VADDPS     Z5, Z0, Z0
-	ADDQ       $0x40, R12
+	ADDQ       $+64, R12
 	ADDQ       $0x40, R13
 	ADDQ       $0x40, R14
 	SUBQ       $0x40, R15
@@ -792,7 +792,7 @@ l1AVX2_narrow:
 	VSUBPS     32(R13), Y5, Y5
 	VANDPS     Y4, Y5, Y5
 	VADDPS     Y5, Y1, Y1
-	ADDQ       $0x40, R12
+	ADDQ       $+64, R12
 	ADDQ       $0x40, R13
 	ADDQ       $0x40, R14
 	SUBQ       $0x40, R15
@@ -920,7 +920,7 @@ dotCodesVNNI_narrow:
 	PREFETCHT0 (R14)
 	VMOVDQU32  (R13), Z4
 	VPDPBUSD   (R12), Z4, Z0
-	ADDQ       $0x40, R12
+	ADDQ       $+64, R12
 	ADDQ       $0x40, R13
 	ADDQ       $0x40, R14
 	SUBQ       $0x40, R15
@@ -1086,7 +1086,7 @@ dotCodesAVX2_narrow:
 	VPMOVSXBW  48(R12), Y5
 	VPMADDWD   Y5, Y4, Y4
 	VPADDD     Y4, Y1, Y1
-	ADDQ       $0x40, R12
+	ADDQ       $+64, R12
 	ADDQ       $0x40, R13
 	ADDQ       $0x40, R14
 	SUBQ       $0x40, R15
@@ -1107,6 +1107,333 @@ dotCodesAVX2_sum:
 	JMP          dotCodesAVX2_row
 
 dotCodesAVX2_done:
+	VZEROUPPER
+	RET
+
+// func dotHalvesVNNI(query *byte, table *uintptr, slots *uint32, n int, out *int32, blocks int, shift uint64, stride int)
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VNNI, CMOV, MMX+
+TEXT ·dotHalvesVNNI(SB), NOSPLIT, $8-64
+	MOVQ query+0(FP), AX
+	MOVQ table+8(FP), DX
+	MOVQ slots+16(FP), BX
+	MOVQ n+24(FP), SI
+	MOVQ out+32(FP), DI
+	MOVQ blocks+40(FP), R8
+	SHLQ $0x06, R8
+	MOVQ shift+48(FP), CX
+	MOVQ stride+56(FP), R9
+	MOVQ SI, R10
+	DECQ R10
+	MOVQ $0x00000001, R11
+
+dotHalvesVNNI_head:
+	CMPQ  R11, $+8
+	JGE   dotHalvesVNNI_start
+	CMPQ  R11, SI
+	JGE   dotHalvesVNNI_start
+	MOVL  (BX)(R11*4), R12
+	MOVQ  R12, R13
+	SHRQ  CL, R13
+	MOVQ  (DX)(R13*8), R13
+	MOVQ  $-1, R14
+	SHLQ  CL, R14
+	NOTQ  R14
+	ANDQ  R12, R14
+	IMULQ R9, R14
+	ADDQ  R14, R13
+	LEAQ  (R13)(R8*1), R12
+
+dotHalvesVNNI_head_line:
+	PREFETCHT0 (R13)
+	ADDQ       $0x40, R13
+	CMPQ       R13, R12
+	JLT        dotHalvesVNNI_head_line
+	INCQ       R11
+	JMP        dotHalvesVNNI_head
+
+dotHalvesVNNI_start:
+	XORQ R11, R11
+
+dotHalvesVNNI_row:
+	CMPQ         R11, SI
+	JGE          dotHalvesVNNI_done
+	MOVL         (BX)(R11*4), R12
+	MOVQ         R12, R13
+	SHRQ         CL, R13
+	MOVQ         (DX)(R13*8), R13
+	MOVQ         $-1, R14
+	SHLQ         CL, R14
+	NOTQ         R14
+	ANDQ         R12, R14
+	IMULQ        R9, R14
+	ADDQ         R14, R13
+	LEAQ         8(R11), R12
+	CMPQ         R12, R10
+	CMOVQGT      R10, R12
+	MOVL         (BX)(R12*4), R12
+	MOVQ         R12, R14
+	SHRQ         CL, R14
+	MOVQ         (DX)(R14*8), R14
+	MOVQ         $-1, R15
+	SHLQ         CL, R15
+	NOTQ         R15
+	ANDQ         R12, R15
+	IMULQ        R9, R15
+	ADDQ         R15, R14
+	MOVQ         AX, R12
+	MOVQ         R8, R15
+	VPXORD       Z0, Z0, Z0
+	VPXORD       Z1, Z1, Z1
+	VPXORD       Z2, Z2, Z2
+	VPXORD       Z3, Z3, Z3
+	MOVL         $0x0f0f0f0f, BP
+	VPBROADCASTD BP, Z4
+
+dotHalvesVNNI_wide:
+	CMPQ       R15, $+256
+	JLT        dotHalvesVNNI_narrow
+	PREFETCHT0 (R14)
+	VMOVDQU32  (R13), Z5
+	VPSRLW     $0x04, Z5, Z6
+	VPANDD     Z4, Z5, Z5
+	VPANDD     Z4, Z6, Z6
+	VPDPBUSD   (R12), Z5, Z0
+	VPDPBUSD   64(R12), Z6, Z0
+	PREFETCHT0 64(R14)
+	VMOVDQU32  64(R13), Z5
+	VPSRLW     $0x04, Z5, Z6
+	VPANDD     Z4, Z5, Z5
+	VPANDD     Z4, Z6, Z6
+	VPDPBUSD   128(R12), Z5, Z1
+	VPDPBUSD   192(R12), Z6, Z1
+	PREFETCHT0 128(R14)
+	VMOVDQU32  128(R13), Z5
+	VPSRLW     $0x04, Z5, Z6
+	VPANDD     Z4, Z5, Z5
+	VPANDD     Z4, Z6, Z6
+	VPDPBUSD   256(R12), Z5, Z2
+	VPDPBUSD   320(R12), Z6, Z2
+	PREFETCHT0 192(R14)
+	VMOVDQU32  192(R13), Z5
+	VPSRLW     $0x04, Z5, Z6
+	VPANDD     Z4, Z5, Z5
+	VPANDD     Z4, Z6, Z6
+	VPDPBUSD   384(R12), Z5, Z3
+	VPDPBUSD   448(R12), Z6, Z3
+	ADDQ       $+512, R12
+	ADDQ       $+256, R13
+	ADDQ       $+256, R14
+	SUBQ       $+256, R15
+	JMP        dotHalvesVNNI_wide
+
+dotHalvesVNNI_narrow:
+	CMPQ       R15, $0x00
+	JLE        dotHalvesVNNI_sum
+	PREFETCHT0 (R14)
+	VMOVDQU32  (R13), Z5
+	VPSRLW     $0x04, Z5, Z6
+	VPANDD     Z4, Z5, Z5
+	VPANDD     Z4, Z6, Z6
+	VPDPBUSD   (R12), Z5, Z0
+	VPDPBUSD   64(R12), Z6, Z0
+	ADDQ       $+128, R12
+	ADDQ       $0x40, R13
+	ADDQ       $0x40, R14
+	SUBQ       $0x40, R15
+	JMP        dotHalvesVNNI_narrow
+
+dotHalvesVNNI_sum:
+	VPADDD        Z1, Z0, Z0
+	VPADDD        Z3, Z2, Z2
+	VPADDD        Z2, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y4
+	VPADDD        Y0, Y4, Y4
+	VEXTRACTI128  $0x01, Y4, X5
+	VPADDD        X4, X5, X4
+	VPSHUFD       $0x4e, X4, X5
+	VPADDD        X5, X4, X4
+	VPSHUFD       $0xb1, X4, X5
+	VPADDD        X5, X4, X4
+	VMOVSS        X4, (DI)(R11*4)
+	INCQ          R11
+	JMP           dotHalvesVNNI_row
+
+dotHalvesVNNI_done:
+	VZEROUPPER
+	RET
+
+// func dotHalvesAVX2(query *byte, table *uintptr, slots *uint32, n int, out *int32, blocks int, shift uint64, stride int)
+// Requires: AVX, AVX2, CMOV, MMX+
+TEXT ·dotHalvesAVX2(SB), NOSPLIT, $8-64
+	MOVQ query+0(FP), AX
+	MOVQ table+8(FP), DX
+	MOVQ slots+16(FP), BX
+	MOVQ n+24(FP), SI
+	MOVQ out+32(FP), DI
+	MOVQ blocks+40(FP), R8
+	SHLQ $0x06, R8
+	MOVQ shift+48(FP), CX
+	MOVQ stride+56(FP), R9
+	MOVQ SI, R10
+	DECQ R10
+	MOVQ $0x00000001, R11
+
+dotHalvesAVX2_head:
+	CMPQ  R11, $+8
+	JGE   dotHalvesAVX2_start
+	CMPQ  R11, SI
+	JGE   dotHalvesAVX2_start
+	MOVL  (BX)(R11*4), R12
+	MOVQ  R12, R13
+	SHRQ  CL, R13
+	MOVQ  (DX)(R13*8), R13
+	MOVQ  $-1, R14
+	SHLQ  CL, R14
+	NOTQ  R14
+	ANDQ  R12, R14
+	IMULQ R9, R14
+	ADDQ  R14, R13
+	LEAQ  (R13)(R8*1), R12
+
+dotHalvesAVX2_head_line:
+	PREFETCHT0 (R13)
+	ADDQ       $0x40, R13
+	CMPQ       R13, R12
+	JLT        dotHalvesAVX2_head_line
+	INCQ       R11
+	JMP        dotHalvesAVX2_head
+
+dotHalvesAVX2_start:
+	XORQ R11, R11
+
+dotHalvesAVX2_row:
+	CMPQ         R11, SI
+	JGE          dotHalvesAVX2_done
+	MOVL         (BX)(R11*4), R12
+	MOVQ         R12, R13
+	SHRQ         CL, R13
+	MOVQ         (DX)(R13*8), R13
+	MOVQ         $-1, R14
+	SHLQ         CL, R14
+	NOTQ         R14
+	ANDQ         R12, R14
+	IMULQ        R9, R14
+	ADDQ         R14, R13
+	LEAQ         8(R11), R12
+	CMPQ         R12, R10
+	CMOVQGT      R10, R12
+	MOVL         (BX)(R12*4), R12
+	MOVQ         R12, R14
+	SHRQ         CL, R14
+	MOVQ         (DX)(R14*8), R14
+	MOVQ         $-1, R15
+	SHLQ         CL, R15
+	NOTQ         R15
+	ANDQ         R12, R15
+	IMULQ        R9, R15
+	ADDQ         R15, R14
+	MOVQ         AX, R12
+	MOVQ         R8, R15
+	VPXOR        Y0, Y0, Y0
+	VPXOR        Y1, Y1, Y1
+	VPXOR        Y2, Y2, Y2
+	VPXOR        Y3, Y3, Y3
+	MOVL         $0x0f0f0f0f, BP
+	VMOVD        BP, X4
+	VPBROADCASTD X4, Y4
+	VPCMPEQW     Y5, Y5, Y5
+	VPSRLW       $0x0f, Y5, Y5
+
+dotHalvesAVX2_wide:
+	CMPQ       R15, $+128
+	JLT        dotHalvesAVX2_narrow
+	PREFETCHT0 (R14)
+	VMOVDQU    (R13), Y6
+	VPSRLW     $0x04, Y6, Y7
+	VPAND      Y4, Y6, Y6
+	VPAND      Y4, Y7, Y7
+	VPMADDUBSW (R12), Y6, Y6
+	VPMADDUBSW 64(R12), Y7, Y7
+	VPADDW     Y7, Y6, Y6
+	VPMADDWD   Y5, Y6, Y6
+	VPADDD     Y6, Y0, Y0
+	VMOVDQU    32(R13), Y6
+	VPSRLW     $0x04, Y6, Y7
+	VPAND      Y4, Y6, Y6
+	VPAND      Y4, Y7, Y7
+	VPMADDUBSW 32(R12), Y6, Y6
+	VPMADDUBSW 96(R12), Y7, Y7
+	VPADDW     Y7, Y6, Y6
+	VPMADDWD   Y5, Y6, Y6
+	VPADDD     Y6, Y1, Y1
+	PREFETCHT0 64(R14)
+	VMOVDQU    64(R13), Y6
+	VPSRLW     $0x04, Y6, Y7
+	VPAND      Y4, Y6, Y6
+	VPAND      Y4, Y7, Y7
+	VPMADDUBSW 128(R12), Y6, Y6
+	VPMADDUBSW 192(R12), Y7, Y7
+	VPADDW     Y7, Y6, Y6
+	VPMADDWD   Y5, Y6, Y6
+	VPADDD     Y6, Y2, Y2
+	VMOVDQU    96(R13), Y6
+	VPSRLW     $0x04, Y6, Y7
+	VPAND      Y4, Y6, Y6
+	VPAND      Y4, Y7, Y7
+	VPMADDUBSW 160(R12), Y6, Y6
+	VPMADDUBSW 224(R12), Y7, Y7
+	VPADDW     Y7, Y6, Y6
+	VPMADDWD   Y5, Y6, Y6
+	VPADDD     Y6, Y3, Y3
+	ADDQ       $+256, R12
+	ADDQ       $+128, R13
+	ADDQ       $+128, R14
+	SUBQ       $+128, R15
+	JMP        dotHalvesAVX2_wide
+
+dotHalvesAVX2_narrow:
+	CMPQ       R15, $0x00
+	JLE        dotHalvesAVX2_sum
+	PREFETCHT0 (R14)
+	VMOVDQU    (R13), Y6
+	VPSRLW     $0x04, Y6, Y7
+	VPAND      Y4, Y6, Y6
+	VPAND      Y4, Y7, Y7
+	VPMADDUBSW (R12), Y6, Y6
+	VPMADDUBSW 64(R12), Y7, Y7
+	VPADDW     Y7, Y6, Y6
+	VPMADDWD   Y5, Y6, Y6
+	VPADDD     Y6, Y0, Y0
+	VMOVDQU    32(R13), Y6
+	VPSRLW     $0x04, Y6, Y7
+	VPAND      Y4, Y6, Y6
+	VPAND      Y4, Y7, Y7
+	VPMADDUBSW 32(R12), Y6, Y6
+	VPMADDUBSW 96(R12), Y7, Y7
+	VPADDW     Y7, Y6, Y6
+	VPMADDWD   Y5, Y6, Y6
+	VPADDD     Y6, Y1, Y1
+	ADDQ       $+128, R12
+	ADDQ       $0x40, R13
+	ADDQ       $0x40, R14
+	SUBQ       $0x40, R15
+	JMP        dotHalvesAVX2_narrow
+
+dotHalvesAVX2_sum:
+	VPADDD       Y1, Y0, Y0
+	VPADDD       Y3, Y2, Y2
+	VPADDD       Y2, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VPADDD       X0, X1, X0
+	VPSHUFD      $0x4e, X0, X1
+	VPADDD       X1, X0, X0
+	VPSHUFD      $0xb1, X0, X1
+	VPADDD       X1, X0, X0
+	VMOVSS       X0, (DI)(R11*4)
+	INCQ         R11
+	JMP          dotHalvesAVX2_row
+
+dotHalvesAVX2_done:
 	VZEROUPPER
 	RET
 

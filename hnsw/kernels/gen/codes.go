@@ -14,6 +14,7 @@ func (vnni) name() string                  { return "CodesVNNI" }
 func (vnni) unroll() int                   { return 4 }
 func (vnni) types() (query, result string) { return "byte", "int32" }
 func (vnni) ahead() int                    { return 8 }
+func (vnni) spread() int                   { return 1 }
 
 type stateVNNI struct{ acc []reg.VecVirtual }
 
@@ -50,6 +51,7 @@ func (avx2Codes) name() string                  { return "CodesAVX2" }
 func (avx2Codes) unroll() int                   { return 2 }
 func (avx2Codes) types() (query, result string) { return "byte", "int32" }
 func (avx2Codes) ahead() int                    { return 8 }
+func (avx2Codes) spread() int                   { return 1 }
 
 type stateCodes256 struct{ acc []reg.VecVirtual }
 
@@ -90,4 +92,80 @@ func foldInts(y reg.VecVirtual) reg.VecVirtual {
 	VPSHUFD(U8(0xb1), x, high)
 	VPADDD(high, x, x)
 	return x
+}
+
+// vnniHalf works on codes of 4 bits: the low halves of a block's 64 bytes
+// belong to the first 64 codes of the query, the high halves to the next 64.
+type vnniHalf struct{}
+
+func (vnniHalf) name() string                  { return "HalvesVNNI" }
+func (vnniHalf) unroll() int                   { return 4 }
+func (vnniHalf) types() (query, result string) { return "byte", "int32" }
+func (vnniHalf) ahead() int                    { return 8 }
+func (vnniHalf) spread() int                   { return 2 }
+
+type stateVNNIHalf struct {
+	stateVNNI
+	mask reg.VecVirtual
+}
+
+func (v vnniHalf) begin(string) state {
+	s := &stateVNNIHalf{stateVNNI: *vnni{}.begin("").(*stateVNNI)}
+	s.mask = ZMM()
+	bits := GP32()
+	MOVL(U32(0x0f0f0f0f), bits)
+	VPBROADCASTD(bits, s.mask)
+	return s
+}
+
+func (s *stateVNNIHalf) block(query, row reg.Register, disp, k int) {
+	low, high := ZMM(), ZMM()
+	VMOVDQU32(Mem{Base: row, Disp: disp}, low)
+	VPSRLW(U8(4), low, high)
+	VPANDD(s.mask, low, low)
+	VPANDD(s.mask, high, high)
+	VPDPBUSD(Mem{Base: query, Disp: 2 * disp}, low, s.acc[k])
+	VPDPBUSD(Mem{Base: query, Disp: 2*disp + 64}, high, s.acc[k])
+}
+
+// avx2Half does the same in registers of 32 bytes.
+type avx2Half struct{}
+
+func (avx2Half) name() string                  { return "HalvesAVX2" }
+func (avx2Half) unroll() int                   { return 2 }
+func (avx2Half) types() (query, result string) { return "byte", "int32" }
+func (avx2Half) ahead() int                    { return 8 }
+func (avx2Half) spread() int                   { return 2 }
+
+type stateAVX2Half struct {
+	stateCodes256
+	mask, ones reg.VecVirtual
+}
+
+func (a avx2Half) begin(string) state {
+	s := &stateAVX2Half{stateCodes256: *avx2Codes{}.begin("").(*stateCodes256)}
+	s.mask, s.ones = YMM(), YMM()
+	bits, x := GP32(), XMM()
+	MOVL(U32(0x0f0f0f0f), bits)
+	VMOVD(bits, x)
+	VPBROADCASTD(x, s.mask)
+	VPCMPEQW(s.ones, s.ones, s.ones)
+	VPSRLW(U8(15), s.ones, s.ones)
+	return s
+}
+
+func (s *stateAVX2Half) block(query, row reg.Register, disp, k int) {
+	for part := range 2 {
+		low, high, acc := YMM(), YMM(), s.acc[2*k+part]
+		VMOVDQU(Mem{Base: row, Disp: disp + 32*part}, low)
+		VPSRLW(U8(4), low, high)
+		VPAND(s.mask, low, low)
+		VPAND(s.mask, high, high)
+		// Sums of two products of 15 and 127 fit 16 bits.
+		VPMADDUBSW(Mem{Base: query, Disp: 2*disp + 32*part}, low, low)
+		VPMADDUBSW(Mem{Base: query, Disp: 2*disp + 64 + 32*part}, high, high)
+		VPADDW(high, low, low)
+		VPMADDWD(s.ones, low, low)
+		VPADDD(low, acc, acc)
+	}
 }

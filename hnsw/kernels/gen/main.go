@@ -19,7 +19,7 @@ func main() {
 			batch(metric, isa)
 		}
 	}
-	for _, isa := range []isa{vnni{}, avx2Codes{}} {
+	for _, isa := range []isa{vnni{}, avx2Codes{}, vnniHalf{}, avx2Half{}} {
 		batch("dot", isa)
 	}
 	gather()
@@ -38,10 +38,12 @@ type isa interface {
 	types() (query, result string)
 	// ahead is how many rows before its use a row is prefetched.
 	ahead() int
+	// spread is how many bytes of the query belong to a byte of the row.
+	spread() int
 }
 
 type state interface {
-	// block adds the block at byte offset disp from both cursors to an accumulator.
+	// block adds the block at byte offset disp of the row to an accumulator.
 	block(query, row reg.Register, disp, accumulator int)
 	// sum leaves the sum of the accumulators in the low lane of the result.
 	sum() reg.VecVirtual
@@ -129,7 +131,7 @@ func batch(metric string, isa isa) {
 		PREFETCHT0(Mem{Base: next, Disp: 64 * k})
 		s.block(q, row, 64*k, k)
 	}
-	ADDQ(I32(step), q)
+	ADDQ(I32(step*isa.spread()), q)
 	ADDQ(I32(step), row)
 	ADDQ(I32(step), next)
 	SUBQ(I32(step), left)
@@ -139,7 +141,7 @@ func batch(metric string, isa isa) {
 	JLE(LabelRef(name + "_sum"))
 	PREFETCHT0(Mem{Base: next})
 	s.block(q, row, 0, 0)
-	ADDQ(U8(64), q)
+	ADDQ(I32(64*isa.spread()), q)
 	ADDQ(U8(64), row)
 	ADDQ(U8(64), next)
 	SUBQ(U8(64), left)
@@ -161,6 +163,7 @@ func (avx512) name() string                  { return "AVX512" }
 func (avx512) unroll() int                   { return 4 }
 func (avx512) types() (query, result string) { return "float32", "float32" }
 func (avx512) ahead() int                    { return 4 }
+func (avx512) spread() int                   { return 1 }
 
 type state512 struct {
 	metric string
@@ -219,6 +222,7 @@ func (avx2) name() string                  { return "AVX2" }
 func (avx2) unroll() int                   { return 2 }
 func (avx2) types() (query, result string) { return "float32", "float32" }
 func (avx2) ahead() int                    { return 4 }
+func (avx2) spread() int                   { return 1 }
 
 type state256 struct {
 	metric string
