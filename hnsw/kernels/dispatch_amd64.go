@@ -93,7 +93,7 @@ func dotHalves(l Level, query *byte, r *Rows, slots []uint32, out []int32) {
 const gatheredLines = 12
 
 func gather(l Level, list []uint32, visited []uint64, limit uint32, r *Rows, out []uint32) int {
-	if l == Plain || len(visited) == 0 {
+	if l == Plain || raced || len(visited) == 0 {
 		return plainGather(list, visited, limit, out)
 	}
 	n := gatherAsm(&list[0], len(list), &visited[0], limit, (*uintptr)(unsafe.Pointer(&r.Table[0])),
