@@ -56,7 +56,7 @@ type Graph struct {
 
 	vectors *arena // per slot: the vector, padded with zeros
 	base    *arena // per slot: neighbours at level 0, see list
-	nodes   *arena // per slot: level+1 (0: not in the graph), index of the first upper list
+	nodes   *arena // per slot: level+1 (0: not in the graph), index of the first upper list (0: none yet)
 	upper   *arena // lists above level 0, those of a node one after the other
 	dist    distances
 	codes   atomic.Pointer[codes] // nil before the first vector, and where there are none
@@ -64,7 +64,10 @@ type Graph struct {
 
 	entry atomic.Uint64 // level<<32 | slot+1 of the node a search begins at; 0: empty
 	count atomic.Int64  // nodes, dead ones included
-	lists uint32        // upper lists in use; the writer's
+
+	// What follows is the writer's.
+	lists  uint32 // the next upper list to give out
+	doomed bitset // slots that no list may name any more, while they are taken out
 
 	scratch sync.Pool // *searcher
 }
@@ -81,6 +84,7 @@ func New(cfg Config, slots *Slots) (*Graph, error) {
 		base:    newArena(4*2*cfg.M, 64),
 		nodes:   newArena(8, 8),
 		upper:   newArena(4*cfg.M, 64),
+		lists:   1,
 	}
 	g.dist = newDistances(cfg.Metric, g.vectors)
 	g.scratch.New = func() any { return newSearcher(g) }

@@ -27,7 +27,7 @@ type Staged struct {
 // stagedNode is a node with the neighbours it will have at each level.
 type stagedNode struct {
 	slot       uint32
-	first      uint32 // index of the first upper list, if there is one
+	first      uint32 // index of the first upper list, 0 if there is none
 	neighbours [][]uint32
 }
 
@@ -44,19 +44,43 @@ func (g *Graph) Stage(ctx context.Context, items []Item, workers int) (*Staged, 
 		if g.Has(item.Slot) {
 			return nil, fmt.Errorf("hnsw: slot %d is in the graph already", item.Slot)
 		}
+		if err := g.grow(item.Slot); err != nil {
+			return nil, err
+		}
 		level := g.levelOf(item.Slot)
-		st.nodes[i] = stagedNode{slot: item.Slot, first: g.lists, neighbours: make([][]uint32, level+1)}
-		g.lists += uint32(level)
-		err := errors.Join(g.vectors.grow(item.Slot), g.base.grow(item.Slot), g.nodes.grow(item.Slot), g.upper.grow(g.lists))
+		first, err := g.upperLists(item.Slot, level)
 		if err != nil {
 			return nil, err
 		}
+		st.nodes[i] = stagedNode{slot: item.Slot, first: first, neighbours: make([][]uint32, level+1)}
 		copy(unsafe.Slice((*float32)(g.vectors.row(item.Slot)), g.cfg.Dim), item.Vector)
 	}
 	if err := g.encode(items); err != nil {
 		return nil, err
 	}
 	return st, st.place(ctx, workers)
+}
+
+// grow makes room for a slot's node.
+func (g *Graph) grow(slot uint32) error {
+	return errors.Join(g.vectors.grow(slot), g.base.grow(slot), g.nodes.grow(slot))
+}
+
+// upperLists returns the first of the lists a slot's node has above level 0. A
+// slot that is used again has the same level as before, so it keeps its lists.
+func (g *Graph) upperLists(slot uint32, level int) (first uint32, err error) {
+	if level == 0 {
+		return 0, nil
+	}
+	if first = g.nodes.words(slot, 2)[1]; first != 0 {
+		return first, nil
+	}
+	if err := g.upper.grow(g.lists + uint32(level)); err != nil {
+		return 0, err
+	}
+	first = g.lists
+	g.lists += uint32(level)
+	return first, nil
 }
 
 // place chooses the neighbours of all nodes.
@@ -113,7 +137,9 @@ func (st *Staged) choose(ctx context.Context, i int) error {
 			}
 		}
 		s.addBatch(st.nodes[:i], level)
-		s.dropRetired()
+		if err := s.dropRetired(ctx, near, level); err != nil {
+			return err
+		}
 		node.neighbours[level] = append([]uint32(nil), s.diverse(s.pool, g.cfg.M)...)
 	}
 	return nil
@@ -132,15 +158,26 @@ func (s *searcher) addBatch(earlier []stagedNode, level int) {
 	}
 }
 
-// dropRetired takes dead nodes from the candidates, unless there are no others.
-func (s *searcher) dropRetired() {
-	if s.g.slots.Dead() == 0 {
-		return
+// dropRetired takes dead nodes from the candidates found from near on. Where
+// hardly any others were found, it looks farther for some that live.
+func (s *searcher) dropRetired(ctx context.Context, near uint64, level int) error {
+	slots := s.g.slots
+	if slots.Dead() == 0 {
+		return nil
 	}
-	dead := func(k uint64) bool { return s.g.slots.retired(key(k).slot()) }
-	if slices.ContainsFunc(s.pool, func(k uint64) bool { return !dead(k) }) {
-		s.pool = slices.DeleteFunc(s.pool, dead)
+	found := len(s.pool)
+	s.pool = slices.DeleteFunc(s.pool, func(k uint64) bool { return slots.retired(key(k).slot()) })
+	if level > 0 || found == 0 || len(s.pool) >= min(found, s.g.cfg.M) {
+		return nil
 	}
+	s.reset()
+	q := Query{Ef: s.g.cfg.EfConstruct, View: slots.View(), Accept: func(slot uint32) bool { return !slots.retired(slot) }}
+	if err := s.walkAccepting(ctx, near, &q); err != nil {
+		return err
+	}
+	// It came by the others, too.
+	s.pool = append(s.pool[:0], s.found...)
+	return nil
 }
 
 // diverse chooses up to limit of the candidates, sorted nearest first, by the
@@ -220,10 +257,16 @@ func (st *Staged) Link() {
 		}
 		g.count.Add(1)
 		level := len(node.neighbours) - 1
-		if _, top, ok := g.start(); !ok || level > top {
-			g.entry.Store(uint64(level)<<32 | uint64(node.slot+1))
+		// A node without a neighbour found none alive: searches begin with it.
+		if _, top, ok := g.start(); !ok || level > top || len(node.neighbours[0]) == 0 {
+			g.enterAt(node.slot, level)
 		}
 	}
+}
+
+// enterAt makes searches begin at a node.
+func (g *Graph) enterAt(slot uint32, level int) {
+	g.entry.Store(uint64(level)<<32 | uint64(slot+1))
 }
 
 // setNode writes a node's own lists, before any other names it.
@@ -256,6 +299,6 @@ func (s *searcher) linkBack(n, slot uint32, level int) {
 	for i, d := range s.measure() {
 		s.pool, _ = insert(s.pool, keyOf(d, s.fresh[i]), len(s.fresh))
 	}
-	s.dropRetired()
+	s.pool = slices.DeleteFunc(s.pool, func(k uint64) bool { return g.slots.retired(key(k).slot()) })
 	setList(list, s.diverse(s.pool, len(list)-len(list)/8))
 }

@@ -106,7 +106,7 @@ func (s *searcher) rescore(candidates []uint64, q *Query) []uint64 {
 // widened returns the ef of a plain walk that is expected to come by q.Ef
 // living nodes. It says no where most are dead or a filter decides.
 func (s *searcher) widened(q *Query) (ef int, ok bool) {
-	dead, total := s.g.slots.Dead(), s.g.slots.Len()
+	dead, total := s.g.slots.Dead(), s.g.slots.linked()
 	if q.Accept != nil || 2*dead > total {
 		return 0, false
 	}

@@ -31,6 +31,8 @@ type searcher struct {
 	found    []uint64 // the best accepted so far
 	picked   []uint32
 	pickedAs coded // a candidate in codes, while it is compared with those picked
+
+	lost []uint32 // doomed neighbours of a node that is mended
 }
 
 func newSearcher(g *Graph) *searcher {

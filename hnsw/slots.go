@@ -1,6 +1,10 @@
 package hnsw
 
 import (
+	"cmp"
+	"errors"
+	"slices"
+	"sort"
 	"sync/atomic"
 	"unsafe"
 )
@@ -11,12 +15,20 @@ import (
 // staged since the last Publish changes at once for every new View, and an
 // update (one slot dies, another is born) is never seen half done.
 //
-// One writer at a time calls Alloc, Retire and Publish.
+// A retired slot is used again once no list names it (see Repair) and no view is
+// left that is older than that.
+//
+// One writer at a time calls everything but View, Len and Dead.
 type Slots struct {
 	marks *arena // per slot: tick of birth, tick of death (0: none)
 	clock atomic.Uint64
 	count atomic.Uint32
 	dead  atomic.Uint32 // retired slots that lists may still name
+	idle  atomic.Uint32 // slots that no list names: unlinked ones and free ones
+
+	// What follows is the writer's.
+	retirees []uint32 // the dead, in the order of their deaths
+	free     []uint32 // descending, so that the lowest are used first
 }
 
 const markBytes = 16
@@ -24,9 +36,21 @@ const markBytes = 16
 // NewSlots returns an empty space.
 func NewSlots() *Slots { return &Slots{marks: newArena(markBytes, markBytes)} }
 
-// Alloc returns a new slot. It is invisible until Publish.
+// Alloc returns a slot that is not in use. It is invisible until Publish.
 func (s *Slots) Alloc() (uint32, error) {
+	if last := len(s.free) - 1; last >= 0 {
+		slot := s.free[last]
+		s.free = s.free[:last]
+		s.idle.Add(^uint32(0))
+		born, died := s.mark(slot)
+		born.Store(s.clock.Load() + 1) // first: a slot with neither mark in the future would be visible
+		died.Store(0)
+		return slot, nil
+	}
 	slot := s.count.Load()
+	if slot == maxSlots {
+		return 0, errors.New("hnsw: a collection has room for 2^31 slots")
+	}
 	if err := s.marks.grow(slot); err != nil {
 		return 0, err
 	}
@@ -40,16 +64,60 @@ func (s *Slots) Alloc() (uint32, error) {
 func (s *Slots) Retire(slot uint32) {
 	_, died := s.mark(slot)
 	died.Store(s.clock.Load() + 1)
+	s.retirees = append(s.retirees, slot)
 	s.dead.Add(1)
 }
+
+// Release takes back slots that Alloc gave and that were linked nowhere.
+func (s *Slots) Release(slots []uint32) { s.release(slots, 0) }
+
+// release makes slots that no list names free; so many of them were idle before.
+func (s *Slots) release(slots []uint32, idle int) {
+	for _, slot := range slots {
+		born, died := s.mark(slot)
+		born.Store(0)
+		died.Store(0)
+	}
+	s.idle.Add(uint32(len(slots) - idle))
+	s.free = append(s.free, slots...)
+	slices.SortFunc(s.free, func(a, b uint32) int { return cmp.Compare(b, a) })
+}
+
+// unlinked notes that no list names the slots any more.
+func (s *Slots) unlinked(slots []uint32) {
+	s.dead.Add(-uint32(len(slots)))
+	s.idle.Add(uint32(len(slots)))
+}
+
+// deadBefore returns the retired slots that no view from oldest on sees.
+func (s *Slots) deadBefore(oldest View) []uint32 {
+	n := sort.Search(len(s.retirees), func(i int) bool {
+		_, died := s.mark(s.retirees[i])
+		return died.Load() > oldest.tick
+	})
+	dead := slices.Clone(s.retirees[:n])
+	s.retirees = slices.Delete(s.retirees, 0, n)
+	return dead
+}
+
+// linked is the number of slots that lists may name, dead ones included.
+func (s *Slots) linked() int { return int(s.count.Load() - s.idle.Load()) }
+
+// maxSlots is bounded by the keys of candidates, see keyOf.
+const maxSlots = 1 << 31
 
 // Publish makes all births and deaths since the last call visible together.
 func (s *Slots) Publish() { s.clock.Add(1) }
 
-// Len is the number of slots ever allocated.
+// Len is one more than the highest slot ever in use.
 func (s *Slots) Len() int { return int(s.count.Load()) }
 
-// Dead is the number of slots retired, published or not.
+// Free is the number of slots that Alloc gives out before it takes new ones. The
+// writer calls it.
+func (s *Slots) Free() int { return len(s.free) }
+
+// Dead is the number of slots retired, published or not, that lists may still
+// name.
 func (s *Slots) Dead() int { return int(s.dead.Load()) }
 
 // Close gives the memory back. There must be no more readers.
@@ -71,6 +139,9 @@ type View struct {
 	slots *Slots
 	tick  uint64
 }
+
+// Tick tells views apart: that of a later one is greater.
+func (v View) Tick() uint64 { return v.tick }
 
 // View returns the state as of the last Publish.
 func (s *Slots) View() View { return View{slots: s, tick: s.clock.Load()} }

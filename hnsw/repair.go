@@ -1,0 +1,270 @@
+package hnsw
+
+import (
+	"context"
+	"slices"
+	"sync/atomic"
+)
+
+// Repair takes retired slots out of the lists of the graphs that share them, in
+// slices between a writer's batches, and gives the slots out again. A slot goes
+// through these states:
+//
+//   - retired: walked through, found by views from before its death;
+//   - doomed: no such view is left, and every list is visited once; one that names
+//     a doomed slot gets others in its place;
+//   - unlinked: no list names it, but searches that began before may be there;
+//   - free: no view from before is left.
+//
+// All methods are for the writer, while nothing is staged.
+type Repair struct {
+	slots  *Slots
+	graphs []*Graph
+
+	doomed []uint32
+	graph  int    // that is visited
+	next   uint32 // slot that is visited next
+	limit  uint32 // slots from here on came later, and name no doomed one
+
+	unlinked []uint32
+	tick     uint64 // views from this one on began after all were unlinked
+}
+
+// NewRepair returns the repair of all graphs over the slots.
+func NewRepair(slots *Slots, graphs ...*Graph) *Repair { return &Repair{slots: slots, graphs: graphs} }
+
+// Pending says whether there is anything to repair or to free.
+func (r *Repair) Pending() bool { return r.slots.Dead() > 0 || len(r.unlinked) > 0 }
+
+// Waiting says that the next step can do something only once there are newer
+// views.
+func (r *Repair) Waiting() bool { return len(r.unlinked) > 0 }
+
+// Step visits about so many nodes. oldest is the oldest view that is still read.
+// It returns the slots that have become free.
+func (r *Repair) Step(ctx context.Context, oldest View, nodes int) (freed []uint32, err error) {
+	if len(r.unlinked) > 0 && oldest.tick >= r.tick {
+		freed, r.unlinked = r.unlinked, nil
+		for _, g := range r.graphs {
+			g.forget(freed)
+		}
+		r.slots.release(freed, len(freed))
+	}
+	if len(r.unlinked) > 0 {
+		return freed, nil
+	}
+	if len(r.doomed) == 0 {
+		r.begin(oldest)
+	}
+	for nodes > 0 && len(r.doomed) > 0 {
+		visited, err := r.visit(ctx, nodes)
+		if err != nil {
+			return freed, err
+		}
+		nodes -= visited
+	}
+	return freed, nil
+}
+
+// begin chooses the slots that are taken out next.
+func (r *Repair) begin(oldest View) {
+	r.doomed = r.slots.deadBefore(oldest)
+	if len(r.doomed) == 0 {
+		return
+	}
+	r.limit = uint32(r.slots.Len())
+	doomed := newBitset(r.doomed, int(r.limit))
+	for _, g := range r.graphs {
+		g.doomed = doomed
+		g.leaveEntry()
+	}
+	r.graph, r.next = 0, 0
+}
+
+// visit mends the lists of some nodes and returns how many.
+func (r *Repair) visit(ctx context.Context, nodes int) (int, error) {
+	if r.graph == len(r.graphs) {
+		for _, g := range r.graphs {
+			g.doomed = nil
+		}
+		r.slots.unlinked(r.doomed)
+		r.slots.Publish()
+		r.tick = r.slots.clock.Load()
+		r.unlinked, r.doomed = r.doomed, nil
+		return 0, nil
+	}
+	g := r.graphs[r.graph]
+	end := min(r.limit, r.next+uint32(nodes))
+	if err := g.mend(ctx, r.next, end); err != nil {
+		return 0, err
+	}
+	visited := int(end - r.next)
+	r.next = end
+	if r.next == r.limit {
+		r.graph, r.next = r.graph+1, 0
+	}
+	return visited, nil
+}
+
+// forget removes the nodes of slots that no list names.
+func (g *Graph) forget(slots []uint32) {
+	for _, slot := range slots {
+		if g.Has(slot) {
+			atomic.StoreUint32(&g.nodes.words(slot, 2)[0], 0)
+			g.count.Add(-1)
+		}
+	}
+}
+
+// leaveEntry makes searches begin at the highest of the other nodes if they
+// began at a doomed one. Without others it stays: the next insert takes its place.
+func (g *Graph) leaveEntry() {
+	entry, _, ok := g.start()
+	if !ok || !g.doomed.has(entry) {
+		return
+	}
+	best, highest := uint32(0), -1
+	for slot := range uint32(g.slots.Len()) {
+		if level := g.level(slot); level > highest && !g.slots.retired(slot) {
+			best, highest = slot, level
+		}
+	}
+	if highest >= 0 {
+		g.enterAt(best, highest)
+	}
+}
+
+// mend takes the doomed slots out of the lists of the nodes in [from, to).
+func (g *Graph) mend(ctx context.Context, from, to uint32) error {
+	s := g.acquire(nil)
+	defer s.release()
+	s.reset()
+	for slot := from; slot < to; slot++ {
+		if g.doomed.has(slot) {
+			continue
+		}
+		for level := g.level(slot); level >= 0; level-- {
+			if !s.mendList(slot, level) && level == 0 {
+				if err := s.rejoin(ctx, slot); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// mendTries is how many candidates are looked at for each neighbour lost.
+const mendTries = 4
+
+// mendList puts neighbours of the doomed neighbours in their places, chosen as an
+// insert would: the nearest of those that are nearer to the node than to its other
+// neighbours, and if that leaves places, the nearest. It returns false if hardly
+// any neighbours are left.
+func (s *searcher) mendList(n uint32, level int) bool {
+	g := s.g
+	list := g.list(n, level)
+	s.picked, s.lost = s.picked[:0], s.lost[:0]
+	for i := range list {
+		slot := list[i]
+		if slot == 0 {
+			break
+		}
+		if slot--; g.doomed.has(slot) {
+			s.lost = append(s.lost, slot)
+		} else {
+			s.picked = append(s.picked, slot)
+		}
+	}
+	if len(s.lost) == 0 {
+		return true
+	}
+	before := len(s.picked) + len(s.lost)
+	s.secondHand(n, level)
+	s.setRow(n)
+	s.pool = s.pool[:0]
+	for i, d := range s.measure() {
+		s.pool, _ = insert(s.pool, keyOf(d, s.fresh[i]), mendTries*len(s.lost))
+	}
+	s.pool = slices.DeleteFunc(s.pool, func(k uint64) bool { return g.slots.retired(key(k).slot()) })
+	limit := min(before, len(list)-len(list)/8)
+	for i, k := range s.pool {
+		if len(s.picked) < limit && s.spread(key(k).slot(), key(k).distance()) {
+			s.picked = append(s.picked, key(k).slot())
+			s.pool[i] |= expandedBit
+		}
+	}
+	for _, k := range s.pool {
+		if len(s.picked) < limit && k&expandedBit == 0 {
+			s.picked = append(s.picked, key(k).slot())
+		}
+	}
+	setList(list, s.picked)
+	for _, x := range s.picked[before-len(s.lost):] {
+		s.linkIfRoom(x, n, level)
+	}
+	return len(s.picked) >= min(before, g.cfg.M)/2
+}
+
+// linkIfRoom adds a link from node x to n, unless there is one or the list is
+// nearly full.
+func (s *searcher) linkIfRoom(x, n uint32, level int) {
+	list := s.g.list(x, level)
+	s.fresh = readList(s.fresh[:0], list, noLimit)
+	if at := len(s.fresh); at < len(list)-max(1, len(list)/8) && !slices.Contains(s.fresh, n) {
+		atomic.StoreUint32(&list[at+1], 0)
+		atomic.StoreUint32(&list[at], n+1)
+	}
+}
+
+// secondHand leaves the neighbours of s.lost in s.fresh, without n and those in
+// s.picked.
+func (s *searcher) secondHand(n uint32, level int) {
+	s.visit(n)
+	for _, slot := range s.picked {
+		s.visit(slot)
+	}
+	s.fresh = s.fresh[:0]
+	for _, d := range s.lost {
+		s.gather(d, level)
+	}
+	s.forgetVisit(n)
+	for _, slot := range s.picked {
+		s.forgetVisit(slot)
+	}
+	for _, slot := range s.fresh {
+		s.forgetVisit(slot)
+	}
+}
+
+func (s *searcher) forgetVisit(slot uint32) { s.visited[slot>>6] &^= 1 << (slot & 63) }
+
+// rejoin gives a node neighbours as an insert would, and them links to it.
+func (s *searcher) rejoin(ctx context.Context, n uint32) error {
+	g := s.g
+	entry, top, ok := g.start()
+	if !ok || entry == n {
+		return nil
+	}
+	s.setRow(n)
+	near := s.descend(entry, top, 0)
+	s.reset()
+	s.visit(n)
+	err := s.walk(ctx, near, 0, g.cfg.EfConstruct)
+	if err == nil {
+		err = s.dropRetired(ctx, near, 0)
+	}
+	s.pool = slices.DeleteFunc(s.pool, func(k uint64) bool { return key(k).slot() == n })
+	neighbours := slices.Clone(s.diverse(s.pool, g.cfg.M))
+	s.reset()
+	if err != nil || len(neighbours) == 0 {
+		return err
+	}
+	setList(g.list(n, 0), neighbours)
+	for _, m := range neighbours {
+		if !slices.Contains(readList(nil, g.list(m, 0), noLimit), n) {
+			s.linkBack(m, n, 0)
+		}
+	}
+	return nil
+}
