@@ -36,9 +36,11 @@ func NewRepair(slots *Slots, graphs ...*Graph) *Repair { return &Repair{slots: s
 // Pending says whether there is anything to repair or to free.
 func (r *Repair) Pending() bool { return r.slots.Dead() > 0 || len(r.unlinked) > 0 }
 
-// Waiting says that the next step can do something only once there are newer
-// views.
-func (r *Repair) Waiting() bool { return len(r.unlinked) > 0 }
+// Running says whether lists are being mended, or unlinked slots wait to be free.
+func (r *Repair) Running() bool { return len(r.doomed) > 0 || len(r.unlinked) > 0 }
+
+// Holds says whether unlinked slots cannot become free while the view is read.
+func (r *Repair) Holds(v View) bool { return len(r.unlinked) > 0 && v.tick < r.tick }
 
 // Step visits about so many nodes. oldest is the oldest view that is still read.
 // It returns the slots that have become free.

@@ -59,7 +59,7 @@ func bySum(a, b []float32) int {
 // A graph of which every point was replaced three times, and some deleted, is as
 // good as one that was built of what is left, and no larger.
 func TestReplacedIsAsGoodAsNew(t *testing.T) {
-	const n, rounds, batch = 2000, 3, 64
+	const n, rounds, batch = 1000, 3, 64
 	for _, order := range []string{"random", "sorted"} {
 		t.Run(order, func(t *testing.T) {
 			all := clustered(21, (rounds+1)*n, 80)
@@ -193,8 +193,8 @@ func TestRepairWaitsForViews(t *testing.T) {
 	}
 	between := w.slots.View()
 	step(between)
-	if w.slots.Dead() != 0 || !r.Waiting() {
-		t.Fatalf("%d dead, waiting: %v", w.slots.Dead(), r.Waiting())
+	if w.slots.Dead() != 0 || !r.Holds(between) {
+		t.Fatalf("%d dead, held by the view: %v", w.slots.Dead(), r.Holds(between))
 	}
 	if freed := step(between); len(freed) > 0 {
 		t.Fatal("slots are free although a search may be at them")

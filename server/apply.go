@@ -73,13 +73,18 @@ func deadline(ctx context.Context) error {
 }
 
 // write is the writer goroutine: it ends once closing is closed and the queue
-// is empty.
+// is empty. Between groups, and when there is nothing else to do, it repairs the
+// graphs.
 func (c *Collection) write() {
 	defer close(c.stopped)
 	for {
+		idle := c.idle()
 		select {
 		case req := <-c.queue:
 			c.serve(req)
+			c.keepUp()
+		case <-idle:
+			c.mend(nodesASlice)
 		case <-c.closing:
 			for {
 				select {

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -49,6 +51,9 @@ type Collection struct {
 	lastTime    int64 // newest time given to a REST write
 	letters     letterbox
 	workers     int
+	repair      *hnsw.Repair
+	deaths      int     // slots retired since the repair last went on
+	readers     []*view // views not yet released, the oldest first; some may be
 }
 
 // queueLength bounds the requests that wait for the writer. Each holds at most
@@ -106,6 +111,7 @@ func (c *Collection) openGraphs() error {
 		}
 		c.graphs[name] = g
 	}
+	c.repair = hnsw.NewRepair(c.slots, slices.Collect(maps.Values(c.graphs))...)
 	return nil
 }
 

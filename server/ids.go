@@ -9,7 +9,7 @@ import (
 
 // idTable maps point ids to slots and back. A slot is one version of a point:
 // an update takes a new slot that remembers the one before it, so a reader
-// finds the version its view can see by walking back. The collection's writer
+// finds the version its view can see by walking back, until that is forgotten. The collection's writer
 // changes the table, anyone may read it.
 //
 // It holds no pointers per point: ids lie encoded in byte chunks and are found
@@ -20,6 +20,8 @@ type idTable struct {
 	newest  map[idHash]uint32
 	entries []idEntry // by slot
 	chunks  [][]byte
+	stored  int // bytes in the chunks
+	garbage int // of them, of ids that are gone
 	seeds   [2]maphash.Seed
 }
 
@@ -84,7 +86,54 @@ func (t *idTable) store(key []byte) (chunk, offset uint32) {
 	}
 	offset = uint32(len(t.chunks[last]))
 	t.chunks[last] = append(t.chunks[last], key...)
+	t.stored += len(key)
 	return uint32(last), offset
+}
+
+// forget drops versions that no view sees any more, so that their slots can be
+// used again.
+func (t *idTable) forget(slots []uint32) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, slot := range slots {
+		key := t.bytes(t.entries[slot])
+		h := t.hash(key)
+		if later := t.newest[h]; later == slot {
+			delete(t.newest, h)
+			t.garbage += len(key)
+		} else {
+			for t.entries[later].previous != slot {
+				later = t.entries[later].previous
+			}
+			t.entries[later].previous = noSlot
+		}
+		t.entries[slot] = idEntry{gone: true, previous: noSlot}
+	}
+	if t.garbage > idChunkSize && t.garbage > t.stored/2 {
+		t.compact()
+	}
+}
+
+// compact gives back the memory of ids that are gone. Readers keep what key
+// returned to them.
+func (t *idTable) compact() {
+	before := t.chunks
+	t.chunks, t.stored, t.garbage = nil, 0, 0
+	newest := make(map[idHash]uint32, len(t.newest))
+	for h, slot := range t.newest {
+		newest[h] = slot
+		e := t.entries[slot]
+		chunk, offset := t.store(before[e.chunk][e.offset : e.offset+uint32(e.length)])
+		for ; slot != noSlot; slot = t.entries[slot].previous {
+			t.entries[slot].chunk, t.entries[slot].offset = chunk, offset
+		}
+	}
+	t.newest = newest
+}
+
+func (t *idTable) bytes(e idEntry) []byte {
+	end := e.offset + uint32(e.length)
+	return t.chunks[e.chunk][e.offset:end:end]
 }
 
 // retire marks the slot as gone for the writer.
@@ -150,5 +199,5 @@ func (t *idTable) written(slot uint32) (key []byte, operation uint64) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	e := t.entries[slot]
-	return t.chunks[e.chunk][e.offset : e.offset+uint32(e.length) : e.offset+uint32(e.length)], e.operation
+	return t.bytes(e), e.operation
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"maps"
+	"slices"
 	"time"
 
 	"freshet/hnsw"
@@ -244,6 +245,7 @@ func (tx *tx) commit() error {
 	started := time.Now()
 	staged, err := tx.stage()
 	if err != nil {
+		c.slots.Release(staged.taken())
 		return err
 	}
 	searched := time.Now()
@@ -253,6 +255,7 @@ func (tx *tx) commit() error {
 		err = b.Commit(tx.sync)
 	}
 	if err != nil {
+		c.slots.Release(staged.taken())
 		return errors.Join(err, b.Close())
 	}
 	committed := time.Now()
@@ -283,26 +286,31 @@ type stagedSlots struct {
 	links []*hnsw.Staged
 }
 
+// taken returns the slots that were given.
+func (s stagedSlots) taken() []uint32 {
+	return slices.DeleteFunc(slices.Clone(s.slots), func(slot uint32) bool { return slot == noSlot })
+}
+
 // stage finds the places of the new vectors in the graphs, without linking them.
 func (tx *tx) stage() (stagedSlots, error) {
 	c := tx.c
-	s := stagedSlots{slots: make([]uint32, len(tx.order))}
+	s := stagedSlots{slots: slices.Repeat([]uint32{noSlot}, len(tx.order))}
 	items := map[string][]hnsw.Item{}
 	for i, key := range tx.order {
 		p := tx.points[key]
-		s.slots[i] = noSlot
 		if !p.exists || !p.moved {
 			continue
 		}
-		var err error
-		if s.slots[i], err = c.slots.Alloc(); err != nil {
+		slot, err := c.slots.Alloc()
+		if err != nil {
 			return s, err
 		}
+		s.slots[i] = slot
 		for name, vector := range p.vectors {
 			if c.graphs[name].Config().Metric == hnsw.Cosine {
 				hnsw.Normalize(vector)
 			}
-			items[name] = append(items[name], hnsw.Item{Slot: s.slots[i], Vector: vector})
+			items[name] = append(items[name], hnsw.Item{Slot: slot, Vector: vector})
 		}
 	}
 	for name, list := range items {
@@ -377,6 +385,7 @@ func (tx *tx) settle(staged stagedSlots) {
 		switch {
 		case hadSlot && (p.moved || !p.exists):
 			c.slots.Retire(old)
+			c.deaths++
 			c.ids.retire(old)
 			c.vectorCount -= c.vectorsOf(old)
 		case hadSlot:

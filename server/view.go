@@ -1,6 +1,7 @@
 package server
 
 import (
+	"slices"
 	"sync/atomic"
 
 	"freshet/hnsw"
@@ -76,10 +77,21 @@ func (c *Collection) publish() {
 	}
 	v.refs.Store(1)
 	c.views.Add(1)
+	c.readers = append(c.readers, v)
 	if old := c.view.Swap(v); old != nil {
 		old.release()
 	}
 	close(*c.moved.Swap(newSignal()))
+}
+
+// oldest returns the state of the slots in the oldest view that is still read. The
+// writer calls it.
+func (c *Collection) oldest() hnsw.View {
+	c.readers = slices.DeleteFunc(c.readers, func(v *view) bool { return v.refs.Load() == 0 })
+	if len(c.readers) == 0 {
+		return c.slots.View()
+	}
+	return c.readers[0].slots
 }
 
 func newSignal() *chan struct{} {

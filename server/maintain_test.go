@@ -1,0 +1,112 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"freshet/server/payload"
+	"freshet/server/point"
+)
+
+// Points are replaced, deleted and made again for long: slots are used again, and
+// what is read is always what was written, in views of any age.
+func TestSlotsAreUsedAgain(t *testing.T) {
+	c := testCollection(t)
+	rng := rand.New(rand.NewPCG(1, 9))
+	const points = 400
+	model := map[uint64]float32{} // id → the vector's first component
+	check := func() {
+		t.Helper()
+		hits, err := c.Search(context.Background(), SearchRequest{Vector: []float32{0, 0}, Limit: 2 * points, WithPayload: payload.All()})
+		if err != nil || len(hits) != len(model) {
+			t.Fatalf("%d hits for %d points, %v", len(hits), len(model), err)
+		}
+		for _, h := range hits {
+			id, _ := h.ID.AsNumber()
+			if want := fmt.Sprintf(`{"x":%v}`, h.Score); model[id] != h.Score || string(h.Payload) != want {
+				t.Fatalf("point %d has score %v and payload %s, want %v", id, h.Score, h.Payload, model[id])
+			}
+		}
+	}
+	for round := range 200 {
+		var ops []Op
+		for range 40 {
+			id := rng.Uint64N(points)
+			if rng.IntN(4) == 0 {
+				ops = append(ops, remove(Version{}, point.Number(id)))
+				delete(model, id)
+				continue
+			}
+			x := float32(1 + rng.IntN(1000))
+			ops = append(ops, upsert(point.Number(id), Version{}, x, 0, fmt.Sprintf(`{"x":%v}`, x)))
+			model[id] = x
+		}
+		// An old reader now and then keeps what it sees from being used again.
+		var old *view
+		if round%20 == 0 {
+			var err error
+			if old, err = c.acquire(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		apply(t, c, Batch{Ops: ops})
+		check()
+		if old != nil {
+			old.release()
+		}
+	}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(betweenSlice) {
+		v, err := c.acquire()
+		if err != nil {
+			t.Fatal(err)
+		}
+		v.release()
+		if c.slots.Dead() < repairLeast {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d slots stay dead", c.slots.Dead())
+		}
+	}
+	check()
+	if n := c.slots.Len(); n > 2*points {
+		t.Errorf("%d slots after 8,000 writes to %d points", n, points)
+	}
+	for id := range uint64(points) {
+		records, err := c.Retrieve(context.Background(), []point.ID{point.Number(id)}, payload.All(), VectorSelector{})
+		if _, ok := model[id]; err != nil || (len(records) == 1) != ok {
+			t.Fatalf("point %d: %v, %v", id, records, err)
+		}
+	}
+}
+
+// The table forgets the bytes of ids that are gone.
+func TestIDsAreForgotten(t *testing.T) {
+	table := newIDTable()
+	key := func(i int) []byte { return fmt.Appendf(nil, "\x03a rather long identifier, number %08d", i) }
+	const n = 40_000
+	for i := range n {
+		table.put(key(i), uint32(i), 1)
+	}
+	before := len(table.chunks)
+	var gone []uint32
+	for i := range n {
+		if i%4 != 0 {
+			table.retire(uint32(i))
+			gone = append(gone, uint32(i))
+		}
+	}
+	table.forget(gone)
+	if len(table.chunks) > before/2 {
+		t.Errorf("%d of %d chunks are kept for a quarter of the ids", len(table.chunks), before)
+	}
+	for i := range n {
+		slot, ok := table.current(key(i))
+		if ok != (i%4 == 0) || ok && (slot != uint32(i) || string(table.key(slot)) != string(key(i))) {
+			t.Fatalf("id %d: slot %d, %v", i, slot, ok)
+		}
+	}
+}
