@@ -1,6 +1,7 @@
 package hnsw
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"math"
@@ -401,58 +402,57 @@ func (d *drift) due(c *codes, vectors int) bool {
 
 // encode stores the codes of a batch whose vectors are stored already, and
 // learns the mean first where that is due.
-func (g *Graph) encode(items []Item) error {
+func (g *Graph) encode(items []Item, workers int) error {
 	if g.cfg.Dim < codedFrom || g.cfg.Metric == Manhattan || len(items) == 0 {
 		return nil
 	}
 	c := g.codes.Load()
 	if c == nil || g.drift.due(c, g.Len()+len(items)) {
-		return g.recode(items)
+		return g.recode(items, workers)
 	}
 	for _, item := range items {
 		if err := c.grow(item.Slot); err != nil {
 			return err
 		}
-		c.put(item.Slot, item.Vector)
 		g.drift.squares += c.distanceToMean(item.Vector)
 	}
 	g.drift.vectors += len(items)
-	return nil
+	return inParallel(context.Background(), len(items), workers, func(begin, end uint32) {
+		for _, item := range items[begin:end] {
+			c.put(item.Slot, item.Vector)
+		}
+	})
 }
 
 // recode learns the mean from a sample of all vectors and of the batch, and
 // encodes everything about it.
-func (g *Graph) recode(items []Item) error {
-	var slots []uint32
+func (g *Graph) recode(items []Item, workers int) error {
+	var all []Item
 	for slot := range uint32(g.slots.Len()) {
 		if g.Has(slot) {
-			slots = append(slots, slot)
+			all = append(all, Item{slot, g.Vector(slot)})
 		}
 	}
 	var sample [][]float32
-	for i := range min(learnSample, len(slots)) {
-		sample = append(sample, g.Vector(slots[i*len(slots)/min(learnSample, len(slots))]))
-	}
-	for i := range min(learnSample, len(items)) {
-		sample = append(sample, items[i*len(items)/min(learnSample, len(items))].Vector)
+	for _, list := range [][]Item{all, items} {
+		for i := range min(learnSample, len(list)) {
+			sample = append(sample, list[i*len(list)/min(learnSample, len(list))].Vector)
+		}
 	}
 	next := newCodes(g.cfg.Metric, g.cfg.Dim, sample)
-	put := func(slot uint32, v []float32) error {
-		if err := next.grow(slot); err != nil {
-			return err
-		}
-		next.put(slot, v)
-		return nil
-	}
-	for _, slot := range slots {
-		if err := put(slot, g.Vector(slot)); err != nil {
+	all = append(all, items...)
+	for _, item := range all {
+		if err := next.grow(item.Slot); err != nil {
 			return err
 		}
 	}
-	for _, item := range items {
-		if err := put(item.Slot, item.Vector); err != nil {
-			return err
+	err := inParallel(context.Background(), len(all), workers, func(begin, end uint32) {
+		for _, item := range all[begin:end] {
+			next.put(item.Slot, item.Vector)
 		}
+	})
+	if err != nil {
+		return err
 	}
 	if before := g.codes.Swap(next); before != nil {
 		// Searches that began with the old codes still read them.
@@ -462,6 +462,6 @@ func (g *Graph) recode(items []Item) error {
 			}
 		}, before.arenas())
 	}
-	g.drift = drift{learnedAt: len(slots) + len(items)}
+	g.drift = drift{learnedAt: len(all)}
 	return nil
 }

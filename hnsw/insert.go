@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -55,10 +56,22 @@ func (g *Graph) Stage(ctx context.Context, items []Item, workers int) (*Staged, 
 		st.nodes[i] = stagedNode{slot: item.Slot, first: first, neighbours: make([][]uint32, level+1)}
 		copy(unsafe.Slice((*float32)(g.vectors.row(item.Slot)), g.cfg.Dim), item.Vector)
 	}
-	if err := g.encode(items); err != nil {
+	if err := g.encode(items, workers); err != nil {
 		return nil, err
 	}
 	return st, st.place(ctx, workers)
+}
+
+// All goes through the slots of the batch and the neighbours chosen for each, by
+// level.
+func (st *Staged) All() iter.Seq2[uint32, [][]uint32] {
+	return func(yield func(uint32, [][]uint32) bool) {
+		for i := range st.nodes {
+			if !yield(st.nodes[i].slot, st.nodes[i].neighbours) {
+				return
+			}
+		}
+	}
 }
 
 // grow makes room for a slot's node.

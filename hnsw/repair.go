@@ -2,6 +2,7 @@ package hnsw
 
 import (
 	"context"
+	"math"
 	"slices"
 	"sync/atomic"
 )
@@ -113,9 +114,43 @@ func (g *Graph) forget(slots []uint32) {
 	for _, slot := range slots {
 		if g.Has(slot) {
 			atomic.StoreUint32(&g.nodes.words(slot, 2)[0], 0)
+			if int(slot) < len(g.mended) {
+				g.mended[slot] = 0
+			}
 			g.count.Add(-1)
 		}
 	}
+}
+
+// staleShare is the share of its neighbours, one in so many, that a node may lose
+// before they are stored again. A load replaces what it finds lost, but by less than
+// a repair sees.
+const staleShare = 3
+
+// outdate notes that a node has lost some of its neighbours.
+func (g *Graph) outdate(slot uint32, lost int) {
+	if missing := g.slots.Len() - len(g.mended); missing > 0 {
+		g.mended = append(g.mended, make([]uint8, missing)...)
+	}
+	lost += int(g.mended[slot])
+	if lost*staleShare > g.cfg.M {
+		lost = 0
+		g.stale = append(g.stale, slot)
+	}
+	g.mended[slot] = uint8(min(lost, math.MaxUint8))
+}
+
+// Stale returns the slots whose neighbours, as they were stored, have mostly been
+// taken out since, in any of the graphs. It returns each once; the writer stores
+// what Graph.Neighbours says.
+func (r *Repair) Stale() []uint32 {
+	var slots []uint32
+	for _, g := range r.graphs {
+		slots = append(slots, g.stale...)
+		g.stale = g.stale[:0]
+	}
+	slices.Sort(slots)
+	return slices.DeleteFunc(slices.Compact(slots), r.slots.retired)
 }
 
 // leaveEntry makes searches begin at the highest of the other nodes if they
@@ -181,15 +216,28 @@ func (s *searcher) mendList(n uint32, level int) bool {
 	if len(s.lost) == 0 {
 		return true
 	}
-	before := len(s.picked) + len(s.lost)
+	kept, before := len(s.picked), len(s.picked)+len(s.lost)
+	s.pickFrom(n, level, len(s.lost), min(before, len(list)-len(list)/8))
+	setList(list, s.picked)
+	if level == 0 {
+		g.outdate(n, len(s.lost))
+	}
+	for _, x := range s.picked[kept:] {
+		s.linkIfRoom(x, n, level)
+	}
+	return len(s.picked) >= min(before, g.cfg.M)/2
+}
+
+// pickFrom adds neighbours for n, up to limit, to those in s.picked: from the
+// neighbours of s.lost, for as many as n has lost.
+func (s *searcher) pickFrom(n uint32, level, lost, limit int) {
 	s.secondHand(n, level)
 	s.setRow(n)
 	s.pool = s.pool[:0]
 	for i, d := range s.measure() {
-		s.pool, _ = insert(s.pool, keyOf(d, s.fresh[i]), mendTries*len(s.lost))
+		s.pool, _ = insert(s.pool, keyOf(d, s.fresh[i]), mendTries*lost)
 	}
-	s.pool = slices.DeleteFunc(s.pool, func(k uint64) bool { return g.slots.retired(key(k).slot()) })
-	limit := min(before, len(list)-len(list)/8)
+	s.pool = slices.DeleteFunc(s.pool, func(k uint64) bool { return s.g.slots.retired(key(k).slot()) })
 	for i, k := range s.pool {
 		if len(s.picked) < limit && s.spread(key(k).slot(), key(k).distance()) {
 			s.picked = append(s.picked, key(k).slot())
@@ -201,11 +249,6 @@ func (s *searcher) mendList(n uint32, level int) bool {
 			s.picked = append(s.picked, key(k).slot())
 		}
 	}
-	setList(list, s.picked)
-	for _, x := range s.picked[before-len(s.lost):] {
-		s.linkIfRoom(x, n, level)
-	}
-	return len(s.picked) >= min(before, g.cfg.M)/2
 }
 
 // linkIfRoom adds a link from node x to n, unless there is one or the list is

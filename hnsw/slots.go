@@ -3,6 +3,7 @@ package hnsw
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"slices"
 	"sort"
 	"sync/atomic"
@@ -58,6 +59,34 @@ func (s *Slots) Alloc() (uint32, error) {
 	born.Store(s.clock.Load() + 1)
 	s.count.Store(slot + 1)
 	return slot, nil
+}
+
+// Restore marks a slot as in use from the next Publish on, when a collection is
+// loaded. RestoreDone must follow before any other is allocated.
+func (s *Slots) Restore(slot uint32) error {
+	if slot >= maxSlots {
+		return fmt.Errorf("hnsw: slot %d is beyond 2^31", slot)
+	}
+	for next := s.count.Load(); next <= slot; next = s.count.Load() {
+		if err := s.marks.grow(next); err != nil {
+			return err
+		}
+		s.count.Store(next + 1)
+	}
+	born, _ := s.mark(slot)
+	born.Store(s.clock.Load() + 1)
+	return nil
+}
+
+// RestoreDone makes the slots between those in use free.
+func (s *Slots) RestoreDone() {
+	var free []uint32
+	for slot := range s.count.Load() {
+		if born, _ := s.mark(slot); born.Load() == 0 {
+			free = append(free, slot)
+		}
+	}
+	s.release(free, 0)
 }
 
 // Retire makes a slot invisible from the next Publish on.

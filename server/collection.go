@@ -51,6 +51,7 @@ type Collection struct {
 	lastTime    int64 // newest time given to a REST write
 	letters     letterbox
 	workers     int
+	searched    int // points whose neighbours the load did not find stored
 	repair      *hnsw.Repair
 	deaths      int     // slots retired since the repair last went on
 	readers     []*view // views not yet released, the oldest first; some may be

@@ -1,10 +1,13 @@
 package server
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"freshet/hnsw"
@@ -15,12 +18,20 @@ import (
 // operation.
 const metaOperation = "operation"
 
-// loadBatch is how many points are placed in the graphs at a time while a
-// collection is loaded: enough to keep every core busy, few enough that most of
-// a point's neighbours are already linked.
+// loadBatch is how many vectors are handed to the graphs at a time.
 const loadBatch = 512
 
-// load reads what the store holds of the collection and rebuilds the graphs.
+// putMeta stores a field of storage.Meta. It is durable with the next write that is.
+func (c *Collection) putMeta(field string, value []byte) error {
+	b := c.store.NewBatch()
+	err := b.Set(storage.AppendKey(nil, storage.Meta, c.space, []byte(field)), value)
+	if err == nil {
+		err = b.Commit(false)
+	}
+	return errors.Join(err, b.Close())
+}
+
+// load reads what the store holds of the collection and puts the graphs together.
 func (c *Collection) load(ctx context.Context) error {
 	snapshot := c.store.Snapshot()
 	err := c.loadFrom(ctx, snapshot)
@@ -57,40 +68,37 @@ func (c *Collection) loadFrom(ctx context.Context, snapshot *storage.Snapshot) e
 	return c.loadPoints(ctx, snapshot)
 }
 
+// loading is the state of a load.
+type loading struct {
+	c       *Collection
+	loaders map[string]*hnsw.Loader
+	taken   []uint32 // slots with a record of neighbours
+	born    []uint64 // by slot, as of its record; 0 for none that is of use
+	found   []bool   // by slot: its point is there
+	items   map[string][]hnsw.Item
+	waiting int
+}
+
 func (c *Collection) loadPoints(ctx context.Context, snapshot *storage.Snapshot) error {
-	started, reported := time.Now(), time.Now()
-	items := map[string][]hnsw.Item{}
-	waiting := 0
+	started := time.Now()
+	l := &loading{c: c, loaders: map[string]*hnsw.Loader{}, items: map[string][]hnsw.Item{}}
+	for name, g := range c.graphs {
+		l.loaders[name] = hnsw.NewLoader(g)
+	}
+	if err := l.nodes(snapshot); err != nil {
+		return err
+	}
 	err := snapshot.Scan(storage.AppendKey(nil, storage.Vector, c.space, nil), nil, func(key, value []byte) (bool, error) {
-		vectors, err := decodeVectors(value)
-		if err != nil {
+		if err := l.point(storage.Suffix(key), value); err != nil {
 			return false, err
 		}
-		slot, err := c.slots.Alloc()
-		if err != nil {
-			return false, err
-		}
-		c.ids.put(storage.Suffix(key), slot, unread)
-		c.points++
-		c.vectorCount += len(vectors)
-		for name, v := range vectors {
-			if g := c.graphs[name]; g == nil || len(v) != g.Config().Dim {
-				return false, fmt.Errorf("a point has a vector %q of %d dimensions that the collection does not", name, len(v))
-			}
-			items[name] = append(items[name], hnsw.Item{Slot: slot, Vector: v})
-		}
-		if waiting++; waiting < loadBatch {
-			return true, nil
-		}
-		waiting = 0
-		if time.Since(reported) > 5*time.Second {
-			reported = time.Now()
-			c.log.Info("building the graph", "points", c.points)
-		}
-		return true, c.link(ctx, items)
+		return true, ctx.Err()
 	})
 	if err == nil {
-		err = c.link(ctx, items)
+		err = l.hand()
+	}
+	if err == nil {
+		err = l.link(ctx)
 	}
 	if err == nil && c.points > 0 {
 		c.log.Info("collection loaded", "points", c.points, "took", time.Since(started).Round(time.Millisecond))
@@ -98,15 +106,129 @@ func (c *Collection) loadPoints(ctx context.Context, snapshot *storage.Snapshot)
 	return err
 }
 
-// link places the items in their graphs and empties the lists.
-func (c *Collection) link(ctx context.Context, items map[string][]hnsw.Item) error {
-	for name, list := range items {
-		staged, err := c.graphs[name].Stage(ctx, list, c.workers)
+// nodes reads which slots are taken, and the neighbours that are stored, if they
+// were chosen for graphs like these.
+func (l *loading) nodes(snapshot *storage.Snapshot) error {
+	c := l.c
+	shapes, err := c.shapes()
+	if err != nil {
+		return err
+	}
+	stored, err := snapshot.Get(nil, storage.AppendKey(nil, storage.Meta, c.space, []byte(graphsMeta)))
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		return err
+	}
+	fit := bytes.Equal(shapes, stored)
+	err = snapshot.Scan(storage.AppendKey(nil, storage.Neighbours, c.space, nil), nil, func(key, value []byte) (bool, error) {
+		record, err := decodeNode(value)
+		suffix := storage.Suffix(key)
+		if err != nil || len(suffix) != 4 {
+			c.log.Warn("neighbours are searched anew", "key", fmt.Sprintf("%x", key), "err", err)
+			return true, nil
+		}
+		slot := binary.BigEndian.Uint32(suffix)
+		if err := c.slots.Restore(slot); err != nil {
+			return false, err
+		}
+		c.ids.put(record.id, slot, unread)
+		l.taken = append(l.taken, slot)
+		l.reach(slot)
+		if !fit {
+			return true, nil
+		}
+		l.born[slot] = record.born
+		for name, neighbours := range record.neighbours {
+			if loader := l.loaders[name]; loader != nil {
+				if err := loader.Node(slot, record.born, record.stored, neighbours); err != nil {
+					return false, err
+				}
+			}
+		}
+		return true, nil
+	})
+	c.slots.RestoreDone()
+	if err != nil || fit {
+		return err
+	}
+	return c.putMeta(graphsMeta, shapes)
+}
+
+// reach makes the tables by slot long enough.
+func (l *loading) reach(slot uint32) {
+	for len(l.born) <= int(slot) {
+		l.born, l.found = append(l.born, 0), append(l.found, false)
+	}
+}
+
+// point adds a point with its vectors.
+func (l *loading) point(key, value []byte) error {
+	c := l.c
+	vectors, err := decodeVectors(value)
+	if err != nil {
+		return err
+	}
+	slot, ok := c.ids.current(key)
+	if !ok {
+		if slot, err = c.slots.Alloc(); err != nil {
+			return err
+		}
+		c.ids.put(key, slot, unread)
+		l.reach(slot)
+	}
+	l.found[slot] = true
+	c.points++
+	c.vectorCount += len(vectors)
+	for name, v := range vectors {
+		if g := c.graphs[name]; g == nil || len(v) != g.Config().Dim {
+			return fmt.Errorf("a point has a vector %q of %d dimensions that the collection does not", name, len(v))
+		}
+		l.items[name] = append(l.items[name], hnsw.Item{Slot: slot, Vector: v})
+	}
+	if l.waiting++; l.waiting < loadBatch {
+		return nil
+	}
+	return l.hand()
+}
+
+// hand gives the vectors that wait to their graphs.
+func (l *loading) hand() error {
+	l.waiting = 0
+	for name, items := range l.items {
+		if err := l.loaders[name].Vectors(items, l.c.workers); err != nil {
+			return err
+		}
+		l.items[name] = items[:0]
+	}
+	return nil
+}
+
+// link links the graphs and stores the neighbours that had to be chosen anew.
+func (l *loading) link(ctx context.Context) error {
+	c := l.c
+	orphans := slices.DeleteFunc(l.taken, func(slot uint32) bool { return l.found[slot] })
+	for _, slot := range orphans {
+		c.ids.retire(slot)
+	}
+	c.ids.forget(orphans)
+	c.slots.Release(orphans)
+	var anew []uint32
+	for _, loader := range l.loaders {
+		placed, err := loader.Link(ctx, c.workers)
 		if err != nil {
 			return err
 		}
-		staged.Link()
-		items[name] = list[:0]
+		anew = append(anew, placed...)
+	}
+	slices.Sort(anew)
+	anew = slices.Compact(anew)
+	if c.searched = len(anew); c.searched > 0 {
+		c.log.Info("neighbours were searched anew", "points", c.searched)
+	}
+	for some := range slices.Chunk(anew, loadBatch) {
+		err := c.storeNodes(some, func(slot uint32) (uint64, error) { return cmp.Or(l.born[slot], c.operation), nil })
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }

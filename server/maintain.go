@@ -47,6 +47,9 @@ func (c *Collection) mend(nodes int) {
 		c.log.Error("repair of the graph failed", "err", err)
 	}
 	c.ids.forget(freed)
+	if err := c.storeNodes(c.repair.Stale(), c.storedBirth); err != nil {
+		c.log.Error("neighbours could not be stored", "err", err)
+	}
 	if v := c.view.Load(); v != nil && c.repair.Holds(v.slots) {
 		c.publish()
 	}

@@ -250,7 +250,7 @@ func (tx *tx) commit() error {
 	}
 	searched := time.Now()
 	b := c.store.NewBatch()
-	err = tx.fill(b)
+	err = errors.Join(tx.fill(b), tx.putNodes(b, staged))
 	if err == nil {
 		err = b.Commit(tx.sync)
 	}
@@ -283,7 +283,7 @@ func (tx *tx) commit() error {
 // where the vectors did not change), and their places in the graphs.
 type stagedSlots struct {
 	slots []uint32
-	links []*hnsw.Staged
+	links map[string]*hnsw.Staged // by vector name
 }
 
 // taken returns the slots that were given.
@@ -294,7 +294,7 @@ func (s stagedSlots) taken() []uint32 {
 // stage finds the places of the new vectors in the graphs, without linking them.
 func (tx *tx) stage() (stagedSlots, error) {
 	c := tx.c
-	s := stagedSlots{slots: slices.Repeat([]uint32{noSlot}, len(tx.order))}
+	s := stagedSlots{slots: slices.Repeat([]uint32{noSlot}, len(tx.order)), links: map[string]*hnsw.Staged{}}
 	items := map[string][]hnsw.Item{}
 	for i, key := range tx.order {
 		p := tx.points[key]
@@ -318,7 +318,7 @@ func (tx *tx) stage() (stagedSlots, error) {
 		if err != nil {
 			return s, err
 		}
-		s.links = append(s.links, staged)
+		s.links[name] = staged
 	}
 	return s, nil
 }

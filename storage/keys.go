@@ -5,7 +5,7 @@ import "encoding/binary"
 // Keyspace is the first byte of every key.
 type Keyspace byte
 
-// The key spaces of format 1. A number is never used again for something else.
+// The key spaces of format 2. A number is never used again for something else.
 const (
 	spaceFormat Keyspace = 0x00 // the format's number
 
@@ -18,10 +18,11 @@ const (
 	Position   Keyspace = 0x13 // Space, stream → Kafka position
 	DeadLetter Keyspace = 0x14 // Space, sequence number → record that made no point
 	Meta       Keyspace = 0x15 // Space, field name → value
+	Neighbours Keyspace = 0x16 // Space, slot → point id and its neighbours in the graphs
 )
 
 // perSpace lists the key spaces whose keys begin with a Space.
-var perSpace = [...]Keyspace{Point, Vector, Tombstone, Position, DeadLetter, Meta}
+var perSpace = [...]Keyspace{Point, Vector, Tombstone, Position, DeadLetter, Meta, Neighbours}
 
 // Space is one shard of one collection. All its keys share a prefix, so a
 // range delete drops it and an iterator sees nothing else.

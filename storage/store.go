@@ -13,8 +13,10 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// Format is the version of the key layout this build writes and reads.
-const Format = 1
+// Format is the version of the key layout this build writes. It reads format 1,
+// which has no Neighbours, and makes it format 2: an older build would leave those
+// behind the vectors.
+const Format = 2
 
 var (
 	// ErrLocked means that another process has the folder open.
@@ -114,10 +116,14 @@ func (s *Store) checkFormat() error {
 	if len(value) != 4 {
 		return fmt.Errorf("the format record has %d bytes instead of 4: the folder is damaged or not ours", len(value))
 	}
-	if format := binary.BigEndian.Uint32(value); format > Format {
+	switch format := binary.BigEndian.Uint32(value); {
+	case format > Format:
 		return fmt.Errorf("%w (format %d, this build reads up to %d)", ErrNewerFormat, format, Format)
+	case format < Format:
+		return s.db.Set(key, binary.BigEndian.AppendUint32(nil, Format), pebble.Sync)
+	default:
+		return nil
 	}
-	return nil
 }
 
 // Close flushes and closes the store.

@@ -1,0 +1,343 @@
+package hnsw
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"unsafe"
+)
+
+// Loader puts an empty graph together from vectors and from the neighbours that
+// were once chosen for them, without a search: the links back are the chosen ones
+// turned round, and a list that would be too long is chosen anew from its members.
+// That takes a thirtieth of what inserting takes.
+//
+// Nodes come first, then vectors, then Link. There must be no readers.
+type Loader struct {
+	g     *Graph
+	known []nodeAge // by slot; zero for a slot whose neighbours are not known
+}
+
+// nodeAge is when the vector of a node was written and when its neighbours were
+// last stored. A neighbour that is younger than that took the slot of the one that
+// was meant.
+type nodeAge struct{ born, stored uint64 }
+
+// NewLoader returns the loader of a graph without nodes.
+func NewLoader(g *Graph) *Loader { return &Loader{g: g} }
+
+// Node gives the neighbours of a slot at each level, as Staged.All and
+// Graph.Neighbours return them. Ones that do not fit the graph are left out, and
+// chosen by Link.
+func (l *Loader) Node(slot uint32, born, stored uint64, neighbours [][]uint32) error {
+	g := l.g
+	level := g.levelOf(slot)
+	if born == 0 || stored < born || len(neighbours) != level+1 {
+		return nil
+	}
+	if err := l.grow(slot); err != nil {
+		return err
+	}
+	for i := range neighbours {
+		if len(neighbours[i]) > len(g.list(slot, i)) {
+			return nil
+		}
+	}
+	for i := range neighbours {
+		setList(g.list(slot, i), neighbours[i])
+	}
+	for len(l.known) <= int(slot) {
+		l.known = append(l.known, nodeAge{})
+	}
+	l.known[slot] = nodeAge{born, stored}
+	return nil
+}
+
+// grow makes room for a slot's node and gives it its lists.
+func (l *Loader) grow(slot uint32) error {
+	g := l.g
+	if err := g.grow(slot); err != nil {
+		return err
+	}
+	first, err := g.upperLists(slot, g.levelOf(slot))
+	if err != nil {
+		return err
+	}
+	g.nodes.words(slot, 2)[1] = first
+	return nil
+}
+
+// Vectors adds vectors. They are copied.
+func (l *Loader) Vectors(items []Item, workers int) error {
+	g := l.g
+	for _, item := range items {
+		if len(item.Vector) != g.cfg.Dim {
+			return fmt.Errorf("hnsw: a vector of %d dimensions for a graph of %d", len(item.Vector), g.cfg.Dim)
+		}
+		if g.Has(item.Slot) {
+			return fmt.Errorf("hnsw: slot %d is in the graph already", item.Slot)
+		}
+		if err := l.grow(item.Slot); err != nil {
+			return err
+		}
+		copy(unsafe.Slice((*float32)(g.vectors.row(item.Slot)), g.cfg.Dim), item.Vector)
+	}
+	if err := g.encode(items, workers); err != nil {
+		return err
+	}
+	for _, item := range items {
+		g.nodes.words(item.Slot, 2)[0] = uint32(g.levelOf(item.Slot)) + 1
+	}
+	g.count.Add(int64(len(items)))
+	return nil
+}
+
+// linkBatch is how many nodes whose neighbours are not known are placed at a time.
+const linkBatch = 512
+
+// Link makes the nodes a graph and returns the slots whose neighbours were chosen
+// anew. After an error the graph is of no use.
+func (l *Loader) Link(ctx context.Context, workers int) (placed []uint32, err error) {
+	g := l.g
+	total := uint32(g.slots.Len())
+	for len(l.known) < int(total) {
+		l.known = append(l.known, nodeAge{})
+	}
+	l.forgetUseless()
+	top, entry := -1, uint32(0)
+	for slot := range total {
+		level := g.level(slot)
+		if level < 0 {
+			continue
+		}
+		if l.known[slot].born == 0 {
+			placed = append(placed, slot)
+		} else if level > top {
+			top, entry = level, slot
+		}
+	}
+	for level := top; level >= 0; level-- {
+		if err := l.linkLevel(ctx, level, workers); err != nil {
+			return nil, err
+		}
+	}
+	if top >= 0 {
+		g.enterAt(entry, top)
+	}
+	for some := range slices.Chunk(placed, linkBatch) {
+		if err := g.place(ctx, some, workers); err != nil {
+			return nil, err
+		}
+	}
+	l.judge()
+	return placed, nil
+}
+
+// place chooses neighbours for nodes that are loaded but not linked.
+func (g *Graph) place(ctx context.Context, slots []uint32, workers int) error {
+	st := &Staged{g: g, nodes: make([]stagedNode, len(slots))}
+	for i, slot := range slots {
+		st.nodes[i] = stagedNode{
+			slot: slot, first: g.nodes.words(slot, 2)[1], neighbours: make([][]uint32, g.level(slot)+1),
+		}
+	}
+	if err := st.place(ctx, workers); err != nil {
+		return err
+	}
+	st.Link()
+	g.count.Add(-int64(len(slots))) // they were counted when their vectors came
+	return nil
+}
+
+// linkLevel turns the chosen neighbours of a level into lists.
+func (l *Loader) linkLevel(ctx context.Context, level, workers int) error {
+	g := l.g
+	lost := map[uint32]int{} // how many neighbours a node has lost since they were stored
+	for slot := range uint32(len(l.known)) {
+		if g.level(slot) < level || l.known[slot].born == 0 {
+			continue
+		}
+		if n := l.check(slot, level); n > 0 {
+			lost[slot] = n
+		}
+	}
+	err := l.linkBoth(ctx, level, workers, func(slot uint32) []uint32 {
+		if l.known[slot].born == 0 {
+			return nil
+		}
+		return readList(nil, g.list(slot, level), noLimit)
+	})
+	if err != nil || len(lost) == 0 {
+		return err
+	}
+	found, err := l.replaceLost(ctx, level, workers, lost)
+	if err != nil {
+		return err
+	}
+	return l.linkBoth(ctx, level, workers, func(slot uint32) []uint32 { return found[slot] })
+}
+
+// check drops what cannot be a neighbour of the slot from its list, and returns
+// how many that are.
+func (l *Loader) check(slot uint32, level int) int {
+	list := l.g.list(slot, level)
+	neighbours := readList(nil, list, noLimit)
+	kept := l.valid(slot, level)
+	setList(list, kept)
+	return len(neighbours) - len(kept)
+}
+
+// valid returns those in the slot's list that were there when it was stored.
+func (l *Loader) valid(slot uint32, level int) (kept []uint32) {
+	for _, n := range readList(nil, l.g.list(slot, level), uint32(len(l.known))) {
+		if n == slot || l.g.level(n) < level || slices.Contains(kept, n) {
+			continue
+		}
+		if born := l.known[n].born; born != 0 && born <= l.known[slot].stored {
+			kept = append(kept, n)
+		}
+	}
+	return kept
+}
+
+// forgetUseless makes nodes unknown that have lost most of their neighbours: those
+// left do not lead to others nearby.
+func (l *Loader) forgetUseless() {
+	var useless []uint32
+	for slot := range uint32(len(l.known)) {
+		if l.known[slot].born != 0 && l.g.level(slot) >= 0 {
+			before := len(readList(nil, l.g.list(slot, 0), noLimit))
+			if 4*len(l.valid(slot, 0)) < before {
+				useless = append(useless, slot)
+			}
+		}
+	}
+	for _, slot := range useless {
+		l.known[slot].born = 0
+	}
+}
+
+// linkBoth links each node to some others, and them to it.
+func (l *Loader) linkBoth(ctx context.Context, level, workers int, others func(slot uint32) []uint32) error {
+	g := l.g
+	total := uint32(len(l.known))
+	// Who names a node, node after node: once all are in, those of slot s are
+	// from[ends[s-1]:ends[s]].
+	ends := make([]uint32, total+1)
+	for slot := range total {
+		if g.level(slot) >= level {
+			for _, n := range others(slot) {
+				ends[n+1]++
+			}
+		}
+	}
+	for i := range total {
+		ends[i+1] += ends[i]
+	}
+	from := make([]uint32, ends[total])
+	for slot := range total {
+		if g.level(slot) >= level {
+			for _, n := range others(slot) {
+				from[ends[n]] = slot
+				ends[n]++
+			}
+		}
+	}
+	return g.inParallel(ctx, int(total), workers, func(s *searcher, begin, end uint32) {
+		for slot := begin; slot < end; slot++ {
+			if g.level(slot) < level {
+				continue
+			}
+			first := uint32(0)
+			if slot > 0 {
+				first = ends[slot-1]
+			}
+			s.linkAll(slot, level, others(slot), from[first:ends[slot]])
+		}
+	})
+}
+
+// linkAll adds those chosen for node n, and those it was chosen for, to its list.
+func (s *searcher) linkAll(n uint32, level int, chosen, chosenFor []uint32) {
+	g := s.g
+	list := g.list(n, level)
+	s.fresh = readList(s.fresh[:0], list, noLimit)
+	for _, some := range [][]uint32{chosen, chosenFor} {
+		known := len(s.fresh)
+		for _, slot := range some {
+			if !slices.Contains(s.fresh[:known], slot) {
+				s.fresh = append(s.fresh, slot)
+			}
+		}
+	}
+	if len(s.fresh) <= len(list) {
+		setList(list, s.fresh)
+		return
+	}
+	s.setRow(n)
+	s.pool = s.pool[:0]
+	for i, d := range s.measure() {
+		s.pool = append(s.pool, keyOf(d, s.fresh[i]))
+	}
+	slices.Sort(s.pool)
+	setList(list, s.diverse(s.pool, len(list)-len(list)/8))
+}
+
+// replaceLost chooses, for nodes that have lost some of their neighbours, others
+// among the neighbours of those they have.
+func (l *Loader) replaceLost(ctx context.Context, level, workers int, lost map[uint32]int) (map[uint32][]uint32, error) {
+	g := l.g
+	slots := slices.Sorted(maps.Keys(lost))
+	found := make([][]uint32, len(slots))
+	err := g.inParallel(ctx, len(slots), workers, func(s *searcher, begin, end uint32) {
+		s.reset()
+		for i := begin; i < end; i++ {
+			s.picked = readList(s.picked[:0], g.list(slots[i], level), noLimit)
+			s.lost = append(s.lost[:0], s.picked...)
+			kept := len(s.picked)
+			s.pickFrom(slots[i], level, lost[slots[i]], kept+lost[slots[i]])
+			found[i] = slices.Clone(s.picked[kept:])
+		}
+	})
+	all := make(map[uint32][]uint32, len(slots))
+	for i, slot := range slots {
+		all[slot] = found[i]
+	}
+	return all, err
+}
+
+// judge lets searches of some of the nodes tell whether 4-bit codes are good
+// enough, as inserts do.
+func (l *Loader) judge() {
+	g := l.g
+	c := g.codes.Load()
+	entry, top, ok := g.start()
+	if c == nil || c.halves == nil || !ok {
+		return
+	}
+	total := uint32(g.slots.Len())
+	for slot := uint32(0); slot < total; slot += max(1, total/judgeFade) {
+		if !g.Has(slot) {
+			continue
+		}
+		s := g.acquire(nil)
+		s.setRow(slot)
+		near := s.descend(entry, top, 0)
+		s.reset()
+		if s.walk(context.Background(), near, 0, g.cfg.EfConstruct) == nil {
+			s.judgeHalves()
+		}
+		s.release()
+	}
+}
+
+// Neighbours returns the living neighbours of a slot at each level, nil if it has
+// no node. The writer calls it.
+func (g *Graph) Neighbours(slot uint32) [][]uint32 {
+	var levels [][]uint32
+	for level := 0; level <= g.level(slot); level++ {
+		levels = append(levels, slices.DeleteFunc(readList(nil, g.list(slot, level), noLimit), g.slots.retired))
+	}
+	return levels
+}
