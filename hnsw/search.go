@@ -16,12 +16,15 @@ type Hit struct {
 }
 
 // Query asks for the K slots nearest to Vector that View shows and Accept, if
-// there is one, accepts. Ef is how many candidates the search keeps, at least K.
+// there is one, accepts; Accept is asked first. Ef is how many candidates the
+// search keeps, at least K. With an Accept, Search gives up after Budget distances,
+// if that is not 0.
 type Query struct {
 	Vector []float32
 	K, Ef  int
 	View   View
 	Accept func(slot uint32) bool
+	Budget int
 }
 
 // beam is how many candidates are expanded together: their neighbours go to the
@@ -42,7 +45,7 @@ func (g *Graph) check(q *Query) error {
 }
 
 // Search appends the best hits to dst, best first, ties by slot. The error is
-// the context's, or about the query's dimension.
+// the context's, ErrGaveUp, or about the query's dimension.
 func (g *Graph) Search(ctx context.Context, q Query, dst []Hit) ([]Hit, error) {
 	if err := g.check(&q); err != nil || q.K <= 0 {
 		return dst, err
@@ -205,6 +208,7 @@ func (s *searcher) walkAccepting(ctx context.Context, near uint64, q *Query) err
 	s.visit(key(near).slot())
 	s.frontier, s.found = s.frontier[:0], s.found[:0]
 	s.take(near, q)
+	spent := 0
 	for len(s.frontier) > 0 {
 		if s.expanded++; s.expanded%contextEvery == 0 && ctx.Err() != nil {
 			return ctx.Err()
@@ -222,6 +226,9 @@ func (s *searcher) walkAccepting(ctx context.Context, near uint64, q *Query) err
 			}
 			continue
 		}
+		if spent += len(s.fresh); q.Budget > 0 && spent > q.Budget {
+			return ErrGaveUp
+		}
 		for i, d := range s.measure() {
 			s.take(keyOf(d, s.fresh[i]), q)
 		}
@@ -236,7 +243,7 @@ func (s *searcher) take(k uint64, q *Query) {
 	}
 	s.frontier.push(k)
 	slot := key(k).slot()
-	if q.View.Visible(slot) && (q.Accept == nil || q.Accept(slot)) {
+	if (q.Accept == nil || q.Accept(slot)) && q.View.Visible(slot) {
 		s.found, _ = insert(s.found, k, q.Ef)
 	}
 }
