@@ -27,10 +27,12 @@ type Collection struct {
 	store *storage.Store
 	log   *slog.Logger
 
-	config atomic.Pointer[Config]
-	slots  *hnsw.Slots
-	graphs map[string]*hnsw.Graph // by vector name; fixed after opening
-	ids    *idTable
+	config   atomic.Pointer[Config]
+	slots    *hnsw.Slots
+	graphs   map[string]*hnsw.Graph // by vector name; fixed after opening
+	ids      *idTable
+	indexes  *indexSet
+	indexing chan struct{} // held while an index is built or dropped
 
 	view  atomic.Pointer[view]
 	views sync.WaitGroup                // views not yet released
@@ -71,19 +73,21 @@ func (c *Collection) Config() Config { return *c.config.Load() }
 // starts its writer.
 func openCollection(ctx context.Context, store *storage.Store, entry catalogEntry, dirty *atomic.Bool, log *slog.Logger) (*Collection, error) {
 	c := &Collection{
-		name:    entry.Name,
-		space:   storage.Space{Collection: entry.ID},
-		store:   store,
-		log:     log.With("collection", entry.Name),
-		slots:   hnsw.NewSlots(),
-		graphs:  map[string]*hnsw.Graph{},
-		ids:     newIDTable(),
-		dirty:   dirty,
-		queue:   make(chan *request, queueLength),
-		closing: make(chan struct{}),
-		stopped: make(chan struct{}),
-		streams: newStreamTable(),
-		workers: runtime.GOMAXPROCS(0),
+		name:     entry.Name,
+		space:    storage.Space{Collection: entry.ID},
+		store:    store,
+		log:      log.With("collection", entry.Name),
+		slots:    hnsw.NewSlots(),
+		graphs:   map[string]*hnsw.Graph{},
+		ids:      newIDTable(),
+		indexes:  newIndexSet(),
+		indexing: make(chan struct{}, 1),
+		dirty:    dirty,
+		queue:    make(chan *request, queueLength),
+		closing:  make(chan struct{}),
+		stopped:  make(chan struct{}),
+		streams:  newStreamTable(),
+		workers:  runtime.GOMAXPROCS(0),
 	}
 	c.config.Store(&entry.Config)
 	c.moved.Store(newSignal())
@@ -95,6 +99,10 @@ func openCollection(ctx context.Context, store *storage.Store, entry catalogEntr
 		return nil, errors.Join(fmt.Errorf("open collection %q: %w", entry.Name, err), c.closeGraphs())
 	}
 	c.publish()
+	if err := c.openIndexes(ctx); err != nil {
+		close(c.stopped) // the writer, that never began
+		return nil, errors.Join(fmt.Errorf("open collection %q: %w", entry.Name, err), c.close())
+	}
 	go c.write()
 	return c, nil
 }
@@ -180,5 +188,6 @@ func (c *Collection) Info() (Info, error) {
 	return Info{
 		Name: c.name, Config: c.Config(),
 		Points: v.points, IndexedVectors: v.vectors, Operation: v.operation,
+		Indexes: c.indexes.info(),
 	}, nil
 }

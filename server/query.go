@@ -77,4 +77,5 @@ type Info struct {
 	Points         int
 	IndexedVectors int
 	Operation      uint64
+	Indexes        map[string]IndexInfo // payload indexes by field
 }

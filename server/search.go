@@ -17,12 +17,11 @@ const defaultEf = 128
 // Search returns the points nearest to the request's vector, best first, ties
 // by slot.
 func (c *Collection) Search(ctx context.Context, r SearchRequest) ([]ScoredPoint, error) {
-	v, err := c.acquire()
-	if err != nil {
+	s := search{c: c, r: &r, self: noSlot}
+	if err := s.begin(); err != nil {
 		return nil, err
 	}
-	defer v.release()
-	s := search{c: c, v: v, r: &r, self: noSlot}
+	defer s.v.release()
 	hits, err := s.run(ctx)
 	if err != nil {
 		return nil, searchError(ctx, err)
@@ -45,6 +44,20 @@ type search struct {
 	graph *hnsw.Graph
 	query hnsw.Query
 	self  uint32 // slot of the point the query was taken from, not returned
+
+	selection *selection // of a search with a filter
+}
+
+// begin takes the view, and with a filter the selection that goes with it.
+func (s *search) begin() (err error) {
+	if f := s.r.Filter; f != nil && !f.Empty() {
+		if s.selection, err = s.c.choose(f); err == nil {
+			s.v = s.selection.v
+		}
+		return err
+	}
+	s.v, err = s.c.acquire()
+	return err
 }
 
 func (s *search) run(ctx context.Context) ([]hnsw.Hit, error) {
@@ -66,7 +79,7 @@ func (s *search) run(ctx context.Context) ([]hnsw.Hit, error) {
 	}
 	var hits []hnsw.Hit
 	switch {
-	case s.r.Filter != nil && !s.r.Filter.Empty():
+	case s.selection != nil:
 		hits, err = s.filtered(ctx)
 	case s.r.Exact:
 		hits, err = s.graph.Exact(ctx, s.query, nil)
