@@ -50,6 +50,8 @@ var (
 	pointsDesc      = prometheus.NewDesc("collection_points", "Points by collection.", []string{"id"}, nil)
 	vectorsDesc     = prometheus.NewDesc("collection_vectors", "Vectors by collection.", []string{"collection"}, nil)
 	operationsDesc  = prometheus.NewDesc("freshet_operations_total", "Operations applied by collection.", []string{"collection"}, nil)
+	indexPointsDesc = prometheus.NewDesc("freshet_payload_index_points", "Points with a value in a payload index.", []string{"collection", "field"}, nil)
+	indexBytesDesc  = prometheus.NewDesc("freshet_payload_index_bytes", "Memory of a payload index.", []string{"collection", "field"}, nil)
 )
 
 // Describe names the metrics.
@@ -58,6 +60,8 @@ func (d database) Describe(ch chan<- *prometheus.Desc) {
 	ch <- pointsDesc
 	ch <- vectorsDesc
 	ch <- operationsDesc
+	ch <- indexPointsDesc
+	ch <- indexBytesDesc
 }
 
 // Collect reads them.
@@ -76,5 +80,9 @@ func (d database) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(pointsDesc, prometheus.GaugeValue, float64(info.Points), name)
 		ch <- prometheus.MustNewConstMetric(vectorsDesc, prometheus.GaugeValue, float64(info.IndexedVectors), name)
 		ch <- prometheus.MustNewConstMetric(operationsDesc, prometheus.CounterValue, float64(info.Operation), name)
+		for field, ix := range info.Indexes {
+			ch <- prometheus.MustNewConstMetric(indexPointsDesc, prometheus.GaugeValue, float64(ix.Points), name, field)
+			ch <- prometheus.MustNewConstMetric(indexBytesDesc, prometheus.GaugeValue, float64(ix.Bytes), name, field)
+		}
 	}
 }

@@ -17,11 +17,23 @@ const amongBlock = 512
 // buffer with further slots and returns their number, 0 at the end; ascending
 // slots are read fastest.
 func (g *Graph) Among(ctx context.Context, q Query, next func([]uint32) int, dst []Hit) ([]Hit, error) {
+	return g.among(ctx, q, next, dst, false)
+}
+
+// ExactAmong is Among on vectors alone.
+func (g *Graph) ExactAmong(ctx context.Context, q Query, next func([]uint32) int, dst []Hit) ([]Hit, error) {
+	return g.among(ctx, q, next, dst, true)
+}
+
+func (g *Graph) among(ctx context.Context, q Query, next func([]uint32) int, dst []Hit, exact bool) ([]Hit, error) {
 	if err := g.check(&q); err != nil || q.K <= 0 {
 		return dst, err
 	}
 	s := g.acquire(q.Vector)
 	defer s.release()
+	if exact {
+		s.codes = nil
+	}
 	keep := q.K
 	if s.codes != nil {
 		keep = max(q.Ef, rescoreStep+2*q.K)
@@ -40,12 +52,20 @@ func (g *Graph) Among(ctx context.Context, q Query, next func([]uint32) int, dst
 		}
 		s.fresh = s.fresh[:0]
 		for _, slot := range s.block[:n] {
-			if slot < s.limit && g.Has(slot) {
+			if slot < s.limit && (s.codes != nil || g.Has(slot)) {
 				s.fresh = append(s.fresh, slot)
 			}
 		}
 		for i, d := range s.measure() {
-			s.pool, _ = insert(s.pool, keyOf(d, s.fresh[i]), keep)
+			k := keyOf(d, s.fresh[i])
+			if len(s.pool) == keep && k >= s.pool[keep-1] {
+				continue
+			}
+			// A row of codes without vector has a distance too. That few are asked
+			// for theirs spares the others a line of memory.
+			if g.Has(s.fresh[i]) {
+				s.pool, _ = insert(s.pool, k, keep)
+			}
 		}
 	}
 	return s.appendVisible(dst, s.rescore(s.pool, &q), &q), nil

@@ -1,9 +1,6 @@
 package hnsw
 
-import (
-	"context"
-	"fmt"
-)
+import "context"
 
 // exactBlock is how many slots are scored by one call.
 const exactBlock = 256
@@ -32,21 +29,4 @@ func (g *Graph) Exact(ctx context.Context, q Query, dst []Hit) ([]Hit, error) {
 		}
 	}
 	return s.appendVisible(dst, s.pool, &q), nil
-}
-
-// Score stores the scores of the slots in out. All must have a vector here.
-func (g *Graph) Score(query []float32, slots []uint32, out []float32) error {
-	if len(query) != g.cfg.Dim {
-		return fmt.Errorf("hnsw: a query of %d dimensions on a graph of %d", len(query), g.cfg.Dim)
-	}
-	if len(slots) == 0 {
-		return nil
-	}
-	s := g.acquire(query)
-	defer s.release()
-	g.dist.compute(&s.query[0], slots, out)
-	for i := range slots {
-		out[i] = g.cfg.Metric.score(out[i])
-	}
-	return nil
 }

@@ -126,6 +126,9 @@ func (s *indexSet) replace(field string, f *fieldIndex) {
 func (c *Collection) build(ctx context.Context, ix *index.Index) error {
 	b := &build{index: ix}
 	for !b.done {
+		if ctx.Err() != nil {
+			return deadline(ctx)
+		}
 		err := c.do(ctx, func() error {
 			c.indexes.building = b
 			return c.buildSlice(ctx, b)

@@ -1,10 +1,8 @@
 package server
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"slices"
 
 	"github.com/RoaringBitmap/roaring/v2"
 
@@ -17,14 +15,15 @@ import (
 // ef of them if all match, and by as many more as fewer match. A distance of a
 // walk costs as much as walkCost of the other kind: the row is anywhere in memory,
 // and the candidates are kept in order. Where matches are not where the query is
-// a walk comes by far more points than that; so it gives up when it has cost as
-// much as looking at all the matches.
+// a walk comes by far more points than that; so it gives up when it has come by
+// some times as many, or has cost as much as looking at all the matches.
 //
 // Of a filter that indexes do not settle, payloads have to be read, which costs
 // far more than distances: the way that reads fewer is taken.
 const (
 	walkDistances = 8
 	walkCost      = 4
+	patience      = 3 // times the distances expected, after which matches are taken to be elsewhere
 
 	planSample = 200 // payloads read to estimate how many match
 )
@@ -47,17 +46,18 @@ func (s *search) filtered(ctx context.Context) ([]hnsw.Hit, error) {
 	if err := sel.resolve(ctx); err != nil {
 		return nil, err
 	}
+	next := sel.sure.ManyIterator()
 	if s.r.Exact {
-		return s.score(sel.sure.ToArray())
+		return s.graph.ExactAmong(ctx, s.query, next.NextMany, nil)
 	}
-	n, total := int(sel.sure.GetCardinality()), s.graph.Len()
-	if float64(n)*float64(n) > walkDistances*walkCost*float64(s.query.Ef)*float64(total) {
-		hits, err := s.walk(ctx, n/walkCost)
+	n := int(sel.sure.GetCardinality())
+	expected := walkDistances * float64(s.query.Ef) * float64(s.graph.Len()) / float64(max(n, 1))
+	if expected*walkCost < float64(n) {
+		hits, err := s.walk(ctx, min(n/walkCost, int(patience*expected)))
 		if done(hits, err, s.query.K) {
 			return hits, err
 		}
 	}
-	next := sel.sure.ManyIterator()
 	return s.graph.Among(ctx, s.query, next.NextMany, nil)
 }
 
@@ -115,25 +115,4 @@ func (s *search) walk(ctx context.Context, budget int) ([]hnsw.Hit, error) {
 func has(bits []uint64, i uint32) bool {
 	word := i >> 6
 	return int(word) < len(bits) && bits[word]>>(i&63)&1 != 0
-}
-
-// score returns the best K of the slots that have the vector, by the vectors.
-func (s *search) score(slots []uint32) ([]hnsw.Hit, error) {
-	slots = slices.DeleteFunc(slots, func(slot uint32) bool { return !s.graph.Has(slot) })
-	scores := make([]float32, len(slots))
-	if err := s.graph.Score(s.query.Vector, slots, scores); err != nil {
-		return nil, err
-	}
-	hits := make([]hnsw.Hit, len(slots))
-	for i, slot := range slots {
-		hits[i] = hnsw.Hit{Slot: slot, Score: scores[i]}
-	}
-	sign := -1
-	if s.graph.Config().Metric.Ascending() {
-		sign = 1
-	}
-	slices.SortFunc(hits, func(a, b hnsw.Hit) int {
-		return cmp.Or(sign*cmp.Compare(a.Score, b.Score), cmp.Compare(a.Slot, b.Slot))
-	})
-	return hits[:min(len(hits), s.query.K)], nil
 }

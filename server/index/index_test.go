@@ -243,7 +243,7 @@ var schemas = []string{
 // Whatever the documents, the filter and the changes: the bounds hold, and an
 // index that has seen only values of its type is exact.
 func TestBoundsHold(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range uint64(25) {
 		r := random{rand.New(rand.NewPCG(seed, 1))}
 		s := &set{all: roaring.New(), docs: map[uint32]map[string]any{}}
 		for _, field := range []string{"x", "y", "x[].k"} {
@@ -356,7 +356,7 @@ func TestSchemaErrors(t *testing.T) {
 		`7`:                                 "untagged enum PayloadFieldSchema",
 		`{"lookup":true}`:                   "untagged enum PayloadFieldSchema",
 		`{"type":"integer","lookup":"yes"}`: "lookup: invalid type",
-		`{"type":"keyword","lookup":true}`:  "lookup: an index of type `keyword` has no such parameter",
+		`{"type":"keyword","lookup":true}`:  "lookup: an index of type keyword has no such parameter",
 		`{"type":"integer","lookup":false,"range":false}`: "lookup: an integer index needs `lookup` or `range`",
 		`{"type":"text","tokenizer":"x"}`:                 "tokenizer",
 		`{"type":"text","lowercase":1}`:                   "lowercase: invalid type",

@@ -79,7 +79,7 @@ func ParseSchema(raw json.RawMessage) (Schema, error) {
 		case name == "type" || s.Type == Text && slices.Contains(textParameters, name):
 			continue
 		case !slices.Contains(flags[s.Type], name):
-			return s, fmt.Errorf("%.100s: an index of type `%s` has no such parameter", name, s.Type)
+			return s, fmt.Errorf("%.100s: an index of type %s has no such parameter", name, s.Type)
 		case string(params[name]) == "null":
 			continue
 		}

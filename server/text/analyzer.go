@@ -64,7 +64,7 @@ func (a *Analyzer) UnmarshalJSON(raw []byte) error {
 	if p.Tokenizer != nil {
 		t, ok := tokenizers[*p.Tokenizer]
 		if !ok {
-			return fmt.Errorf("unknown variant `%.100s` of tokenizer, expected one of `prefix`, `whitespace`, `word`, `multilingual`", *p.Tokenizer)
+			return fmt.Errorf("tokenizer: unknown variant `%.100s`, expected one of `prefix`, `whitespace`, `word`, `multilingual`", *p.Tokenizer)
 		}
 		a.tokenizer = t
 	}

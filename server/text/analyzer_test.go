@@ -40,7 +40,7 @@ func TestTokens(t *testing.T) {
 
 func TestParameterErrors(t *testing.T) {
 	for params, want := range map[string]string{
-		`{"tokenizer":"letters"}`:                             "unknown variant `letters` of tokenizer",
+		`{"tokenizer":"letters"}`:                             "tokenizer: unknown variant `letters`",
 		`{"min_token_len":-1}`:                                "min_token_len: value -1 invalid",
 		`{"max_token_len":5000}`:                              "max_token_len: value 5000 invalid",
 		`{"min_token_len":3,"max_token_len":2}`:               "min_token_len: value 3 invalid, must be at most max_token_len, 2",
