@@ -67,7 +67,7 @@ type Entry struct {
 	ints    []int64
 	floats  []float64
 	uuids   []uuid.UUID
-	places  []place
+	spots   []spot
 	bools   []bool
 }
 
@@ -109,7 +109,7 @@ func (ix *Index) readValue(v any, e *Entry) {
 func (e *Entry) Equal(o *Entry) bool {
 	return slices.Equal(e.counts, o.counts) && e.null == o.null && e.other == o.other && e.values == o.values &&
 		slices.Equal(e.strings, o.strings) && slices.Equal(e.ints, o.ints) && slices.Equal(e.floats, o.floats) &&
-		slices.Equal(e.uuids, o.uuids) && slices.Equal(e.places, o.places) && slices.Equal(e.bools, o.bools)
+		slices.Equal(e.uuids, o.uuids) && slices.Equal(e.spots, o.spots) && slices.Equal(e.bools, o.bools)
 }
 
 // Add puts a point in.

@@ -9,19 +9,19 @@ import (
 	"freshet/server/filter"
 )
 
-// place is a place on the globe. Places are in the order of their cells: a cell
+// spot is a place on the globe. Spots are in the order of their cells: a cell
 // is a longitude and a latitude in 32 bits each, interleaved, so that a cell of
 // any size is a range.
-type place struct {
+type spot struct {
 	cell     uint64
 	lon, lat float64
 }
 
-func placeAt(lon, lat float64) place {
-	return place{interleave(column(lon), row(lat)), lon, lat}
+func spotAt(lon, lat float64) spot {
+	return spot{interleave(column(lon), row(lat)), lon, lat}
 }
 
-func comparePlaces(a, b place) int { return cmp.Compare(a.cell, b.cell) }
+func compareSpots(a, b spot) int { return cmp.Compare(a.cell, b.cell) }
 
 // column and row never fall as the degrees rise.
 func column(lon float64) uint32 { return grid((lon + 180) / 360) }
@@ -92,8 +92,8 @@ func (w window) cover() []cells {
 	return whole
 }
 
-// placesIn returns the slots with a place in the area, all below universe.
-func placesIn(s *sorted[place], a filter.Area, universe uint32) *roaring.Bitmap {
+// spotsIn returns the slots with a spot in the area, all below universe.
+func spotsIn(s *sorted[spot], a filter.Area, universe uint32) *roaring.Bitmap {
 	var spans []span
 	n := 0
 	for _, f := range a.Frames() {
@@ -102,15 +102,15 @@ func placesIn(s *sorted[place], a filter.Area, universe uint32) *roaring.Bitmap 
 			continue
 		}
 		for _, c := range w.cover() {
-			r := s.between(func(p place) bool { return p.cell < c.first }, func(p place) bool { return p.cell > c.last })
+			r := s.between(func(p spot) bool { return p.cell < c.first }, func(p spot) bool { return p.cell > c.last })
 			spans = append(spans, r)
 			n += s.count(r)
 		}
 	}
 	found := newCollector(n, universe)
 	for _, r := range spans {
-		s.each(r, func(places []place, slots []uint32) {
-			for i, p := range places {
+		s.each(r, func(spots []spot, slots []uint32) {
+			for i, p := range spots {
 				if a.Contains(p.lon, p.lat) {
 					found.add(slots[i])
 				}

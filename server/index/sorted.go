@@ -15,6 +15,9 @@ type sorted[K any] struct {
 	blocks  []*block[K] // none is empty
 	firsts  []pair[K]   // of the blocks
 	n       int
+	several int  // slots with more than one pair
+	ranges  bool // large ranges are asked for
+	stairs  stairs[K]
 }
 
 type block[K any] struct {
@@ -31,14 +34,18 @@ type pair[K any] struct {
 // much as finding the block among those of a million pairs.
 const blockLength = 512
 
-func newSorted[K any](compare func(a, b K) int) *sorted[K] { return &sorted[K]{compare: compare} }
+// newSorted returns an empty list. ranges says whether to keep what makes large
+// ranges fast.
+func newSorted[K any](compare func(a, b K) int, ranges bool) *sorted[K] {
+	return &sorted[K]{compare: compare, ranges: ranges}
+}
 
 func sizeOf[T any](T) uintptr {
 	var zero T
 	return unsafe.Sizeof(zero)
 }
 
-func (s *sorted[K]) before(a K, aSlot uint32, b K, bSlot uint32) bool {
+func (s *sorted[K]) less(a K, aSlot uint32, b K, bSlot uint32) bool {
 	if c := s.compare(a, b); c != 0 {
 		return c < 0
 	}
@@ -47,15 +54,36 @@ func (s *sorted[K]) before(a K, aSlot uint32, b K, bSlot uint32) bool {
 
 // blockOf returns the block that has the pair, or would.
 func (s *sorted[K]) blockOf(key K, slot uint32) int {
-	after := sort.Search(len(s.firsts), func(i int) bool { return s.before(key, slot, s.firsts[i].key, s.firsts[i].slot) })
+	after := sort.Search(len(s.firsts), func(i int) bool { return s.less(key, slot, s.firsts[i].key, s.firsts[i].slot) })
 	return max(after-1, 0)
 }
 
 func (s *sorted[K]) placeIn(b *block[K], key K, slot uint32) int {
-	return sort.Search(len(b.keys), func(i int) bool { return !s.before(b.keys[i], b.slots[i], key, slot) })
+	return sort.Search(len(b.keys), func(i int) bool { return !s.less(b.keys[i], b.slots[i], key, slot) })
 }
 
-func (s *sorted[K]) add(key K, slot uint32) {
+func (s *sorted[K]) add(keys []K, slot uint32) {
+	if len(keys) > 1 {
+		s.several++
+		s.stairs = stairs[K]{}
+	}
+	for _, key := range keys {
+		s.insert(key, slot)
+		s.changed(key, slot, (*roaring.Bitmap).Add)
+	}
+}
+
+func (s *sorted[K]) remove(keys []K, slot uint32) {
+	for _, key := range keys {
+		s.delete(key, slot)
+		s.changed(key, slot, (*roaring.Bitmap).Remove)
+	}
+	if len(keys) > 1 {
+		s.several--
+	}
+}
+
+func (s *sorted[K]) insert(key K, slot uint32) {
 	s.n++
 	if len(s.blocks) == 0 {
 		s.blocks = []*block[K]{{keys: []K{key}, slots: []uint32{slot}}}
@@ -84,7 +112,7 @@ func (s *sorted[K]) add(key K, slot uint32) {
 	s.firsts = slices.Insert(s.firsts, i+1, pair[K]{next.keys[0], next.slots[0]})
 }
 
-func (s *sorted[K]) remove(key K, slot uint32) {
+func (s *sorted[K]) delete(key K, slot uint32) {
 	if len(s.blocks) == 0 {
 		return
 	}
@@ -116,45 +144,49 @@ func (s *sorted[K]) remove(key K, slot uint32) {
 	}
 }
 
+// place is where a pair is, or one would be.
+type place struct{ block, at int }
+
 // span is the pairs from one place to another.
-type span struct{ from, fromAt, to, toAt int }
+type span struct{ from, to place }
+
+func (s *sorted[K]) end() place { return place{len(s.blocks), 0} }
 
 // between returns the pairs whose keys are neither below nor above: low says
 // whether a key is too small, high whether it is too large.
 func (s *sorted[K]) between(low, high func(K) bool) span {
-	from, fromAt := s.first(func(k K) bool { return !low(k) })
-	to, toAt := s.first(high)
-	if to < from || to == from && toAt < fromAt {
-		to, toAt = from, fromAt
+	from, to := s.first(func(k K) bool { return !low(k) }), s.first(high)
+	if to.block < from.block || to.block == from.block && to.at < from.at {
+		to = from
 	}
-	return span{from, fromAt, to, toAt}
+	return span{from, to}
 }
 
 // first returns the place of the first pair for whose key is holds; it holds
 // for all that follow.
-func (s *sorted[K]) first(is func(K) bool) (i, at int) {
-	i = max(sort.Search(len(s.firsts), func(i int) bool { return is(s.firsts[i].key) })-1, 0)
+func (s *sorted[K]) first(is func(K) bool) place {
 	if len(s.blocks) == 0 {
-		return 0, 0
+		return place{}
 	}
+	i := max(sort.Search(len(s.firsts), func(i int) bool { return is(s.firsts[i].key) })-1, 0)
 	b := s.blocks[i]
-	at = sort.Search(len(b.keys), func(at int) bool { return is(b.keys[at]) })
+	at := sort.Search(len(b.keys), func(at int) bool { return is(b.keys[at]) })
 	if at == len(b.keys) {
-		return i + 1, 0
+		return place{i + 1, 0}
 	}
-	return i, at
+	return place{i, at}
 }
 
 // each calls visit for the pieces of a span.
 func (s *sorted[K]) each(r span, visit func(keys []K, slots []uint32)) {
-	for i := r.from; i <= r.to && i < len(s.blocks); i++ {
+	for i := r.from.block; i <= r.to.block && i < len(s.blocks); i++ {
 		b := s.blocks[i]
 		from, to := 0, len(b.keys)
-		if i == r.from {
-			from = r.fromAt
+		if i == r.from.block {
+			from = r.from.at
 		}
-		if i == r.to {
-			to = r.toAt
+		if i == r.to.block {
+			to = r.to.at
 		}
 		if from < to {
 			visit(b.keys[from:to], b.slots[from:to])
@@ -166,11 +198,6 @@ func (s *sorted[K]) each(r span, visit func(keys []K, slots []uint32)) {
 func (s *sorted[K]) count(r span) (n int) {
 	s.each(r, func(_ []K, slots []uint32) { n += len(slots) })
 	return n
-}
-
-// outside returns the pairs before and after a span.
-func (s *sorted[K]) outside(r span) [2]span {
-	return [2]span{{0, 0, r.from, r.fromAt}, {r.to, r.toAt, len(s.blocks), 0}}
 }
 
 // slots returns the slots of some spans, all below universe, as a set.
@@ -195,15 +222,19 @@ func (s *sorted[K]) equal(keys []K, universe uint32) *roaring.Bitmap {
 	return s.slots(universe, spans...)
 }
 
-// within returns the slots with a key that is neither low nor high. Where each
-// slot of the index has one key and most are in, it looks at those that are not.
+// within returns the slots with a key that is neither low nor high.
 func (s *sorted[K]) within(ix *Index, low, high func(K) bool) *roaring.Bitmap {
 	r := s.between(low, high)
-	if s.count(r) > s.n/2 && ix.several.IsEmpty() {
-		out := s.outside(r)
-		return roaring.AndNot(ix.indexed, s.slots(ix.most, out[:]...))
+	if len(s.stairs.steps) == 0 || s.count(r) < s.n/stepCount {
+		return s.slots(ix.most, r)
 	}
-	return s.slots(ix.most, r)
+	bits, below := newBits(ix.most), newBits(ix.most)
+	s.before(bits, high, ix.indexed)
+	s.before(below, func(k K) bool { return !low(k) }, ix.indexed)
+	for i, word := range below {
+		bits[i] &^= word
+	}
+	return roaring.FromDense(bits, false)
 }
 
 // collector makes a set of slots that come in any order: of many by a bit each.
@@ -215,7 +246,7 @@ type collector struct {
 // newCollector expects about n slots below universe.
 func newCollector(n int, universe uint32) *collector {
 	if n > 64 && n > int(universe/512) {
-		return &collector{bits: make([]uint64, (universe>>16+1)<<10)}
+		return &collector{bits: newBits(universe)}
 	}
 	return &collector{}
 }
@@ -233,9 +264,7 @@ func (c *collector) addAll(slots []uint32) {
 		c.list = append(c.list, slots...)
 		return
 	}
-	for _, slot := range slots {
-		c.bits[slot>>6] |= 1 << (slot & 63)
-	}
+	setAll(c.bits, slots)
 }
 
 func (c *collector) bitmap() *roaring.Bitmap {
@@ -251,6 +280,9 @@ func (s *sorted[K]) bytes() int64 {
 	var n int64
 	for _, b := range s.blocks {
 		n += int64(cap(b.keys))*int64(sizeOf(key)) + 4*int64(cap(b.slots))
+	}
+	for _, step := range s.stairs.steps {
+		n += bitmapBytes(step.below)
 	}
 	return n + int64(len(s.blocks))*(64+8) + int64(cap(s.firsts))*int64(sizeOf(pair[K]{}))
 }

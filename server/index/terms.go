@@ -20,7 +20,19 @@ func newTerms[K comparable](keyBytes func(K) int64) *terms[K] {
 	return &terms[K]{postings: map[K]posting{}, keyBytes: keyBytes}
 }
 
-func (t *terms[K]) add(key K, slot uint32) {
+func (t *terms[K]) add(keys []K, slot uint32) {
+	for _, key := range keys {
+		t.insert(key, slot)
+	}
+}
+
+func (t *terms[K]) remove(keys []K, slot uint32) {
+	for _, key := range keys {
+		t.delete(key, slot)
+	}
+}
+
+func (t *terms[K]) insert(key K, slot uint32) {
 	p, ok := t.postings[key]
 	switch {
 	case !ok:
@@ -43,7 +55,7 @@ func own[K comparable](key K) K {
 	return key
 }
 
-func (t *terms[K]) remove(key K, slot uint32) {
+func (t *terms[K]) delete(key K, slot uint32) {
 	p, ok := t.postings[key]
 	if !ok {
 		return

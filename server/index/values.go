@@ -19,9 +19,10 @@ type typed[K any] struct {
 	stores []store[K]
 }
 
+// store takes the values of one slot, and gives them up together.
 type store[K any] interface {
-	add(key K, slot uint32)
-	remove(key K, slot uint32)
+	add(keys []K, slot uint32)
+	remove(keys []K, slot uint32)
 	bytes() int64
 }
 
@@ -36,17 +37,13 @@ func (t *typed[K]) read(v any, e *Entry) bool {
 
 func (t *typed[K]) add(slot uint32, e *Entry) {
 	for _, s := range t.stores {
-		for _, key := range *t.list(e) {
-			s.add(key, slot)
-		}
+		s.add(*t.list(e), slot)
 	}
 }
 
 func (t *typed[K]) remove(slot uint32, e *Entry) {
 	for _, s := range t.stores {
-		for _, key := range *t.list(e) {
-			s.remove(key, slot)
-		}
+		s.remove(*t.list(e), slot)
 	}
 }
 
@@ -66,21 +63,21 @@ func newValues(s Schema) values {
 			v.stores = append(v.stores, v.lookup)
 		}
 		if s.ranges {
-			v.order = newSorted(cmp.Compare[int64])
+			v.order = newSorted(cmp.Compare[int64], true)
 			v.stores = append(v.stores, v.order)
 		}
 		return v
 	case Float:
-		v := &floats{order: newSorted(cmp.Compare[float64])}
+		v := &floats{order: newSorted(cmp.Compare[float64], true)}
 		v.typed = typed[float64]{filter.Number, func(e *Entry) *[]float64 { return &e.floats }, []store[float64]{v.order}}
 		return v
 	case Datetime:
-		v := &moments{order: newSorted(cmp.Compare[int64])}
+		v := &moments{order: newSorted(cmp.Compare[int64], true)}
 		v.typed = typed[int64]{filter.Moment, func(e *Entry) *[]int64 { return &e.ints }, []store[int64]{v.order}}
 		return v
 	case Geo:
-		v := &places{order: newSorted(comparePlaces)}
-		v.typed = typed[place]{asPlace, func(e *Entry) *[]place { return &e.places }, []store[place]{v.order}}
+		v := &spots{order: newSorted(compareSpots, false)}
+		v.typed = typed[spot]{asSpot, func(e *Entry) *[]spot { return &e.spots }, []store[spot]{v.order}}
 		return v
 	case Bool:
 		return newMatched(asIs[bool], noBytes[bool], func(e *Entry) *[]bool { return &e.bools })
@@ -106,9 +103,9 @@ func asUUID(v any) (id uuid.UUID, ok bool) {
 	return id, err == nil && id.String() == s
 }
 
-func asPlace(v any) (place, bool) {
+func asSpot(v any) (spot, bool) {
 	lon, lat, ok := filter.Spot(v)
-	return placeAt(lon, lat), ok
+	return spotAt(lon, lat), ok
 }
 
 func noBytes[K any](K) int64 { return 0 }
@@ -228,17 +225,17 @@ func (m *moments) test(t filter.Test, ix *Index) (b filter.Bounds, others, ok bo
 	return filter.Exactly(found), false, true
 }
 
-type places struct {
-	typed[place]
-	order *sorted[place]
+type spots struct {
+	typed[spot]
+	order *sorted[spot]
 }
 
-func (p *places) test(t filter.Test, ix *Index) (b filter.Bounds, others, ok bool) {
+func (p *spots) test(t filter.Test, ix *Index) (b filter.Bounds, others, ok bool) {
 	a, ok := t.(filter.Area)
 	if !ok {
 		return b, false, false
 	}
-	return filter.Exactly(placesIn(p.order, a, ix.most)), false, true
+	return filter.Exactly(spotsIn(p.order, a, ix.most)), false, true
 }
 
 // words holds the tokens of texts.
