@@ -214,12 +214,13 @@ func (c *Collection) fillIndexes(ctx context.Context, v *view, from []byte, n in
 	if err != nil {
 		return nil, err
 	}
+	roots := rootsOf(indexes)
 	var group errgroup.Group
 	group.SetLimit(c.workers)
 	for part := range slices.Chunk(points, max(1, n/(4*c.workers))) {
 		group.Go(func() error {
 			for i := range part {
-				doc, err := decodePayload(part[i].slot, part[i].payload)
+				doc, err := roots.decode(part[i].slot, part[i].payload)
 				if err != nil {
 					return err
 				}

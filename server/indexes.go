@@ -52,6 +52,8 @@ type indexChange struct {
 func (tx *tx) indexed(staged stagedSlots) (indexChange, error) {
 	var change indexChange
 	c := tx.c
+	all := c.indexes.all()
+	roots := rootsOf(all)
 	for i, id := range tx.order {
 		p := tx.points[id]
 		out, in := noSlot, noSlot
@@ -66,18 +68,21 @@ func (tx *tx) indexed(staged stagedSlots) (indexChange, error) {
 		if out != in {
 			change.move(out, in)
 		}
-		indexes := c.indexes.maintained([]byte(id))
+		indexes := all
+		if b := c.indexes.building; b != nil && !b.covers([]byte(id)) {
+			indexes = all[:len(all)-1]
+		}
 		same := bytes.Equal(p.was, p.stored.payload)
 		if len(indexes) == 0 || out == in && same {
 			continue
 		}
-		before, err := decodePayload(out, p.was)
+		before, err := roots.decode(out, p.was)
 		if err != nil {
 			return change, err
 		}
 		after := before
 		if !same || out == noSlot {
-			if after, err = decodePayload(in, p.stored.payload); err != nil {
+			if after, err = roots.decode(in, p.stored.payload); err != nil {
 				return change, err
 			}
 		}
@@ -91,11 +96,23 @@ func (tx *tx) indexed(staged stagedSlots) (indexChange, error) {
 	return change, nil
 }
 
-func decodePayload(slot uint32, raw []byte) (map[string]any, error) {
+// roots are the members of payloads that indexes read.
+type roots map[string]bool
+
+func rootsOf(indexes []*index.Index) roots {
+	r := roots{}
+	for _, ix := range indexes {
+		r[ix.Root()] = true
+	}
+	return r
+}
+
+// decode reads what indexes need of a point's payload, nil for no point.
+func (r roots) decode(slot uint32, raw []byte) (map[string]any, error) {
 	if slot == noSlot || len(raw) == 0 {
 		return nil, nil
 	}
-	return payload.Decode(raw)
+	return payload.DecodeMembers(raw, func(name string) bool { return r[name] })
 }
 
 func (change *indexChange) move(out, in uint32) {
@@ -107,16 +124,13 @@ func (change *indexChange) move(out, in uint32) {
 	}
 }
 
-// maintained returns the indexes that a change of the point has to go to.
-func (s *indexSet) maintained(key []byte) []*index.Index {
-	if s.building == nil && len(s.fields) == 0 {
-		return nil
-	}
+// all returns the writer's indexes, the one that is being built at the end.
+func (s *indexSet) all() []*index.Index {
 	list := make([]*index.Index, 0, len(s.fields)+1)
 	for _, f := range s.fields {
 		list = append(list, f.index)
 	}
-	if s.building != nil && s.building.covers(key) {
+	if s.building != nil {
 		list = append(list, s.building.index)
 	}
 	return list

@@ -20,7 +20,7 @@ func (b Bounds) Exact() bool { return b.Sure == b.Possible }
 
 // Indexes knows points by number.
 type Indexes interface {
-	// All returns all points.
+	// All returns all points. What else Indexes return is part of it.
 	All() *roaring.Bitmap
 	// Field returns the index of a field (see payload.Path.Key), nil if it has none.
 	Field(path string) Index
@@ -43,8 +43,12 @@ var none = roaring.New()
 // Bounds evaluates the filter on indexes, reading no point.
 func (f *Filter) Bounds(ix Indexes) Bounds {
 	b := Exactly(ix.All())
-	for _, c := range f.must {
-		b = b.and(boundsOf(c, ix))
+	for i, c := range f.must {
+		if o := boundsOf(c, ix); i == 0 {
+			b = o // part of all
+		} else {
+			b = b.and(o)
+		}
 	}
 	for _, c := range f.mustNot {
 		b = b.andNot(boundsOf(c, ix))

@@ -54,6 +54,9 @@ func (ix *Index) Schema() Schema { return ix.schema }
 // Key returns the path in its common form (see payload.Path.Key).
 func (ix *Index) Key() string { return ix.path.Key() }
 
+// Root returns the member of payloads that the values are in.
+func (ix *Index) Root() string { return ix.path.Root() }
+
 // Analyzer returns that of a text index, nil for other types.
 func (ix *Index) Analyzer() *text.Analyzer { return ix.schema.analyzer }
 
@@ -71,8 +74,8 @@ type Entry struct {
 	bools   []bool
 }
 
-// Read takes from a payload what the index holds of it. doc is nil for a point
-// without payload. Read may be called while the index is changed.
+// Read takes from a payload, of which it needs the member Root, what the index
+// holds of it. doc is nil for a point without payload. Read may be called while the index is changed.
 func (ix *Index) Read(doc map[string]any) *Entry {
 	e := &Entry{}
 	if doc == nil {

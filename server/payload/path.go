@@ -112,6 +112,9 @@ func (p Path) Key() string {
 	return b.String()
 }
 
+// Root returns the key that the path begins with.
+func (p Path) Root() string { return p.steps[0].key }
+
 // Raw calls yield for every value at the path, until yield returns false. An
 // array is one value.
 func (p Path) Raw(doc any, yield func(v any) bool) { raw(doc, p.steps, yield) }
