@@ -52,7 +52,7 @@ func (p *posting) add(slot uint32) (grown int64) {
 	}
 	s.many = roaring.BitmapOf(s.few...)
 	s.few = nil
-	s.size = bitmapBytes(s.many)
+	s.size = s.bitmapSize()
 	return s.size - 4*int64(before)
 }
 
@@ -76,12 +76,15 @@ func (p *posting) remove(slot uint32) (grown int64, empty bool) {
 	return 0, len(s.few) == 0
 }
 
+// bitmapSize allows for the room that lists in a bitmap have to grow.
+func (s *slotSet) bitmapSize() int64 { return bitmapBytes(s.many) * 7 / 5 }
+
 func (s *slotSet) measure(slot uint32) (grown int64) {
 	if slot%sizeEvery != 0 {
 		return 0
 	}
 	before := s.size
-	s.size = bitmapBytes(s.many)
+	s.size = s.bitmapSize()
 	return s.size - before
 }
 
