@@ -15,15 +15,17 @@ import (
 // ef of them if all match, and by as many more as fewer match. A distance of a
 // walk costs as much as walkCost of the other kind: the row is anywhere in memory,
 // and the candidates are kept in order. Where matches are not where the query is
-// a walk comes by far more points than that; so it gives up when it has come by
-// some times as many, or has cost as much as looking at all the matches.
+// a walk comes by far more points than that; so it gives up when it has cost as
+// much as looking at all the matches.
 //
 // Of a filter that indexes do not settle, payloads have to be read, which costs
 // far more than distances: the way that reads fewer is taken.
 const (
-	walkDistances = 8
-	walkCost      = 4
-	patience      = 3 // times the distances expected, after which matches are taken to be elsewhere
+	walkDistances = 12
+	walkCost      = 3
+	// A walk keeps this many times ef matches: where they are few, or not where the
+	// query is, it finds them with some more so surely as all are found with ef.
+	walkWidth = 1.25
 
 	planSample = 200 // payloads read to estimate how many match
 )
@@ -53,7 +55,7 @@ func (s *search) filtered(ctx context.Context) ([]hnsw.Hit, error) {
 	n := int(sel.sure.GetCardinality())
 	expected := walkDistances * float64(s.query.Ef) * float64(s.graph.Len()) / float64(max(n, 1))
 	if expected*walkCost < float64(n) {
-		hits, err := s.walk(ctx, min(n/walkCost, int(patience*expected)))
+		hits, err := s.walk(ctx, n/walkCost)
 		if done(hits, err, s.query.K) {
 			return hits, err
 		}
@@ -92,6 +94,7 @@ func (s *search) walk(ctx context.Context, budget int) ([]hnsw.Hit, error) {
 	var failed error
 	m := matcher{s: sel}
 	q := s.query
+	q.Ef = int(walkWidth * float64(q.Ef))
 	q.Budget = budget
 	q.Accept = func(slot uint32) bool {
 		if has(sure, slot) {
