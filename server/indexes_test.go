@@ -374,3 +374,35 @@ func TestIndexErrorsChangeNothing(t *testing.T) {
 		t.Errorf("%+v, %v", info, err)
 	}
 }
+
+// Points replaced, with payloads of 200 bytes, without indexes and with three.
+func BenchmarkReplace(b *testing.B) {
+	for _, indexed := range []bool{false, true} {
+		b.Run(fmt.Sprintf("indexed=%v", indexed), func(b *testing.B) {
+			db := openDB(b, vfs.NewMem())
+			defer closeDB(b, db)
+			c := newCollection(b, db, "c", Config{})
+			if indexed {
+				createIndex(b, db, "n", `"integer"`)
+				createIndex(b, db, "city", `"keyword"`)
+				createIndex(b, db, "at", `"datetime"`)
+			}
+			r := rand.New(rand.NewPCG(1, 1))
+			batch := func() Batch {
+				var ops []Op
+				for range 100 {
+					ops = append(ops, Op{Kind: Upsert, Points: []Point{{ID: point.Number(r.Uint64N(50_000)), Payload: []byte(fmt.Sprintf(
+						`{"n":%d,"city":"city %d","at":"2024-05-%02dT10:00:00Z","text":"%s"}`, r.IntN(1000), r.IntN(100), 1+r.IntN(28), strings.Repeat("text ", 30)))}}})
+				}
+				return Batch{Ops: ops}
+			}
+			for range 500 {
+				apply(b, c, batch())
+			}
+			for b.Loop() {
+				apply(b, c, batch())
+			}
+			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(100*b.N), "µs/point")
+		})
+	}
+}

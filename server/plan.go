@@ -26,12 +26,16 @@ const (
 	// A walk keeps this many times ef matches: where they are few, or not where the
 	// query is, it finds them with some more so surely as all are found with ef.
 	walkWidth = 1.25
+	// So few times the hits wanted are looked at on their vectors at once: the best
+	// of them would be anyhow.
+	fewMatches = 4
 
 	planSample = 200 // payloads read to estimate how many match
 )
 
 func (s *search) filtered(ctx context.Context) ([]hnsw.Hit, error) {
 	sel := s.selection
+	s.query.Ef = max(s.query.Ef, s.query.K)
 	if doubts := int(sel.doubts.GetCardinality()); doubts > 0 && !s.r.Exact {
 		matches, err := s.estimate(ctx, doubts)
 		if err != nil {
@@ -49,11 +53,11 @@ func (s *search) filtered(ctx context.Context) ([]hnsw.Hit, error) {
 		return nil, err
 	}
 	next := sel.sure.ManyIterator()
-	if s.r.Exact {
+	n := int(sel.sure.GetCardinality())
+	if s.r.Exact || n <= fewMatches*s.query.K {
 		return s.graph.ExactAmong(ctx, s.query, next.NextMany, nil)
 	}
-	n := int(sel.sure.GetCardinality())
-	expected := walkDistances * float64(s.query.Ef) * float64(s.graph.Len()) / float64(max(n, 1))
+	expected := walkDistances * float64(s.query.Ef) * float64(s.graph.Len()) / float64(n)
 	if expected*walkCost < float64(n) {
 		hits, err := s.walk(ctx, n/walkCost)
 		if done(hits, err, s.query.K) {

@@ -282,6 +282,30 @@ func TestBoundsHold(t *testing.T) {
 	}
 }
 
+// Every type of index, on documents with several values, against single tests.
+func TestBoundsOfSeveralValues(t *testing.T) {
+	r := random{rand.New(rand.NewPCG(3, 3))}
+	for _, declared := range schemas {
+		s := &set{all: roaring.New(), docs: map[uint32]map[string]any{}, indexes: []*Index{newIndex(t, "x", declared)}}
+		for slot, x := range []string{
+			`"a"`, `["a","b"]`, `["a","a"]`, `["a",5]`, `["a",null]`, `[]`, `null`, `5`, `[1,2]`, `[1,1.5]`, `[0,"a b"]`, `[true,false]`, `[true,"b"]`,
+			`["550e8400-e29b-41d4-a716-446655440000","550E8400-e29b-41d4-a716-446655440000"]`, `["550e8400-e29b-41d4-a716-446655440000","a"]`,
+			`["2024-05-01","1970-01-01"]`, `["2024-05-01","a"]`, `[{"lon":0,"lat":0},{"lon":179.99,"lat":-17}]`, `[["a"],"b"]`, `["b a","c"]`, `["b","a b c"]`,
+		} {
+			doc, err := payload.Decode([]byte(`{"x":` + x + `}`))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.put(uint32(slot), doc)
+		}
+		s.put(100, nil)
+		for range 300 {
+			clause := r.one("must", "must_not")
+			checkBounds(t, s, `{"`+clause+`":{"key":"x",`+r.test()+`}}`, declared)
+		}
+	}
+}
+
 func checkBounds(t *testing.T, s *set, raw, where string) {
 	t.Helper()
 	var f filter.Filter
