@@ -17,13 +17,16 @@ type Hit struct {
 
 // Query asks for the K slots nearest to Vector that View shows and Accept, if
 // there is one, accepts; Accept is asked first. Ef is how many candidates the
-// search keeps, at least K. With an Accept, Search gives up after Budget distances,
-// if that is not 0.
+// search keeps, at least K.
+//
+// With an Accept, Search begins at the Seeds too, slots that are accepted, and
+// gives up after Budget distances, if that is not 0.
 type Query struct {
 	Vector []float32
 	K, Ef  int
 	View   View
 	Accept func(slot uint32) bool
+	Seeds  []uint32
 	Budget int
 }
 
@@ -208,6 +211,7 @@ func (s *searcher) walkAccepting(ctx context.Context, near uint64, q *Query) err
 	s.visit(key(near).slot())
 	s.frontier, s.found = s.frontier[:0], s.found[:0]
 	s.take(near, q)
+	s.takeSeeds(q)
 	spent := 0
 	for len(s.frontier) > 0 {
 		if s.expanded++; s.expanded%contextEvery == 0 && ctx.Err() != nil {
@@ -234,6 +238,20 @@ func (s *searcher) walkAccepting(ctx context.Context, near uint64, q *Query) err
 		}
 	}
 	return nil
+}
+
+// takeSeeds considers the seeds that are in the graph.
+func (s *searcher) takeSeeds(q *Query) {
+	s.fresh = s.fresh[:0]
+	for _, slot := range q.Seeds {
+		if slot < s.limit && s.g.Has(slot) && s.visited[slot>>6]&(1<<(slot&63)) == 0 {
+			s.visit(slot)
+			s.fresh = append(s.fresh, slot)
+		}
+	}
+	for i, d := range s.measure() {
+		s.take(keyOf(d, s.fresh[i]), q)
+	}
 }
 
 // take considers a node for the frontier and for what is found.

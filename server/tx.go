@@ -252,6 +252,7 @@ func (tx *tx) commit() error {
 	}
 	change, err := tx.indexed(staged)
 	if err != nil {
+		c.slots.Release(staged.taken())
 		return err
 	}
 	searched := time.Now()
