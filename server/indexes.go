@@ -96,11 +96,11 @@ func (tx *tx) indexed(staged stagedSlots) (indexChange, error) {
 	return change, nil
 }
 
-// roots are the members of payloads that indexes read.
-type roots map[string]bool
+// rootSet is the members of payloads that indexes read.
+type rootSet map[string]bool
 
-func rootsOf(indexes []*index.Index) roots {
-	r := roots{}
+func rootsOf(indexes []*index.Index) rootSet {
+	r := rootSet{}
 	for _, ix := range indexes {
 		r[ix.Root()] = true
 	}
@@ -108,7 +108,7 @@ func rootsOf(indexes []*index.Index) roots {
 }
 
 // decode reads what indexes need of a point's payload, nil for no point.
-func (r roots) decode(slot uint32, raw []byte) (map[string]any, error) {
+func (r rootSet) decode(slot uint32, raw []byte) (map[string]any, error) {
 	if slot == noSlot || len(raw) == 0 {
 		return nil, nil
 	}

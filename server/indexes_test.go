@@ -155,8 +155,13 @@ func TestIndexesModel(t *testing.T) {
 			}
 		case 1, 2:
 			declared := [][2]string{
-				{"n", `"integer"`}, {"n", `{"type":"integer","lookup":false}`}, {"n", `"float"`}, {"city", `"keyword"`}, {"text", `"text"`},
-				{"text", `{"type":"text","phrase_matching":true}`}, {"city", `"bool"`},
+				{"n", `"integer"`},
+				{"n", `{"type":"integer","lookup":false}`},
+				{"n", `"float"`},
+				{"city", `"keyword"`},
+				{"text", `"text"`},
+				{"text", `{"type":"text","phrase_matching":true}`},
+				{"city", `"bool"`},
 			}[r.IntN(7)]
 			createIndex(t, db, declared[0], declared[1])
 		case 3:

@@ -23,10 +23,14 @@ func TestBytes(t *testing.T) {
 		{`{"type":"integer","lookup":false}`, func(i int) any { return int64(i) }},
 		{`"float"`, func(i int) any { return r.Float64() }},
 		{`"bool"`, func(i int) any { return i%2 == 0 }},
-		{`"datetime"`, func(i int) any { return fmt.Sprintf("2024-01-01T00:%02d:%02d.%06dZ", r.IntN(60), r.IntN(60), r.IntN(1000000)) }},
+		{`"datetime"`, func(i int) any {
+			return fmt.Sprintf("2024-01-01T00:%02d:%02d.%06dZ", r.IntN(60), r.IntN(60), r.IntN(1000000))
+		}},
 		{`"uuid"`, func(i int) any { return fmt.Sprintf("550e8400-e29b-41d4-a716-%012x", i) }},
 		{`"geo"`, func(i int) any { return map[string]any{"lon": r.Float64()*360 - 180, "lat": r.Float64()*180 - 90} }},
-		{`"text"`, func(i int) any { return fmt.Sprintf("ten words %d %d %d %d %d %d %d %d", r.IntN(1000), r.IntN(1000), r.IntN(1000), r.IntN(1000), r.IntN(1000), r.IntN(1000), r.IntN(1000), r.IntN(1000)) }},
+		{`"text"`, func(i int) any {
+			return fmt.Sprintf("ten words %d %d %d %d %d %d %d %d", r.IntN(1000), r.IntN(1000), r.IntN(1000), r.IntN(1000), r.IntN(1000), r.IntN(1000), r.IntN(1000), r.IntN(1000))
+		}},
 	} {
 		before := heap()
 		ix := newIndex(t, "x", c.schema)
