@@ -23,9 +23,6 @@ import (
 const (
 	walkDistances = 12
 	walkCost      = 3
-	// A walk keeps this many times ef matches: where they are few, or not where the
-	// query is, it finds them with some more so surely as all are found with ef.
-	walkWidth = 1.25
 	// So few times the hits wanted are looked at on their vectors at once: the best
 	// of them would be anyhow.
 	fewMatches = 4
@@ -98,7 +95,8 @@ func (s *search) walk(ctx context.Context, budget int) ([]hnsw.Hit, error) {
 	var failed error
 	m := matcher{s: sel}
 	q := s.query
-	q.Ef = int(walkWidth * float64(q.Ef))
+	// With some more it finds matches so surely as a search without filter finds all.
+	q.Ef += q.Ef/4 + 8
 	q.Budget = budget
 	q.Accepted = int(sel.sure.GetCardinality())
 	q.Accept = func(slot uint32) bool {
