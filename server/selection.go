@@ -36,8 +36,9 @@ func (c *Collection) choose(f *filter.Filter) (*selection, error) {
 		sel.filter = f.Bind(set.analyzer)
 	}
 	b := sel.filter.Bounds(indexesOf{set, c.ids, v})
-	// The bounds may be the indexes' own.
-	sel.sure = b.Sure.Clone()
+	if sel.sure = b.Sure; !b.Own {
+		sel.sure = b.Sure.Clone()
+	}
 	if b.Exact() {
 		sel.doubts = roaring.New()
 	} else {

@@ -8,12 +8,21 @@ import (
 
 // Bounds is what indexes know of which points pass: those in Sure do, those not
 // in Possible do not, the rest have to be looked at. Sure is part of Possible;
-// the two are the same bitmap where the indexes know all. The bitmaps may belong
-// to an index: they must not be changed, nor kept beyond the index's next change.
-type Bounds struct{ Sure, Possible *roaring.Bitmap }
+// the two are the same bitmap where the indexes know all. Unless they are Own, made
+// for these bounds alone, the bitmaps may belong to an index: they must not be
+// changed, nor kept beyond the index's next change.
+type Bounds struct {
+	Sure, Possible *roaring.Bitmap
+	Own            bool
+}
 
-// Exactly returns the bounds of a set that is known.
-func Exactly(set *roaring.Bitmap) Bounds { return Bounds{set, set} }
+// Exactly returns the bounds of a set that is known and belongs to an index.
+func Exactly(set *roaring.Bitmap) Bounds { return Bounds{Sure: set, Possible: set} }
+
+// Made returns the bounds of a set that is known and was made for them.
+func Made(set *roaring.Bitmap) Bounds { return Bounds{Sure: set, Possible: set, Own: true} }
+
+func unknown(ix Indexes) Bounds { return Bounds{Sure: none, Possible: ix.All()} }
 
 // Exact says whether nothing has to be looked at.
 func (b Bounds) Exact() bool { return b.Sure == b.Possible }
@@ -24,7 +33,7 @@ type Indexes interface {
 	All() *roaring.Bitmap
 	// Field returns the index of a field (see payload.Path.Key), nil if it has none.
 	Field(path string) Index
-	// IDs returns the points that have one of the ids.
+	// IDs returns the points that have one of the ids, in a set of its own.
 	IDs(ids []point.ID) *roaring.Bitmap
 }
 
@@ -73,7 +82,7 @@ func (f *Filter) boundsOfMinShould(ix Indexes) Bounds {
 		return Exactly(none)
 	}
 	if f.minCount*len(f.minShould) > minShouldWork {
-		return Bounds{none, ix.All()}
+		return unknown(ix)
 	}
 	reached := make([]Bounds, f.minCount+1)
 	reached[0] = Exactly(ix.All())
@@ -94,11 +103,11 @@ func boundsOf(c condition, ix Indexes) Bounds {
 	case *Filter:
 		return c.Bounds(ix)
 	case *hasID:
-		return Exactly(ix.IDs(c.list))
+		return Made(ix.IDs(c.list))
 	case *field:
 		return c.bounds(ix)
 	default: // what an element passes by itself, or needs no payload, is not indexed
-		return Bounds{none, ix.All()}
+		return unknown(ix)
 	}
 }
 
@@ -109,14 +118,14 @@ func (c *field) bounds(ix Indexes) Bounds {
 		switch one, isOne := t.(OneOf); {
 		case isOne && len(one.Values) == 0:
 		case index == nil:
-			return Bounds{none, ix.All()}
+			return unknown(ix)
 		default:
 			b = b.or(index.Test(t))
 		}
 	}
 	for _, t := range c.raws {
 		if index == nil {
-			return Bounds{none, ix.All()}
+			return unknown(ix)
 		}
 		b = b.or(index.Raw(t, ix.All()))
 	}
@@ -125,40 +134,35 @@ func (c *field) bounds(ix Indexes) Bounds {
 
 func (b Bounds) and(o Bounds) Bounds {
 	if b.Exact() && o.Exact() {
-		return Exactly(roaring.And(b.Sure, o.Sure))
+		return Made(roaring.And(b.Sure, o.Sure))
 	}
-	return Bounds{roaring.And(b.Sure, o.Sure), roaring.And(b.Possible, o.Possible)}.tidy()
+	return tidy(roaring.And(b.Sure, o.Sure), roaring.And(b.Possible, o.Possible))
 }
 
 func (b Bounds) or(o Bounds) Bounds {
-	if b.Exact() && o.Exact() {
-		return Exactly(union(b.Sure, o.Sure))
+	switch {
+	case b.Possible.IsEmpty():
+		return o
+	case o.Possible.IsEmpty():
+		return b
+	case b.Exact() && o.Exact():
+		return Made(roaring.Or(b.Sure, o.Sure))
+	default:
+		return tidy(roaring.Or(b.Sure, o.Sure), roaring.Or(b.Possible, o.Possible))
 	}
-	return Bounds{union(b.Sure, o.Sure), union(b.Possible, o.Possible)}.tidy()
 }
 
 func (b Bounds) andNot(o Bounds) Bounds {
 	if b.Exact() && o.Exact() {
-		return Exactly(roaring.AndNot(b.Sure, o.Sure))
+		return Made(roaring.AndNot(b.Sure, o.Sure))
 	}
-	return Bounds{roaring.AndNot(b.Sure, o.Possible), roaring.AndNot(b.Possible, o.Sure)}.tidy()
+	return tidy(roaring.AndNot(b.Sure, o.Possible), roaring.AndNot(b.Possible, o.Sure))
 }
 
-// tidy makes bounds that have met one set.
-func (b Bounds) tidy() Bounds {
-	if b.Sure.GetCardinality() == b.Possible.GetCardinality() {
-		return Exactly(b.Sure)
+// tidy makes bounds of sets of their own, one set of those that have met.
+func tidy(sure, possible *roaring.Bitmap) Bounds {
+	if sure.GetCardinality() == possible.GetCardinality() {
+		return Made(sure)
 	}
-	return b
-}
-
-func union(a, b *roaring.Bitmap) *roaring.Bitmap {
-	switch {
-	case a.IsEmpty():
-		return b
-	case b.IsEmpty():
-		return a
-	default:
-		return roaring.Or(a, b)
-	}
+	return Bounds{Sure: sure, Possible: possible, Own: true}
 }

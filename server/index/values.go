@@ -184,7 +184,7 @@ func (n *integers) test(t filter.Test, ix *Index) (b filter.Bounds, others, ok b
 		// The order of integers is that of the floats they are compared as.
 		found := n.order.within(ix,
 			func(x int64) bool { return !r.Above(float64(x)) }, func(x int64) bool { return !r.Below(float64(x)) })
-		return filter.Exactly(found), true, true
+		return filter.Made(found), true, true
 	}
 	if n.lookup != nil {
 		return n.lookup.test(t, ix, n.of)
@@ -207,7 +207,7 @@ func (f *floats) test(t filter.Test, ix *Index) (b filter.Bounds, others, ok boo
 		return b, false, false
 	}
 	found := f.order.within(ix, func(x float64) bool { return !r.Above(x) }, func(x float64) bool { return !r.Below(x) })
-	return filter.Exactly(found), false, true
+	return filter.Made(found), false, true
 }
 
 // moments holds microseconds since 1970.
@@ -222,7 +222,7 @@ func (m *moments) test(t filter.Test, ix *Index) (b filter.Bounds, others, ok bo
 		return b, false, false
 	}
 	found := m.order.within(ix, func(x int64) bool { return !r.Above(x) }, func(x int64) bool { return !r.Below(x) })
-	return filter.Exactly(found), false, true
+	return filter.Made(found), false, true
 }
 
 type spots struct {
@@ -235,7 +235,7 @@ func (p *spots) test(t filter.Test, ix *Index) (b filter.Bounds, others, ok bool
 	if !ok {
 		return b, false, false
 	}
-	return filter.Exactly(spotsIn(p.order, a, ix.most)), false, true
+	return filter.Made(spotsIn(p.order, a, ix.most)), false, true
 }
 
 // words holds the tokens of texts.
@@ -269,6 +269,8 @@ func (w *words) test(t filter.Test, ix *Index) (b filter.Bounds, others, ok bool
 		return filter.Exactly(found), false, true
 	case want.Consecutive():
 		return filter.Bounds{Sure: none, Possible: found}, false, true
+	case !found.Intersects(ix.several):
+		return filter.Exactly(found), false, true
 	}
 	// The words of several values are not told apart.
 	return filter.Bounds{Sure: roaring.AndNot(found, ix.several), Possible: found}, false, true
