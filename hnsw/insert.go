@@ -149,10 +149,10 @@ func (st *Staged) choose(ctx context.Context, i int) error {
 				s.judgeHalves()
 			}
 		}
-		s.addBatch(st.nodes[:i], level)
 		if err := s.dropRetired(ctx, near, level); err != nil {
 			return err
 		}
+		s.addBatch(st.nodes[:i], level)
 		node.neighbours[level] = append([]uint32(nil), s.diverse(s.pool, g.cfg.M)...)
 	}
 	return nil
