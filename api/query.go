@@ -343,8 +343,30 @@ func readParams(o *object.Reader, path string, s *server.SearchRequest) error {
 			}
 			return nil
 		},
-		"exact": func() error { return readBool(o, &s.Exact) },
+		"exact":        func() error { return readBool(o, &s.Exact) },
+		"quantization": func() error { return readCodeParams(o, path+".params.quantization", &s.Codes) },
 	})
+}
+
+func readCodeParams(o *object.Reader, path string, dst *server.CodeParams) error {
+	rescore := true
+	err := fields(o, map[string]func() error{
+		"ignore":  func() error { return readBool(o, &dst.Ignore) },
+		"rescore": func() error { return readBool(o, &rescore) },
+		"oversampling": func() error {
+			var x *float32
+			if err := readFloat(o, &x); err != nil {
+				return err
+			}
+			if *x < 1 {
+				return notValid(path+".oversampling", "value %v invalid, must be 1.0 or larger", *x)
+			}
+			dst.Oversampling = float64(*x)
+			return nil
+		},
+	})
+	dst.NoRescore = !rescore
+	return err
 }
 
 func readPayloadSelector(o *object.Reader, dst *payload.Selector) error {

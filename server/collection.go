@@ -106,7 +106,11 @@ func (c *Collection) openGraphs() error {
 		if !ok {
 			return fmt.Errorf("vector %q has the unknown distance %q", name, params.Distance)
 		}
-		g, err := hnsw.New(graphConfig(cfg, params, metric), c.slots)
+		gc := graphConfig(cfg, params, metric)
+		if params.OnDisk != nil && *params.OnDisk {
+			gc.Vectors = c.newestVectors(name)
+		}
+		g, err := hnsw.New(gc, c.slots)
 		if err != nil {
 			return fmt.Errorf("vector %q: %w", name, err)
 		}
@@ -122,7 +126,11 @@ func graphConfig(cfg Config, params VectorParams, metric hnsw.Metric) hnsw.Confi
 	if params.HNSW != nil {
 		h = h.Merge(*params.HNSW)
 	}
-	gc := hnsw.Config{Dim: params.Size, Metric: metric}
+	q := cfg.Quantization
+	if params.Quantization != nil {
+		q = params.Quantization
+	}
+	gc := hnsw.Config{Dim: params.Size, Metric: metric, Codes: q.Codes()}
 	if h.M != nil && *h.M > 0 {
 		gc.M = max(*h.M, hnsw.MinM)
 	}

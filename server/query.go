@@ -25,9 +25,18 @@ type SearchRequest struct {
 	Limit, Offset  int
 	Ef             int  // hnsw_ef; 0 for the collection's default
 	Exact          bool // brute force
+	Codes          CodeParams
 	ScoreThreshold *float32
 	WithPayload    payload.Selector
 	WithVector     VectorSelector
+}
+
+// CodeParams say how a search uses the codes that stand for the vectors; the
+// zero value leaves it to the engine.
+type CodeParams struct {
+	Ignore       bool    // walk on the vectors
+	NoRescore    bool    // return scores by codes
+	Oversampling float64 // this many times the limit is scored on vectors at least; 0, or 1 and more
 }
 
 // Record is a point as a read returns it. Payload is nil when it was not

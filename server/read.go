@@ -69,7 +69,7 @@ func (c *Collection) Scroll(ctx context.Context, r ScrollRequest) (ScrollPage, e
 			return false
 		}
 		s.payload = append([]byte(nil), s.payload...)
-		record, err := c.shape(id, slot, s, r.WithPayload, r.WithVector)
+		record, err := c.shape(v, id, slot, s, r.WithPayload, r.WithVector)
 		page.Records = append(page.Records, record)
 		failed = err
 		return err == nil
