@@ -275,6 +275,8 @@ func TestBadInput(t *testing.T) {
 		{"POST", points + "/query?consistency=foo", `{}`, 400, "Deserialize error in query parameters: "},
 		{"POST", points + "/scroll", `{"limit":0}`, 422, "Validation error in JSON body: [scroll_request.limit: value 0 invalid, must be 1 or larger]"},
 		{"POST", points + "/search", `{"vector":[1,2,3,4]}`, 400, "Format error in JSON body: missing field `limit`"},
+		{"POST", points + "/search/batch", `{"searches":[{"vector":[1,2,3,4],"limit":1},{"vector":[1,2],"limit":1},{"vector":[1],"limit":1}]}`, 400, "Wrong input: Vector dimension error: expected dim: 4, got 2 (searches[1])"},
+		{"POST", points + "/query/batch", `{"searches":[{"query":[1,2,3,4]},{"score_threshold":1}]}`, 400, "Bad request: A query is needed to use the score_threshold."},
 		{"POST", points + "/search/batch", `{}`, 400, "Format error in JSON body: missing field `searches`"},
 		{"POST", points + "/scroll", `{} {}`, 400, "Format error in JSON body: trailing characters"},
 		{"POST", points + "/scroll", "{\"a\":\"\xff\"}", 400, "Format error in JSON body: "},

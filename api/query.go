@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 
 	"freshet/server"
@@ -14,9 +15,8 @@ const maxSearches = 1024
 // queryRequest is one search as it was asked for. Without a query it lists
 // points in id order.
 type queryRequest struct {
-	search   server.SearchRequest
-	hasQuery bool
-	merge    string // kind of a query that merges prefetches, "" for others
+	search server.SearchRequest
+	merge  string // kind of a query that merges prefetches, "" for others
 }
 
 // defaultLimit is the number of points a read returns that does not say.
@@ -65,7 +65,7 @@ func (r *request) searchOne(read func(o *object.Reader) (queryRequest, error), w
 	if err != nil {
 		return nil, err
 	}
-	points, err := r.run(c, &q)
+	points, err := c.Search(r.ctx, q.search)
 	if err != nil {
 		return nil, err
 	}
@@ -81,19 +81,19 @@ func (r *request) searchMany(read func(o *object.Reader, path string) (queryRequ
 	if err != nil {
 		return nil, err
 	}
-	var searches []queryRequest
+	var searches []server.SearchRequest
 	err = parse(raw, func(o *object.Reader) error {
 		err := fields(o, map[string]func() error{"searches": func() error {
 			if o.Kind() != '[' {
 				return mismatch(o, "a sequence")
 			}
-			searches = []queryRequest{}
+			searches = []server.SearchRequest{}
 			return o.Elements(func(i int) error {
 				if i == maxSearches {
 					return badRequest("one request may have %d searches", maxSearches)
 				}
 				q, err := read(o, fmt.Sprintf("searches[%d].%s", i, prefix))
-				searches = append(searches, q)
+				searches = append(searches, q.search)
 				return err
 			})
 		}})
@@ -105,12 +105,12 @@ func (r *request) searchMany(read func(o *object.Reader, path string) (queryRequ
 	if err != nil {
 		return nil, err
 	}
+	found, failed, err := c.SearchBatch(r.ctx, searches)
+	if err != nil {
+		return nil, inSearch(failed, err)
+	}
 	out := encoded{'['}
-	for i := range searches {
-		points, err := r.run(c, &searches[i])
-		if err != nil {
-			return nil, err
-		}
+	for i, points := range found {
 		if i > 0 {
 			out = append(out, ',')
 		}
@@ -119,35 +119,15 @@ func (r *request) searchMany(read func(o *object.Reader, path string) (queryRequ
 	return append(out, ']'), nil
 }
 
-// run answers one search. Without a query every point counts the same.
-func (r *request) run(c *server.Collection, q *queryRequest) ([]server.ScoredPoint, error) {
-	s := &q.search
-	if q.hasQuery {
-		return c.Search(r.ctx, *s)
+// inSearch says which search of several an error is about, if it is about one.
+func inSearch(i int, err error) error {
+	var e *server.Error
+	if !errors.As(err, &e) || e.Kind == server.Timeout || e.Kind == server.Unavailable {
+		return err
 	}
-	if s.ScoreThreshold != nil {
-		return nil, badRequest("A query is needed to use the score_threshold. Specify one in the `query` field.")
-	}
-	page, err := c.Scroll(r.ctx, server.ScrollRequest{
-		Filter: s.Filter, Limit: addLimits(s.Limit, s.Offset),
-		WithPayload: s.WithPayload, WithVector: s.WithVector,
-	})
-	if err != nil {
-		return nil, err
-	}
-	points := []server.ScoredPoint{}
-	for i := s.Offset; i < len(page.Records); i++ {
-		page.Records[i].Version = 0
-		points = append(points, server.ScoredPoint{Record: page.Records[i], Score: 1})
-	}
-	return points, nil
-}
-
-func addLimits(a, b int) int {
-	if sum := a + b; sum >= a {
-		return sum
-	}
-	return 1<<63 - 1
+	named := *e
+	named.Text = fmt.Sprintf("%s (searches[%d])", e.Text, i)
+	return &named
 }
 
 // common returns the members that all searches have. path says where the
@@ -169,10 +149,10 @@ func common(o *object.Reader, path string, s *server.SearchRequest) map[string]f
 
 func readQueryRequest(o *object.Reader, path string) (queryRequest, error) {
 	q := queryRequest{search: server.SearchRequest{Limit: defaultLimit}}
-	prefetched := false
+	prefetched, hasQuery := false, false
 	known := common(o, path, &q.search)
 	known["query"] = func() error {
-		q.hasQuery = true
+		hasQuery = true
 		return readQuery(o, &q)
 	}
 	known["using"] = func() error { return readString(o, &q.search.Using) }
@@ -190,7 +170,7 @@ func readQueryRequest(o *object.Reader, path string) (queryRequest, error) {
 	if err := fields(o, known); err != nil {
 		return q, err
 	}
-	if prefetched && !q.hasQuery {
+	if prefetched && !hasQuery {
 		return q, badRequest("A query is needed to merge the prefetches. Specify one in the `query` field.")
 	}
 	if prefetched {
@@ -199,12 +179,15 @@ func readQueryRequest(o *object.Reader, path string) (queryRequest, error) {
 	if q.merge != "" {
 		return q, wrongInput("Validation failed: cannot apply %s without prefetches", q.merge)
 	}
+	if q.search.List = !hasQuery; !hasQuery && q.search.ScoreThreshold != nil {
+		return q, badRequest("A query is needed to use the score_threshold. Specify one in the `query` field.")
+	}
 	return q, nil
 }
 
 // readSearchRequest reads the older form of a search, with a vector.
 func readSearchRequest(o *object.Reader, path string) (queryRequest, error) {
-	q := queryRequest{hasQuery: true}
+	var q queryRequest
 	hasLimit, hasVector := false, false
 	known := common(o, path, &q.search)
 	limit := func() error {

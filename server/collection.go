@@ -36,6 +36,7 @@ type Collection struct {
 	views sync.WaitGroup                // views not yet released
 	moved atomic.Pointer[chan struct{}] // closed at the next publish
 	dirty *atomic.Bool                  // set when a commit awaits the log's sync
+	cores *cores                        // shared with the other collections
 
 	queue   chan *request
 	closing chan struct{} // closed to refuse new requests
@@ -69,16 +70,17 @@ func (c *Collection) Config() Config { return *c.config.Load() }
 
 // openCollection loads the points of a collection, builds its graphs and
 // starts its writer.
-func openCollection(ctx context.Context, store *storage.Store, entry catalogEntry, dirty *atomic.Bool, log *slog.Logger) (*Collection, error) {
+func openCollection(ctx context.Context, db *DB, entry catalogEntry) (*Collection, error) {
 	c := &Collection{
 		name:    entry.Name,
 		space:   storage.Space{Collection: entry.ID},
-		store:   store,
-		log:     log.With("collection", entry.Name),
+		store:   db.store,
+		log:     db.log.With("collection", entry.Name),
 		slots:   hnsw.NewSlots(),
 		graphs:  map[string]*hnsw.Graph{},
 		ids:     newIDTable(),
-		dirty:   dirty,
+		dirty:   &db.dirty,
+		cores:   db.cores,
 		queue:   make(chan *request, queueLength),
 		closing: make(chan struct{}),
 		stopped: make(chan struct{}),

@@ -16,10 +16,12 @@ type VectorSelector struct {
 
 // SearchRequest asks for the points nearest to a vector. Either Vector or ID
 // is set; with ID the query is that point's vector Using, and the point itself
-// is not returned.
+// is not returned. With List there is no query: the points come in id order, each
+// with a score of 1.
 type SearchRequest struct {
 	Vector         []float32
 	ID             point.ID
+	List           bool
 	Using          string // vector name, "" for the unnamed one
 	Filter         *filter.Filter
 	Limit, Offset  int

@@ -17,17 +17,11 @@ const defaultEf = 128
 // Search returns the points nearest to the request's vector, best first, ties
 // by slot.
 func (c *Collection) Search(ctx context.Context, r SearchRequest) ([]ScoredPoint, error) {
-	v, err := c.acquire()
+	found, _, err := c.SearchBatch(ctx, []SearchRequest{r})
 	if err != nil {
 		return nil, err
 	}
-	defer v.release()
-	s := search{c: c, v: v, r: &r, self: noSlot}
-	hits, err := s.run(ctx)
-	if err != nil {
-		return nil, searchError(ctx, err)
-	}
-	return s.points(hits)
+	return found[0], nil
 }
 
 func searchError(ctx context.Context, err error) error {
@@ -143,9 +137,12 @@ func (s *search) cut(hits []hnsw.Hit) []hnsw.Hit {
 }
 
 // points adds to the hits what the request wants to see of their points.
-func (s *search) points(hits []hnsw.Hit) ([]ScoredPoint, error) {
+func (s *search) points(ctx context.Context, hits []hnsw.Hit) ([]ScoredPoint, error) {
 	points := make([]ScoredPoint, len(hits))
 	for i, h := range hits {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		record, err := s.c.record(s.v, h.Slot, s.r.WithPayload, s.r.WithVector)
 		if err != nil {
 			return nil, err
