@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -51,6 +52,19 @@ func TestQuantizationIsEchoed(t *testing.T) {
 		s.expect("PATCH", "/collections/c", `{"vectors":{"":{"quantization_config":"Disabled"}}}`, `true`)
 		expect(config()["params"].(map[string]any)["vectors"], `{"size":16,"distance":"Cosine","on_disk":true}`)
 		s.expect("DELETE", "/collections/c", ``, `true`)
+	}
+}
+
+func TestMemoryIsReported(t *testing.T) {
+	s := start(t)
+	s.expect("PUT", "/collections/c", `{"vectors":{"size":32,"distance":"Dot","on_disk":true}}`, `true`)
+	vector := strings.Repeat("1,", 31) + "1"
+	s.expect("PUT", "/collections/c/points?wait=true", `{"points":[{"id":1,"vector":[`+vector+`]}]}`, `{"operation_id":1,"status":"completed"}`)
+	metrics := s.do("GET", "/metrics", "").Body.String()
+	for part, want := range map[string]string{"vectors": "0", "codes": "64"} {
+		if line := `freshet_collection_memory_bytes{collection="c",part="` + part + `"} ` + want + "\n"; !strings.Contains(metrics, line) {
+			t.Errorf("no %s in %s", line, metrics)
+		}
 	}
 }
 

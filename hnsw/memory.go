@@ -11,6 +11,13 @@ type Memory struct {
 // Total is all of it.
 func (m Memory) Total() int64 { return m.Vectors + m.Codes + m.Links }
 
+// Add adds what another graph takes.
+func (m *Memory) Add(other Memory) {
+	m.Vectors += other.Vectors
+	m.Codes += other.Codes
+	m.Links += other.Links
+}
+
 // Memory returns what the graph takes. Codes whose place others have taken are
 // not counted: they go with their last reader.
 func (g *Graph) Memory() Memory {

@@ -187,8 +187,13 @@ func (c *Collection) Info() (Info, error) {
 		return Info{}, err
 	}
 	defer v.release()
+	memory := hnsw.Memory{Links: c.slots.Bytes()}
+	for _, g := range c.graphs {
+		memory.Add(g.Memory())
+	}
 	return Info{
 		Name: c.name, Config: c.Config(),
 		Points: v.points, IndexedVectors: v.vectors, Operation: v.operation,
+		Memory: memory,
 	}, nil
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/json"
 
+	"freshet/hnsw"
 	"freshet/server/filter"
 	"freshet/server/payload"
 	"freshet/server/point"
@@ -88,4 +89,5 @@ type Info struct {
 	Points         int
 	IndexedVectors int
 	Operation      uint64
+	Memory         hnsw.Memory // of the graphs, with what slots take among the links
 }
