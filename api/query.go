@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"freshet/server"
+	"freshet/server/filter"
 	"freshet/server/object"
 	"freshet/server/payload"
 )
@@ -23,7 +24,7 @@ type queryRequest struct {
 const defaultLimit = 10
 
 func queryPoints(r *request) (any, error) {
-	return r.searchOne(func(o *object.Reader) (queryRequest, error) { return readQueryRequest(o, "internal") },
+	return r.searchOne(func(o *object.Reader) (queryRequest, error) { return readQueryRequest(o, "internal", nil) },
 		appendPage)
 }
 
@@ -32,7 +33,7 @@ func queryBatch(r *request) (any, error) {
 }
 
 func searchPoints(r *request) (any, error) {
-	return r.searchOne(func(o *object.Reader) (queryRequest, error) { return readSearchRequest(o, "search_request") }, appendScored)
+	return r.searchOne(func(o *object.Reader) (queryRequest, error) { return readSearchRequest(o, "search_request", nil) }, appendScored)
 }
 
 func searchBatch(r *request) (any, error) {
@@ -72,7 +73,7 @@ func (r *request) searchOne(read func(o *object.Reader) (queryRequest, error), w
 	return encoded(write(nil, points)), nil
 }
 
-func (r *request) searchMany(read func(o *object.Reader, path string) (queryRequest, error), prefix string, write appender) (any, error) {
+func (r *request) searchMany(read func(o *object.Reader, path string, seen filters) (queryRequest, error), prefix string, write appender) (any, error) {
 	c, err := r.readable()
 	if err != nil {
 		return nil, err
@@ -82,6 +83,7 @@ func (r *request) searchMany(read func(o *object.Reader, path string) (queryRequ
 		return nil, err
 	}
 	var searches []server.SearchRequest
+	seen := filters{}
 	err = parse(raw, func(o *object.Reader) error {
 		err := fields(o, map[string]func() error{"searches": func() error {
 			if o.Kind() != '[' {
@@ -92,7 +94,7 @@ func (r *request) searchMany(read func(o *object.Reader, path string) (queryRequ
 				if i == maxSearches {
 					return badRequest("one request may have %d searches", maxSearches)
 				}
-				q, err := read(o, fmt.Sprintf("searches[%d].%s", i, prefix))
+				q, err := read(o, fmt.Sprintf("searches[%d].%s", i, prefix), seen)
 				searches = append(searches, q.search)
 				return err
 			})
@@ -130,12 +132,34 @@ func inSearch(i int, err error) error {
 	return &named
 }
 
+// filters are those that the searches of one request have had so far, by their
+// text: the same filter is evaluated once.
+type filters map[string]*filter.Filter
+
+func (seen filters) read(o *object.Reader, path string, dst **filter.Filter) error {
+	raw, err := o.Value()
+	if err != nil {
+		return err
+	}
+	if f, ok := seen[string(raw)]; ok {
+		*dst = f
+		return nil
+	}
+	if err := decodeFilter(raw, path, dst); err != nil {
+		return err
+	}
+	if seen != nil {
+		seen[string(raw)] = *dst
+	}
+	return nil
+}
+
 // common returns the members that all searches have. path says where the
 // search is in the request, for errors.
-func common(o *object.Reader, path string, s *server.SearchRequest) map[string]func() error {
+func common(o *object.Reader, path string, seen filters, s *server.SearchRequest) map[string]func() error {
 	withVector := func() error { return readVectorSelector(o, &s.WithVector) }
 	return map[string]func() error{
-		"filter":          func() error { return readFilter(o, path, &s.Filter) },
+		"filter":          func() error { return seen.read(o, path, &s.Filter) },
 		"params":          func() error { return readParams(o, path, s) },
 		"score_threshold": func() error { return readFloat(o, &s.ScoreThreshold) },
 		"limit":           func() error { return readLimit(o, path, &s.Limit) },
@@ -147,10 +171,10 @@ func common(o *object.Reader, path string, s *server.SearchRequest) map[string]f
 	}
 }
 
-func readQueryRequest(o *object.Reader, path string) (queryRequest, error) {
+func readQueryRequest(o *object.Reader, path string, seen filters) (queryRequest, error) {
 	q := queryRequest{search: server.SearchRequest{Limit: defaultLimit}}
 	prefetched, hasQuery := false, false
-	known := common(o, path, &q.search)
+	known := common(o, path, seen, &q.search)
 	known["query"] = func() error {
 		hasQuery = true
 		return readQuery(o, &q)
@@ -186,10 +210,10 @@ func readQueryRequest(o *object.Reader, path string) (queryRequest, error) {
 }
 
 // readSearchRequest reads the older form of a search, with a vector.
-func readSearchRequest(o *object.Reader, path string) (queryRequest, error) {
+func readSearchRequest(o *object.Reader, path string, seen filters) (queryRequest, error) {
 	var q queryRequest
 	hasLimit, hasVector := false, false
-	known := common(o, path, &q.search)
+	known := common(o, path, seen, &q.search)
 	limit := func() error {
 		hasLimit = true
 		return readLimit(o, path, &q.search.Limit)
