@@ -13,7 +13,8 @@ import (
 // move. One writer grows it while readers use it.
 type arena struct {
 	rows   atomic.Pointer[kernels.Rows]
-	chunks [][]byte // as allocated, to give them back
+	used   atomic.Int64 // rows, up to the last one asked for
+	chunks [][]byte     // as allocated, to give them back
 	shift  uint
 	stride int
 	blocks int
@@ -59,6 +60,9 @@ func (a *arena) setBlocks(n int) {
 
 // grow makes room for the slot's row. Only the writer calls it.
 func (a *arena) grow(slot uint32) error {
+	if n := int64(slot) + 1; n > a.used.Load() {
+		a.used.Store(n)
+	}
 	table := a.rows.Load().Table
 	need := int(slot>>a.shift) + 1
 	if need <= len(table) {
@@ -107,13 +111,9 @@ func (a *arena) capacity() int {
 	return len(r.Table) << r.Shift
 }
 
-func (a *arena) bytes() int64 {
-	var n int64
-	for _, c := range a.chunks {
-		n += int64(len(c))
-	}
-	return n
-}
+// bytes is the memory of the rows in use. What chunks have beyond it is
+// reserved, not taken.
+func (a *arena) bytes() int64 { return a.used.Load() * int64(a.stride) }
 
 func (a *arena) free() error {
 	var errs []error

@@ -1,9 +1,6 @@
 package hnsw
 
-import (
-	"context"
-	"fmt"
-)
+import "context"
 
 // exactBlock is how many slots are scored by one call.
 const exactBlock = 256
@@ -27,26 +24,39 @@ func (g *Graph) Exact(ctx context.Context, q Query, dst []Hit) ([]Hit, error) {
 				s.fresh = append(s.fresh, slot)
 			}
 		}
-		for i, d := range s.measureExactly() {
+		distances, err := s.measureVectors(ctx, &q)
+		if err != nil {
+			return dst, err
+		}
+		for i, d := range distances {
 			s.pool, _ = insert(s.pool, keyOf(d, s.fresh[i]), q.K)
 		}
 	}
 	return s.appendVisible(dst, s.pool, &q), nil
 }
 
-// Score stores the scores of the slots in out. All must have a vector here.
-func (g *Graph) Score(query []float32, slots []uint32, out []float32) error {
-	if len(query) != g.cfg.Dim {
-		return fmt.Errorf("hnsw: a query of %d dimensions on a graph of %d", len(query), g.cfg.Dim)
+// Score stores the scores of the slots to the query's vector in out. All must
+// have a vector here.
+func (g *Graph) Score(ctx context.Context, q Query, slots []uint32, out []float32) error {
+	if err := g.check(&q); err != nil {
+		return err
 	}
-	if len(slots) == 0 {
-		return nil
-	}
-	s := g.acquire(query)
+	s := g.acquire(q.Vector)
 	defer s.release()
-	g.dist.compute(&s.query[0], slots, out)
-	for i := range slots {
-		out[i] = g.cfg.Metric.score(out[i])
+	for len(slots) > 0 {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		n := min(len(slots), exactBlock)
+		s.fresh = append(s.fresh[:0], slots[:n]...)
+		distances, err := s.measureVectors(ctx, &q)
+		if err != nil {
+			return err
+		}
+		for i, d := range distances {
+			out[i] = g.cfg.Metric.score(d)
+		}
+		slots, out = slots[n:], out[n:]
 	}
 	return nil
 }

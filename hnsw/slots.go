@@ -149,6 +149,9 @@ func (s *Slots) Free() int { return len(s.free) }
 // name.
 func (s *Slots) Dead() int { return int(s.dead.Load()) }
 
+// Bytes is the memory that the slots' marks take.
+func (s *Slots) Bytes() int64 { return s.marks.bytes() }
+
 // Close gives the memory back. There must be no more readers.
 func (s *Slots) Close() error { return s.marks.free() }
 

@@ -38,7 +38,7 @@ func (s *search) filtered(ctx context.Context) ([]hnsw.Hit, error) {
 		if err != nil {
 			return nil, err
 		}
-		return s.score(slots)
+		return s.score(ctx, slots)
 	}
 	if s.r.Exact || s.v.points <= scanPoints {
 		return s.scan(ctx)
@@ -104,7 +104,7 @@ func (s *search) scan(ctx context.Context) ([]hnsw.Hit, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.score(slots)
+	return s.score(ctx, slots)
 }
 
 // matching keeps the slots whose points match, in place.
@@ -124,10 +124,10 @@ func (s *search) matching(slots []uint32) ([]uint32, error) {
 }
 
 // score returns the best K of the slots that have the vector.
-func (s *search) score(slots []uint32) ([]hnsw.Hit, error) {
+func (s *search) score(ctx context.Context, slots []uint32) ([]hnsw.Hit, error) {
 	slots = slices.DeleteFunc(slots, func(slot uint32) bool { return !s.graph.Has(slot) })
 	scores := make([]float32, len(slots))
-	if err := s.graph.Score(s.query.Vector, slots, scores); err != nil {
+	if err := s.graph.Score(ctx, s.query, slots, scores); err != nil {
 		return nil, err
 	}
 	hits := make([]hnsw.Hit, len(slots))

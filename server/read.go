@@ -47,13 +47,17 @@ func (c *Collection) Scroll(ctx context.Context, r ScrollRequest) (ScrollPage, e
 		return ScrollPage{}, err
 	}
 	defer v.release()
+	return c.scroll(ctx, v, r)
+}
+
+func (c *Collection) scroll(ctx context.Context, v *view, r ScrollRequest) (ScrollPage, error) {
 	var from []byte
 	if !r.Offset.IsZero() {
 		from = r.Offset.AppendKey(nil)
 	}
 	page := ScrollPage{Records: []Record{}}
 	var failed error
-	err = c.scanMatches(ctx, v, r.Filter, from, func(key []byte, s stored) bool {
+	err := c.scanMatches(ctx, v, r.Filter, from, func(key []byte, s stored) bool {
 		id, err := point.FromKey(key)
 		if err != nil {
 			failed = err
@@ -69,7 +73,7 @@ func (c *Collection) Scroll(ctx context.Context, r ScrollRequest) (ScrollPage, e
 			return false
 		}
 		s.payload = append([]byte(nil), s.payload...)
-		record, err := c.shape(id, slot, s, r.WithPayload, r.WithVector)
+		record, err := c.shape(v, id, slot, s, r.WithPayload, r.WithVector)
 		page.Records = append(page.Records, record)
 		failed = err
 		return err == nil
