@@ -54,7 +54,7 @@ fuzz:
 bench:
 	bench/setup.sh
 	$(GO) build -o .cache/bench ./bench
-	for what in graph ingest http; do \
+	for what in graph filter ingest http; do \
 	  echo "## $$what"; .cache/bench $$what $(if $(BASE),--base $(BASE) --queries $(QUERIES)) || exit 1; \
 	done
 

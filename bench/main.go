@@ -44,6 +44,7 @@ func command() *cobra.Command {
 	}
 	add("graph", "Recall, queries per second and build rate beside hnswlib, one thread each", benchGraph)
 	add("ingest", "Time from produce to searchable beside the broker's own transit", benchIngest)
+	add("filter", "Recall and time of filtered searches beside exact scans of the matches", benchFilter)
 	add("http", "What HTTP adds to the time of a search", benchHTTP)
 	return root
 }

@@ -17,7 +17,11 @@ type Hit struct {
 }
 
 // Query asks for the K slots nearest to Vector that View shows and Accept, if
-// there is one, accepts. Ef is how many candidates the search keeps, at least K.
+// there is one, accepts; Accept is asked first. Ef is how many candidates the
+// search keeps, at least K.
+//
+// With an Accept, Search begins at the Seeds too, slots that are accepted, and
+// gives up after Budget distances, if that is not 0.
 //
 // How codes are used is up to the graph, unless a query says more.
 type Query struct {
@@ -25,6 +29,8 @@ type Query struct {
 	K, Ef  int
 	View   View
 	Accept func(slot uint32) bool
+	Seeds  []uint32
+	Budget int
 
 	Vectors     VectorReader // as of View; for graphs that hold no vectors
 	IgnoreCodes bool         // walk on vectors; where none are held, score all candidates on them
@@ -53,7 +59,7 @@ func (g *Graph) check(q *Query) error {
 }
 
 // Search appends the best hits to dst, best first, ties by slot. The error is
-// the context's, or about the query's dimension.
+// the context's, ErrGaveUp, or about the query's dimension.
 func (g *Graph) Search(ctx context.Context, q Query, dst []Hit) ([]Hit, error) {
 	if err := g.check(&q); err != nil || q.K <= 0 {
 		return dst, err
@@ -233,6 +239,8 @@ func (s *searcher) walkAccepting(ctx context.Context, near uint64, q *Query) err
 	s.visit(key(near).slot())
 	s.frontier, s.found = s.frontier[:0], s.found[:0]
 	s.take(near, q)
+	s.takeSeeds(q)
+	spent := 0
 	for len(s.frontier) > 0 {
 		if s.expanded++; s.expanded%contextEvery == 0 && ctx.Err() != nil {
 			return ctx.Err()
@@ -250,11 +258,28 @@ func (s *searcher) walkAccepting(ctx context.Context, near uint64, q *Query) err
 			}
 			continue
 		}
+		if spent += len(s.fresh); q.Budget > 0 && spent > q.Budget {
+			return ErrGaveUp
+		}
 		for i, d := range s.measure() {
 			s.take(keyOf(d, s.fresh[i]), q)
 		}
 	}
 	return nil
+}
+
+// takeSeeds considers the seeds that are in the graph.
+func (s *searcher) takeSeeds(q *Query) {
+	s.fresh = s.fresh[:0]
+	for _, slot := range q.Seeds {
+		if slot < s.limit && s.g.Has(slot) && s.visited[slot>>6]&(1<<(slot&63)) == 0 {
+			s.visit(slot)
+			s.fresh = append(s.fresh, slot)
+		}
+	}
+	for i, d := range s.measure() {
+		s.take(keyOf(d, s.fresh[i]), q)
+	}
 }
 
 // take considers a node for the frontier and for what is found.
@@ -264,7 +289,7 @@ func (s *searcher) take(k uint64, q *Query) {
 	}
 	s.frontier.push(k)
 	slot := key(k).slot()
-	if q.View.Visible(slot) && (q.Accept == nil || q.Accept(slot)) {
+	if (q.Accept == nil || q.Accept(slot)) && q.View.Visible(slot) {
 		s.found, _ = insert(s.found, k, q.Ef)
 	}
 }

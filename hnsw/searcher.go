@@ -20,6 +20,7 @@ type searcher struct {
 
 	pool     []uint64 // the best candidates so far, see key
 	fresh    []uint32 // neighbours not seen before
+	block    []uint32 // of slots that are all looked at
 	dist     []float32
 	ints     []int32 // a kernel's results on codes
 	expanded int     // candidates expanded, for the occasional look at the context
