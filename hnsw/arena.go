@@ -115,6 +115,22 @@ func (a *arena) capacity() int {
 // reserved, not taken.
 func (a *arena) bytes() int64 { return a.used.Load() * int64(a.stride) }
 
+// trim gives the memory of the rows from n on back. They stay where they are: a
+// reader that is late finds zeros, and grow finds the place.
+func (a *arena) trim(n int) error {
+	if int64(n) >= a.used.Load() {
+		return nil
+	}
+	a.used.Store(int64(n))
+	rows := 1 << a.shift
+	var errs []error
+	for i := n >> a.shift; i < len(a.chunks); i++ {
+		keep := max(0, n-i*rows)
+		errs = append(errs, giveBack(a.chunks[i][keep*a.stride:]))
+	}
+	return errors.Join(errs...)
+}
+
 func (a *arena) free() error {
 	var errs []error
 	for _, c := range a.chunks {

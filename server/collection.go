@@ -56,6 +56,8 @@ type Collection struct {
 	workers     int
 	searched    int // points whose neighbours the load did not find stored
 	repair      *hnsw.Repair
+	compactTo   int     // while points are moved: slots that are to be in use; otherwise 0
+	compactAt   int     // slots from here on are empty, or wait for the repair
 	deaths      int     // slots retired since the repair last went on
 	readers     []*view // views not yet released, the oldest first; some may be
 }
