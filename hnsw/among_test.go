@@ -22,7 +22,7 @@ func TestAmong(t *testing.T) {
 	for _, metric := range []Metric{Cosine, Dot, Euclid, Manhattan} {
 		for _, dim := range []int{8, 24, 100} {
 			w := newWorld(t, Config{Dim: dim, Metric: metric})
-			vectors := clustered(3, 4000, dim)
+			vectors := clustered(3, 1500, dim)
 			if metric == Cosine {
 				for _, v := range vectors {
 					Normalize(v)
@@ -33,7 +33,7 @@ func TestAmong(t *testing.T) {
 				t.Fatal(err)
 			}
 			w.slots.Publish()
-			for _, every := range []uint32{1, 7, 900, 5000} {
+			for _, every := range []uint32{1, 7, 300, 2000} {
 				accept := func(slot uint32) bool { return slot%every == 0 }
 				var among []uint32
 				for slot := range uint32(w.slots.Len()) {
@@ -103,5 +103,35 @@ func TestBudget(t *testing.T) {
 	q.Accept = func(slot uint32) bool { return slot%2 == 0 }
 	if hits, err := w.g.Search(context.Background(), q, nil); err != nil || len(hits) != 10 {
 		t.Errorf("%d hits, %v", len(hits), err)
+	}
+}
+
+// A query that is apart from what is accepted finds it as surely as one that is
+// not.
+func TestApart(t *testing.T) {
+	w := newWorld(t, Config{Dim: 48, Metric: Euclid, M: 4, EfConstruct: 20})
+	vectors := clustered(21, 4000, 48)
+	w.insert(vectors, 250, 2)
+	// Accepted are those nearer to one point than to another: most clusters are
+	// either accepted or not.
+	accepted := map[uint32]bool{}
+	for slot, v := range w.vectors {
+		if score(Euclid, v, vectors[0]) < score(Euclid, v, vectors[1]) {
+			accepted[slot] = true
+		}
+	}
+	accept := func(slot uint32) bool { return accepted[slot] }
+	recall := func(known int) float64 {
+		sum := 0.0
+		for _, v := range vectors[:200] {
+			q := w.query(v, 10, 12)
+			q.Accept, q.Accepted = accept, known
+			sum += w.recall(w.search(q), w.nearest(v, 10, accept))
+		}
+		return sum / 200
+	}
+	before, after := recall(0), recall(len(accepted))
+	if t.Logf("%d accepted: recall %.4f, knowing how many %.4f", len(accepted), before, after); after < before+(1-before)/3 {
+		t.Errorf("recall %.4f, knowing how many are accepted %.4f", before, after)
 	}
 }

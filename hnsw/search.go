@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"freshet/hnsw/kernels"
@@ -20,8 +21,9 @@ type Hit struct {
 // there is one, accepts; Accept is asked first. Ef is how many candidates the
 // search keeps, at least K.
 //
-// With an Accept, Search begins at the Seeds too, slots that are accepted, and
-// gives up after Budget distances, if that is not 0.
+// With an Accept, Accepted is how many slots it accepts, 0 for not known: where
+// the query is apart from them the search keeps more candidates. It gives up after
+// Budget distances, if that is not 0.
 //
 // How codes are used is up to the graph, unless a query says more.
 type Query struct {
@@ -29,8 +31,9 @@ type Query struct {
 	K, Ef  int
 	View   View
 	Accept func(slot uint32) bool
-	Seeds  []uint32
-	Budget int
+
+	Accepted int
+	Budget   int
 
 	Vectors     VectorReader // as of View; for graphs that hold no vectors
 	IgnoreCodes bool         // walk on vectors; where none are held, score all candidates on them
@@ -232,30 +235,46 @@ func (s *searcher) gather(slot uint32, level int) {
 	s.fresh = s.fresh[:n]
 }
 
-// walkAccepting is walk where only some nodes count: it leaves the ef nearest
-// that are visible and accepted in s.found, walking through the others. It ends
-// when all that is left to expand is farther than ef accepted ones.
+// The graph leads less surely to points that are far away. So a query that is
+// apart from the accepted slots keeps apartWidth times ef: one for which the share
+// of accepted ones among the nodes it comes by differs from that among all, by
+// apartShare of it and by more than apartSigmas standard deviations of chance.
+// Where the accepted are just the nearest it costs little, where they are drawn at
+// random it does not happen.
+const (
+	apartWidth  = 4
+	apartShare  = 0.15
+	apartSigmas = 2
+)
+
+// walkAccepting is walk where only some nodes count: it leaves the nearest that are
+// visible and accepted in s.found, walking through the others. It ends when all
+// that is left to expand is farther than ef accepted ones.
 func (s *searcher) walkAccepting(ctx context.Context, near uint64, q *Query) error {
 	s.visit(key(near).slot())
 	s.frontier, s.found = s.frontier[:0], s.found[:0]
+	s.passed, s.accepted, s.keep = 0, 0, q.Ef
+	if q.Accepted > 0 {
+		s.keep = min(apartWidth*q.Ef, MaxEf)
+	}
 	s.take(near, q)
-	s.takeSeeds(q)
-	spent := 0
+	ef, spent := q.Ef, 0
 	for len(s.frontier) > 0 {
 		if s.expanded++; s.expanded%contextEvery == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
 		s.fresh = s.fresh[:0]
-		for width := 0; width < beam && len(s.frontier) > 0; width++ {
-			if len(s.found) == q.Ef && s.frontier[0] > s.found[q.Ef-1] {
-				break
-			}
+		for width := 0; width < beam && len(s.frontier) > 0 && !s.enough(ef); width++ {
 			s.gather(key(s.frontier.pop()).slot(), 0)
 		}
 		if len(s.fresh) == 0 {
-			if len(s.found) == q.Ef && len(s.frontier) > 0 && s.frontier[0] > s.found[q.Ef-1] {
+			if !s.enough(ef) {
+				continue
+			}
+			if ef == s.keep || !s.apart(q) {
 				return nil
 			}
+			ef = s.keep
 			continue
 		}
 		if spent += len(s.fresh); q.Budget > 0 && spent > q.Budget {
@@ -268,28 +287,30 @@ func (s *searcher) walkAccepting(ctx context.Context, near uint64, q *Query) err
 	return nil
 }
 
-// takeSeeds considers the seeds that are in the graph.
-func (s *searcher) takeSeeds(q *Query) {
-	s.fresh = s.fresh[:0]
-	for _, slot := range q.Seeds {
-		if slot < s.limit && s.g.Has(slot) && s.visited[slot>>6]&(1<<(slot&63)) == 0 {
-			s.visit(slot)
-			s.fresh = append(s.fresh, slot)
-		}
-	}
-	for i, d := range s.measure() {
-		s.take(keyOf(d, s.fresh[i]), q)
-	}
+// enough says whether ef accepted nodes are nearer than all there is to expand.
+func (s *searcher) enough(ef int) bool {
+	return len(s.found) >= ef && len(s.frontier) > 0 && s.frontier[0] > s.found[ef-1]
+}
+
+// apart says whether the query is apart from the accepted slots, as far as the
+// walk has come.
+func (s *searcher) apart(q *Query) bool {
+	share := min(float64(q.Accepted)/float64(s.g.Len()), 1)
+	expected := share * float64(s.passed)
+	deviation := math.Abs(float64(s.accepted) - expected)
+	return deviation > apartShare*expected && deviation*deviation > apartSigmas*apartSigmas*expected*(1-share)
 }
 
 // take considers a node for the frontier and for what is found.
 func (s *searcher) take(k uint64, q *Query) {
-	if len(s.found) == q.Ef && k >= s.found[q.Ef-1] {
+	if len(s.found) == s.keep && k >= s.found[s.keep-1] {
 		return
 	}
 	s.frontier.push(k)
+	s.passed++
 	slot := key(k).slot()
 	if (q.Accept == nil || q.Accept(slot)) && q.View.Visible(slot) {
-		s.found, _ = insert(s.found, k, q.Ef)
+		s.accepted++
+		s.found, _ = insert(s.found, k, s.keep)
 	}
 }

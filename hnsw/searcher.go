@@ -31,6 +31,9 @@ type searcher struct {
 
 	frontier heap     // candidates to expand when what is found and where to walk differ
 	found    []uint64 // the best accepted so far
+	keep     int      // how many of them are kept
+	passed   int      // nodes that were considered
+	accepted int      // of them
 	picked   []uint32
 	pickedAs coded // a candidate in codes, while it is compared with those picked
 

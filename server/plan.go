@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	mathbits "math/bits"
 
 	"github.com/RoaringBitmap/roaring/v2"
 
@@ -30,10 +29,6 @@ const (
 	// So few times the hits wanted are looked at on their vectors at once: the best
 	// of them would be anyhow.
 	fewMatches = 4
-	// A walk begins at so many times ef matches, besides where it begins anyhow:
-	// where the query is far from all matches, the graph does not lead to the
-	// nearest of them as surely as to the nearest of all points.
-	seedsPerEf = 2
 
 	planSample = 200 // payloads read to estimate how many match
 )
@@ -105,7 +100,7 @@ func (s *search) walk(ctx context.Context, budget int) ([]hnsw.Hit, error) {
 	q := s.query
 	q.Ef = int(walkWidth * float64(q.Ef))
 	q.Budget = budget
-	q.Seeds = spread(sure, seedsPerEf*q.Ef)
+	q.Accepted = int(sel.sure.GetCardinality())
 	q.Accept = func(slot uint32) bool {
 		if has(sure, slot) {
 			return true
@@ -122,22 +117,6 @@ func (s *search) walk(ctx context.Context, budget int) ([]hnsw.Hit, error) {
 		return nil, failed
 	}
 	return hits, err
-}
-
-// spread returns up to n numbers whose bits are set, from all over.
-func spread(bits []uint64, n int) []uint32 {
-	n = min(n, len(bits))
-	found := make([]uint32, 0, n)
-	for i := range n {
-		end := (i + 1) * len(bits) / n
-		for word := i * len(bits) / n; word < end; word++ {
-			if bits[word] != 0 {
-				found = append(found, uint32(64*word+mathbits.TrailingZeros64(bits[word])))
-				break
-			}
-		}
-	}
-	return found
 }
 
 // has says whether a bit is set.
