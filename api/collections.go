@@ -78,7 +78,7 @@ func optimizations(r *request) (any, error) {
 type patch struct {
 	Vectors map[string]struct {
 		HNSW         *server.HNSWConfig `json:"hnsw_config"`
-		Quantization json.RawMessage    `json:"quantization_config"`
+		Quantization quantizationPatch  `json:"quantization_config"`
 		OnDisk       *bool              `json:"on_disk"`
 	} `json:"vectors"`
 	Optimizers map[string]json.RawMessage `json:"optimizers_config"`
@@ -88,7 +88,7 @@ type patch struct {
 		WriteConsistencyFactor *uint32 `json:"write_consistency_factor"`
 		OnDiskPayload          *bool   `json:"on_disk_payload"`
 	} `json:"params"`
-	Quantization json.RawMessage            `json:"quantization_config"`
+	Quantization quantizationPatch          `json:"quantization_config"`
 	StrictMode   map[string]json.RawMessage `json:"strict_mode_config"`
 	Metadata     map[string]json.RawMessage `json:"metadata"`
 }
@@ -119,10 +119,8 @@ func (p *patch) apply(cfg *server.Config) error {
 			merged := before.Merge(*diff.HNSW)
 			v.HNSW = &merged
 		}
-		override(&v.Quantization, quantization(diff.Quantization))
-		if diff.OnDisk != nil {
-			v.OnDisk = diff.OnDisk
-		}
+		diff.Quantization.apply(&v.Quantization)
+		overridePointer(&v.OnDisk, diff.OnDisk)
 		cfg.Vectors.Named[name] = v
 	}
 	if p.HNSW != nil {
@@ -131,24 +129,36 @@ func (p *patch) apply(cfg *server.Config) error {
 	overridePointer(&cfg.ReplicationFactor, p.Params.ReplicationFactor)
 	overridePointer(&cfg.WriteConsistencyFactor, p.Params.WriteConsistencyFactor)
 	overridePointer(&cfg.OnDiskPayload, p.Params.OnDiskPayload)
-	override(&cfg.Quantization, quantization(p.Quantization))
+	p.Quantization.apply(&cfg.Quantization)
 	cfg.Optimizers = merge(cfg.Optimizers, p.Optimizers)
 	cfg.StrictMode = merge(cfg.StrictMode, p.StrictMode)
 	cfg.Metadata = merge(cfg.Metadata, p.Metadata)
 	return nil
 }
 
-// quantization returns the value to store: "Disabled" clears what was set.
-func quantization(raw json.RawMessage) json.RawMessage {
-	if string(raw) == `"Disabled"` {
-		return json.RawMessage("null")
-	}
-	return raw
+// quantizationPatch is a change of quantization: a new one, or "Disabled", which
+// takes away what was set. null changes nothing.
+type quantizationPatch struct {
+	set   bool
+	value *server.Quantization
 }
 
-func override(dst *json.RawMessage, src json.RawMessage) {
-	if len(src) > 0 {
-		*dst = src
+// UnmarshalJSON reads a change.
+func (p *quantizationPatch) UnmarshalJSON(raw []byte) error {
+	switch string(raw) {
+	case "null":
+		return nil
+	case `"Disabled"`:
+		p.set = true
+		return nil
+	}
+	p.set, p.value = true, new(server.Quantization)
+	return p.value.UnmarshalJSON(raw)
+}
+
+func (p *quantizationPatch) apply(dst **server.Quantization) {
+	if p.set {
+		*dst = p.value
 	}
 }
 

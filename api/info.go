@@ -67,9 +67,6 @@ func configOf(cfg *server.Config) map[string]any {
 		"wal_config":          overlay(defaultWAL, cfg.WAL),
 		"quantization_config": cfg.Quantization,
 	}
-	if cfg.Quantization == nil {
-		config["quantization_config"] = nil
-	}
 	if cfg.StrictMode != nil {
 		config["strict_mode_config"] = cfg.StrictMode
 	}

@@ -49,6 +49,7 @@ var (
 	collectionsDesc = prometheus.NewDesc("collections_total", "Collections.", nil, nil)
 	pointsDesc      = prometheus.NewDesc("collection_points", "Points by collection.", []string{"id"}, nil)
 	vectorsDesc     = prometheus.NewDesc("collection_vectors", "Vectors by collection.", []string{"collection"}, nil)
+	memoryDesc      = prometheus.NewDesc("freshet_collection_memory_bytes", "Memory of vectors, codes and links.", []string{"collection", "part"}, nil)
 	operationsDesc  = prometheus.NewDesc("freshet_operations_total", "Operations applied by collection.", []string{"collection"}, nil)
 	indexPointsDesc = prometheus.NewDesc("freshet_payload_index_points", "Points with a value in a payload index.", []string{"collection", "field"}, nil)
 	indexBytesDesc  = prometheus.NewDesc("freshet_payload_index_bytes", "Memory of a payload index.", []string{"collection", "field"}, nil)
@@ -60,6 +61,7 @@ func (d database) Describe(ch chan<- *prometheus.Desc) {
 	ch <- pointsDesc
 	ch <- vectorsDesc
 	ch <- operationsDesc
+	ch <- memoryDesc
 	ch <- indexPointsDesc
 	ch <- indexBytesDesc
 }
@@ -80,6 +82,9 @@ func (d database) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(pointsDesc, prometheus.GaugeValue, float64(info.Points), name)
 		ch <- prometheus.MustNewConstMetric(vectorsDesc, prometheus.GaugeValue, float64(info.IndexedVectors), name)
 		ch <- prometheus.MustNewConstMetric(operationsDesc, prometheus.CounterValue, float64(info.Operation), name)
+		for part, bytes := range map[string]int64{"vectors": info.Memory.Vectors, "codes": info.Memory.Codes, "links": info.Memory.Links} {
+			ch <- prometheus.MustNewConstMetric(memoryDesc, prometheus.GaugeValue, float64(bytes), name, part)
+		}
 		for field, ix := range info.Indexes {
 			ch <- prometheus.MustNewConstMetric(indexPointsDesc, prometheus.GaugeValue, float64(ix.Points), name, field)
 			ch <- prometheus.MustNewConstMetric(indexBytesDesc, prometheus.GaugeValue, float64(ix.Bytes), name, field)

@@ -1,9 +1,11 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 
 	"freshet/server"
+	"freshet/server/filter"
 	"freshet/server/object"
 	"freshet/server/payload"
 )
@@ -14,16 +16,15 @@ const maxSearches = 1024
 // queryRequest is one search as it was asked for. Without a query it lists
 // points in id order.
 type queryRequest struct {
-	search   server.SearchRequest
-	hasQuery bool
-	merge    string // kind of a query that merges prefetches, "" for others
+	search server.SearchRequest
+	merge  string // kind of a query that merges prefetches, "" for others
 }
 
 // defaultLimit is the number of points a read returns that does not say.
 const defaultLimit = 10
 
 func queryPoints(r *request) (any, error) {
-	return r.searchOne(func(o *object.Reader) (queryRequest, error) { return readQueryRequest(o, "internal") },
+	return r.searchOne(func(o *object.Reader) (queryRequest, error) { return readQueryRequest(o, "internal", nil) },
 		appendPage)
 }
 
@@ -32,7 +33,7 @@ func queryBatch(r *request) (any, error) {
 }
 
 func searchPoints(r *request) (any, error) {
-	return r.searchOne(func(o *object.Reader) (queryRequest, error) { return readSearchRequest(o, "search_request") }, appendScored)
+	return r.searchOne(func(o *object.Reader) (queryRequest, error) { return readSearchRequest(o, "search_request", nil) }, appendScored)
 }
 
 func searchBatch(r *request) (any, error) {
@@ -65,14 +66,14 @@ func (r *request) searchOne(read func(o *object.Reader) (queryRequest, error), w
 	if err != nil {
 		return nil, err
 	}
-	points, err := r.run(c, &q)
+	points, err := c.Search(r.ctx, q.search)
 	if err != nil {
 		return nil, err
 	}
 	return encoded(write(nil, points)), nil
 }
 
-func (r *request) searchMany(read func(o *object.Reader, path string) (queryRequest, error), prefix string, write appender) (any, error) {
+func (r *request) searchMany(read func(o *object.Reader, path string, seen filters) (queryRequest, error), prefix string, write appender) (any, error) {
 	c, err := r.readable()
 	if err != nil {
 		return nil, err
@@ -81,19 +82,20 @@ func (r *request) searchMany(read func(o *object.Reader, path string) (queryRequ
 	if err != nil {
 		return nil, err
 	}
-	var searches []queryRequest
+	var searches []server.SearchRequest
+	seen := filters{}
 	err = parse(raw, func(o *object.Reader) error {
 		err := fields(o, map[string]func() error{"searches": func() error {
 			if o.Kind() != '[' {
 				return mismatch(o, "a sequence")
 			}
-			searches = []queryRequest{}
+			searches = []server.SearchRequest{}
 			return o.Elements(func(i int) error {
 				if i == maxSearches {
 					return badRequest("one request may have %d searches", maxSearches)
 				}
-				q, err := read(o, fmt.Sprintf("searches[%d].%s", i, prefix))
-				searches = append(searches, q)
+				q, err := read(o, fmt.Sprintf("searches[%d].%s", i, prefix), seen)
+				searches = append(searches, q.search)
 				return err
 			})
 		}})
@@ -105,12 +107,12 @@ func (r *request) searchMany(read func(o *object.Reader, path string) (queryRequ
 	if err != nil {
 		return nil, err
 	}
+	found, failed, err := c.SearchBatch(r.ctx, searches)
+	if err != nil {
+		return nil, inSearch(failed, err)
+	}
 	out := encoded{'['}
-	for i := range searches {
-		points, err := r.run(c, &searches[i])
-		if err != nil {
-			return nil, err
-		}
+	for i, points := range found {
 		if i > 0 {
 			out = append(out, ',')
 		}
@@ -119,43 +121,45 @@ func (r *request) searchMany(read func(o *object.Reader, path string) (queryRequ
 	return append(out, ']'), nil
 }
 
-// run answers one search. Without a query every point counts the same.
-func (r *request) run(c *server.Collection, q *queryRequest) ([]server.ScoredPoint, error) {
-	s := &q.search
-	if q.hasQuery {
-		return c.Search(r.ctx, *s)
+// inSearch says which search of several an error is about, if it is about one.
+func inSearch(i int, err error) error {
+	var e *server.Error
+	if !errors.As(err, &e) || e.Kind == server.Timeout || e.Kind == server.Unavailable {
+		return err
 	}
-	if s.ScoreThreshold != nil {
-		return nil, badRequest("A query is needed to use the score_threshold. Specify one in the `query` field.")
-	}
-	page, err := c.Scroll(r.ctx, server.ScrollRequest{
-		Filter: s.Filter, Limit: addLimits(s.Limit, s.Offset),
-		WithPayload: s.WithPayload, WithVector: s.WithVector,
-	})
-	if err != nil {
-		return nil, err
-	}
-	points := []server.ScoredPoint{}
-	for i := s.Offset; i < len(page.Records); i++ {
-		page.Records[i].Version = 0
-		points = append(points, server.ScoredPoint{Record: page.Records[i], Score: 1})
-	}
-	return points, nil
+	named := *e
+	named.Text = fmt.Sprintf("%s (searches[%d])", e.Text, i)
+	return &named
 }
 
-func addLimits(a, b int) int {
-	if sum := a + b; sum >= a {
-		return sum
+// filters are those that the searches of one request have had so far, by their
+// text: the same filter is evaluated once.
+type filters map[string]*filter.Filter
+
+func (seen filters) read(o *object.Reader, path string, dst **filter.Filter) error {
+	raw, err := o.Value()
+	if err != nil {
+		return err
 	}
-	return 1<<63 - 1
+	if f, ok := seen[string(raw)]; ok {
+		*dst = f
+		return nil
+	}
+	if err := decodeFilter(raw, path, dst); err != nil {
+		return err
+	}
+	if seen != nil {
+		seen[string(raw)] = *dst
+	}
+	return nil
 }
 
 // common returns the members that all searches have. path says where the
 // search is in the request, for errors.
-func common(o *object.Reader, path string, s *server.SearchRequest) map[string]func() error {
+func common(o *object.Reader, path string, seen filters, s *server.SearchRequest) map[string]func() error {
 	withVector := func() error { return readVectorSelector(o, &s.WithVector) }
 	return map[string]func() error{
-		"filter":          func() error { return readFilter(o, path, &s.Filter) },
+		"filter":          func() error { return seen.read(o, path, &s.Filter) },
 		"params":          func() error { return readParams(o, path, s) },
 		"score_threshold": func() error { return readFloat(o, &s.ScoreThreshold) },
 		"limit":           func() error { return readLimit(o, path, &s.Limit) },
@@ -167,12 +171,12 @@ func common(o *object.Reader, path string, s *server.SearchRequest) map[string]f
 	}
 }
 
-func readQueryRequest(o *object.Reader, path string) (queryRequest, error) {
+func readQueryRequest(o *object.Reader, path string, seen filters) (queryRequest, error) {
 	q := queryRequest{search: server.SearchRequest{Limit: defaultLimit}}
-	prefetched := false
-	known := common(o, path, &q.search)
+	prefetched, hasQuery := false, false
+	known := common(o, path, seen, &q.search)
 	known["query"] = func() error {
-		q.hasQuery = true
+		hasQuery = true
 		return readQuery(o, &q)
 	}
 	known["using"] = func() error { return readString(o, &q.search.Using) }
@@ -190,7 +194,7 @@ func readQueryRequest(o *object.Reader, path string) (queryRequest, error) {
 	if err := fields(o, known); err != nil {
 		return q, err
 	}
-	if prefetched && !q.hasQuery {
+	if prefetched && !hasQuery {
 		return q, badRequest("A query is needed to merge the prefetches. Specify one in the `query` field.")
 	}
 	if prefetched {
@@ -199,14 +203,17 @@ func readQueryRequest(o *object.Reader, path string) (queryRequest, error) {
 	if q.merge != "" {
 		return q, wrongInput("Validation failed: cannot apply %s without prefetches", q.merge)
 	}
+	if q.search.List = !hasQuery; !hasQuery && q.search.ScoreThreshold != nil {
+		return q, badRequest("A query is needed to use the score_threshold. Specify one in the `query` field.")
+	}
 	return q, nil
 }
 
 // readSearchRequest reads the older form of a search, with a vector.
-func readSearchRequest(o *object.Reader, path string) (queryRequest, error) {
-	q := queryRequest{hasQuery: true}
+func readSearchRequest(o *object.Reader, path string, seen filters) (queryRequest, error) {
+	var q queryRequest
 	hasLimit, hasVector := false, false
-	known := common(o, path, &q.search)
+	known := common(o, path, seen, &q.search)
 	limit := func() error {
 		hasLimit = true
 		return readLimit(o, path, &q.search.Limit)
@@ -343,8 +350,30 @@ func readParams(o *object.Reader, path string, s *server.SearchRequest) error {
 			}
 			return nil
 		},
-		"exact": func() error { return readBool(o, &s.Exact) },
+		"exact":        func() error { return readBool(o, &s.Exact) },
+		"quantization": func() error { return readCodeParams(o, path+".params.quantization", &s.Codes) },
 	})
+}
+
+func readCodeParams(o *object.Reader, path string, dst *server.CodeParams) error {
+	rescore := true
+	err := fields(o, map[string]func() error{
+		"ignore":  func() error { return readBool(o, &dst.Ignore) },
+		"rescore": func() error { return readBool(o, &rescore) },
+		"oversampling": func() error {
+			var x *float32
+			if err := readFloat(o, &x); err != nil {
+				return err
+			}
+			if *x < 1 {
+				return notValid(path+".oversampling", "value %v invalid, must be 1.0 or larger", *x)
+			}
+			dst.Oversampling = float64(*x)
+			return nil
+		},
+	})
+	dst.NoRescore = !rescore
+	return err
 }
 
 func readPayloadSelector(o *object.Reader, dst *payload.Selector) error {

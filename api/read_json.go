@@ -175,6 +175,10 @@ func readFilter(o *object.Reader, prefix string, dst **filter.Filter) error {
 	if err != nil {
 		return err
 	}
+	return decodeFilter(raw, prefix, dst)
+}
+
+func decodeFilter(raw []byte, prefix string, dst **filter.Filter) error {
 	f := new(filter.Filter)
 	if err := decodeJSON(raw, f); err != nil {
 		return inFilter(err, prefix)

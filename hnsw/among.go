@@ -31,11 +31,12 @@ func (g *Graph) among(ctx context.Context, q Query, next func([]uint32) int, dst
 	}
 	s := g.acquire(q.Vector)
 	defer s.release()
-	if exact {
-		s.codes = nil
+	if q.IgnoreCodes {
+		s.ignoreCodes(&q)
 	}
+	exact = exact || s.codes == nil
 	keep := q.K
-	if s.codes != nil {
+	if !exact {
 		keep = max(q.Ef, rescoreStep+2*q.K)
 	}
 	s.pool = s.pool[:0]
@@ -52,11 +53,15 @@ func (g *Graph) among(ctx context.Context, q Query, next func([]uint32) int, dst
 		}
 		s.fresh = s.fresh[:0]
 		for _, slot := range s.block[:n] {
-			if slot < s.limit && (s.codes != nil || g.Has(slot)) {
+			if slot < s.limit && (!exact || g.Has(slot)) {
 				s.fresh = append(s.fresh, slot)
 			}
 		}
-		for i, d := range s.measure() {
+		distances, err := s.measureAmong(ctx, &q, exact)
+		if err != nil {
+			return dst, err
+		}
+		for i, d := range distances {
 			k := keyOf(d, s.fresh[i])
 			if len(s.pool) == keep && k >= s.pool[keep-1] {
 				continue
@@ -68,5 +73,19 @@ func (g *Graph) among(ctx context.Context, q Query, next func([]uint32) int, dst
 			}
 		}
 	}
-	return s.appendVisible(dst, s.rescore(s.pool, &q), &q), nil
+	best := s.pool
+	if !exact {
+		var err error
+		if best, err = s.rescore(ctx, s.pool, &q); err != nil {
+			return dst, err
+		}
+	}
+	return s.appendVisible(dst, best, &q), nil
+}
+
+func (s *searcher) measureAmong(ctx context.Context, q *Query, exact bool) ([]float32, error) {
+	if exact {
+		return s.measureVectors(ctx, q)
+	}
+	return s.measure(), nil
 }

@@ -13,7 +13,8 @@ import (
 // move. One writer grows it while readers use it.
 type arena struct {
 	rows   atomic.Pointer[kernels.Rows]
-	chunks [][]byte // as allocated, to give them back
+	used   atomic.Int64 // rows, up to the last one asked for
+	chunks [][]byte     // as allocated, to give them back
 	shift  uint
 	stride int
 	blocks int
@@ -59,6 +60,9 @@ func (a *arena) setBlocks(n int) {
 
 // grow makes room for the slot's row. Only the writer calls it.
 func (a *arena) grow(slot uint32) error {
+	if n := int64(slot) + 1; n > a.used.Load() {
+		a.used.Store(n)
+	}
 	table := a.rows.Load().Table
 	need := int(slot>>a.shift) + 1
 	if need <= len(table) {
@@ -107,12 +111,24 @@ func (a *arena) capacity() int {
 	return len(r.Table) << r.Shift
 }
 
-func (a *arena) bytes() int64 {
-	var n int64
-	for _, c := range a.chunks {
-		n += int64(len(c))
+// bytes is the memory of the rows in use. What chunks have beyond it is
+// reserved, not taken.
+func (a *arena) bytes() int64 { return a.used.Load() * int64(a.stride) }
+
+// trim gives the memory of the rows from n on back. They stay where they are: a
+// reader that is late finds zeros, and grow finds the place.
+func (a *arena) trim(n int) error {
+	if int64(n) >= a.used.Load() {
+		return nil
 	}
-	return n
+	a.used.Store(int64(n))
+	rows := 1 << a.shift
+	var errs []error
+	for i := n >> a.shift; i < len(a.chunks); i++ {
+		keep := max(0, n-i*rows)
+		errs = append(errs, giveBack(a.chunks[i][keep*a.stride:]))
+	}
+	return errors.Join(errs...)
 }
 
 func (a *arena) free() error {

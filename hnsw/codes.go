@@ -336,13 +336,6 @@ func (c *codes) free() error {
 	return errors.Join(errs...)
 }
 
-func (c *codes) size() (n int64) {
-	for _, rows := range c.arenas() {
-		n += rows.bytes()
-	}
-	return n
-}
-
 // limit is the first slot that the codes have no room for.
 func (c *codes) limit() int {
 	n := c.bytes.rows.capacity()
@@ -403,7 +396,7 @@ func (d *drift) due(c *codes, vectors int) bool {
 // encode stores the codes of a batch whose vectors are stored already, and
 // learns the mean first where that is due.
 func (g *Graph) encode(items []Item, workers int) error {
-	if g.cfg.Dim < codedFrom || g.cfg.Metric == Manhattan || len(items) == 0 {
+	if !g.cfg.coded() || len(items) == 0 {
 		return nil
 	}
 	c := g.codes.Load()
@@ -427,34 +420,45 @@ func (g *Graph) encode(items []Item, workers int) error {
 // recode learns the mean from a sample of all vectors and of the batch, and
 // encodes everything about it.
 func (g *Graph) recode(items []Item, workers int) error {
-	var all []Item
+	before := g.codes.Load()
+	var slots []uint32
 	for slot := range uint32(g.slots.Len()) {
 		if g.Has(slot) {
-			all = append(all, Item{slot, g.Vector(slot)})
+			slots = append(slots, slot)
 		}
 	}
 	var sample [][]float32
-	for _, list := range [][]Item{all, items} {
-		for i := range min(learnSample, len(list)) {
-			sample = append(sample, list[i*len(list)/min(learnSample, len(list))].Vector)
-		}
-	}
-	next := newCodes(g.cfg.Metric, g.cfg.Dim, sample)
-	all = append(all, items...)
-	for _, item := range all {
-		if err := next.grow(item.Slot); err != nil {
+	for i := range min(learnSample, len(slots)) {
+		v, err := g.known(slots[i*len(slots)/min(learnSample, len(slots))], before, make([]float32, g.cfg.Dim))
+		if err != nil {
 			return err
 		}
+		sample = append(sample, v)
 	}
-	err := inParallel(context.Background(), len(all), workers, func(begin, end uint32) {
-		for _, item := range all[begin:end] {
-			next.put(item.Slot, item.Vector)
+	for i := range min(learnSample, len(items)) {
+		sample = append(sample, items[i*len(items)/min(learnSample, len(items))].Vector)
+	}
+	next := newCodes(g.cfg.Metric, g.cfg.Dim, sample)
+	if g.cfg.Codes == ByteCodes {
+		next.halves = nil
+	}
+	put := func(some []Item) error {
+		for _, item := range some {
+			if err := next.grow(item.Slot); err != nil {
+				return err
+			}
 		}
-	})
-	if err != nil {
-		return err
+		return inParallel(context.Background(), len(some), workers, func(begin, end uint32) {
+			for _, item := range some[begin:end] {
+				next.put(item.Slot, item.Vector)
+			}
+		})
 	}
-	if before := g.codes.Swap(next); before != nil {
+	if err := errors.Join(g.inParts(slots, before, put), put(items)); err != nil {
+		return errors.Join(err, next.free())
+	}
+	g.codes.Store(next)
+	if before != nil {
 		// Searches that began with the old codes still read them.
 		runtime.AddCleanup(before, func(layers []*arena) {
 			for _, rows := range layers {
@@ -462,6 +466,6 @@ func (g *Graph) recode(items []Item, workers int) error {
 			}
 		}, before.arenas())
 	}
-	g.drift = drift{learnedAt: len(all)}
+	g.drift = drift{learnedAt: len(slots) + len(items)}
 	return nil
 }

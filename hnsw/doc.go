@@ -21,7 +21,6 @@
 //  5. The same batches in the same order give the same graph, whatever the
 //     number of workers: the searches of a batch run on the graph as it was
 //     before, and linking follows the batch's order.
-//
-// Slots are not used again yet. The place for it is Alloc, once the lists that
-// point at a retired slot have been repaired and its last reader is gone.
+//  6. A slot is used again only when no list names it and no View is read that
+//     is older than that (see Repair).
 package hnsw

@@ -24,7 +24,11 @@ func (g *Graph) Exact(ctx context.Context, q Query, dst []Hit) ([]Hit, error) {
 				s.fresh = append(s.fresh, slot)
 			}
 		}
-		for i, d := range s.measureExactly() {
+		distances, err := s.measureVectors(ctx, &q)
+		if err != nil {
+			return dst, err
+		}
+		for i, d := range distances {
 			s.pool, _ = insert(s.pool, keyOf(d, s.fresh[i]), q.K)
 		}
 	}

@@ -22,11 +22,32 @@ const (
 // Config describes a graph. M is the number of neighbours a new node is linked
 // to at each level, and the most a node has above level 0 (twice that at level
 // 0); EfConstruct is how many candidates they are chosen from.
+//
+// With Vectors the graph holds codes and no vectors, and reads them there where it
+// learns anew about them; a Query then brings a reader of its own. Where there are
+// no codes the vectors are held all the same, and Vectors is left out.
 type Config struct {
 	Dim         int
 	Metric      Metric
 	M           int // default DefaultM
 	EfConstruct int // default DefaultEfConstruct
+	Codes       Codes
+	Vectors     VectorReader
+}
+
+// Codes says which codes a graph keeps.
+type Codes uint8
+
+// The choices of codes.
+const (
+	AutoCodes Codes = iota // of 8 bits, and of 4 where they would be shorter
+	ByteCodes              // of 8 bits
+	NoCodes                // none: the graph is built and searched on the vectors
+)
+
+// coded says whether there are codes.
+func (c *Config) coded() bool {
+	return c.Dim >= codedFrom && c.Metric != Manhattan && c.Codes != NoCodes
 }
 
 func (c *Config) complete() error {
@@ -45,6 +66,11 @@ func (c *Config) complete() error {
 		return fmt.Errorf("hnsw: ef_construct %d is not from 1 to %d", c.EfConstruct, MaxEf)
 	case int(c.Metric) >= len(metricNames):
 		return fmt.Errorf("hnsw: unknown metric %d", c.Metric)
+	case c.Codes > NoCodes:
+		return fmt.Errorf("hnsw: unknown codes %d", c.Codes)
+	}
+	if !c.coded() {
+		c.Vectors = nil
 	}
 	return nil
 }
@@ -54,7 +80,7 @@ type Graph struct {
 	cfg   Config
 	slots *Slots
 
-	vectors *arena // per slot: the vector, padded with zeros
+	vectors *arena // per slot: the vector, padded with zeros; nil if Config.Vectors has them
 	base    *arena // per slot: neighbours at level 0, see list
 	nodes   *arena // per slot: level+1 (0: not in the graph), index of the first upper list (0: none yet)
 	upper   *arena // lists above level 0, those of a node one after the other
@@ -80,13 +106,15 @@ func New(cfg Config, slots *Slots) (*Graph, error) {
 		return nil, err
 	}
 	g := &Graph{
-		cfg:     cfg,
-		slots:   slots,
-		vectors: newArena(4*cfg.Dim, 64),
-		base:    newArena(4*2*cfg.M, 64),
-		nodes:   newArena(8, 8),
-		upper:   newArena(4*cfg.M, 64),
-		lists:   1,
+		cfg:   cfg,
+		slots: slots,
+		base:  newArena(4*2*cfg.M, 64),
+		nodes: newArena(8, 8),
+		upper: newArena(4*cfg.M, 64),
+		lists: 1,
+	}
+	if cfg.Vectors == nil {
+		g.vectors = newArena(4*cfg.Dim, 64)
 	}
 	g.dist = newDistances(cfg.Metric, g.vectors)
 	g.scratch.New = func() any { return newSearcher(g) }
@@ -99,18 +127,12 @@ func (g *Graph) Config() Config { return g.cfg }
 // Len is the number of nodes, those of retired slots included.
 func (g *Graph) Len() int { return int(g.count.Load()) }
 
-// Bytes is the address space the graph's arenas take.
-func (g *Graph) Bytes() int64 {
-	n := g.vectors.bytes() + g.base.bytes() + g.nodes.bytes() + g.upper.bytes()
-	if c := g.codes.Load(); c != nil {
-		n += c.size()
-	}
-	return n
-}
-
 // Close gives the memory back. There must be no more readers.
 func (g *Graph) Close() error {
-	err := errors.Join(g.vectors.free(), g.base.free(), g.nodes.free(), g.upper.free())
+	err := errors.Join(g.base.free(), g.nodes.free(), g.upper.free())
+	if g.vectors != nil {
+		err = errors.Join(err, g.vectors.free())
+	}
 	if c := g.codes.Swap(nil); c != nil {
 		err = errors.Join(err, c.free())
 	}
@@ -120,10 +142,10 @@ func (g *Graph) Close() error {
 // Has says whether the slot has a vector in this graph.
 func (g *Graph) Has(slot uint32) bool { return g.level(slot) >= 0 }
 
-// Vector returns the vector of a slot, nil if it has none. It must not be
-// changed, nor used after Close.
+// Vector returns the vector of a slot, nil if it has none or the graph holds none.
+// It must not be changed, nor used after Close.
 func (g *Graph) Vector(slot uint32) []float32 {
-	if !g.Has(slot) {
+	if g.vectors == nil || !g.Has(slot) {
 		return nil
 	}
 	return unsafe.Slice((*float32)(g.vectors.row(slot)), g.cfg.Dim)

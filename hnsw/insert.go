@@ -54,7 +54,7 @@ func (g *Graph) Stage(ctx context.Context, items []Item, workers int) (*Staged, 
 			return nil, err
 		}
 		st.nodes[i] = stagedNode{slot: item.Slot, first: first, neighbours: make([][]uint32, level+1)}
-		copy(unsafe.Slice((*float32)(g.vectors.row(item.Slot)), g.cfg.Dim), item.Vector)
+		g.hold(item)
 	}
 	if err := g.encode(items, workers); err != nil {
 		return nil, err
@@ -76,7 +76,18 @@ func (st *Staged) All() iter.Seq2[uint32, [][]uint32] {
 
 // grow makes room for a slot's node.
 func (g *Graph) grow(slot uint32) error {
-	return errors.Join(g.vectors.grow(slot), g.base.grow(slot), g.nodes.grow(slot))
+	err := errors.Join(g.base.grow(slot), g.nodes.grow(slot))
+	if g.vectors != nil {
+		err = errors.Join(err, g.vectors.grow(slot))
+	}
+	return err
+}
+
+// hold copies a vector in, if the graph is to hold it.
+func (g *Graph) hold(item Item) {
+	if g.vectors != nil {
+		copy(unsafe.Slice((*float32)(g.vectors.row(item.Slot)), g.cfg.Dim), item.Vector)
+	}
 }
 
 // upperLists returns the first of the lists a slot's node has above level 0. A
@@ -149,10 +160,10 @@ func (st *Staged) choose(ctx context.Context, i int) error {
 				s.judgeHalves()
 			}
 		}
-		s.addBatch(st.nodes[:i], level)
 		if err := s.dropRetired(ctx, near, level); err != nil {
 			return err
 		}
+		s.addBatch(st.nodes[:i], level)
 		node.neighbours[level] = append([]uint32(nil), s.diverse(s.pool, g.cfg.M)...)
 	}
 	return nil
@@ -235,7 +246,6 @@ func (s *searcher) spread(slot uint32, distance float32) bool {
 	const step = 4
 	var out [step]float32
 	var ints [step]int32
-	row := (*float32)(s.g.vectors.row(slot))
 	if s.codes != nil && len(s.picked) > 0 {
 		s.codes.rowAsQuery(&s.pickedAs, slot)
 	}
@@ -244,7 +254,7 @@ func (s *searcher) spread(slot uint32, distance float32) bool {
 		if s.codes != nil {
 			s.layer.compute(&s.pickedAs, some, ints[:], out[:])
 		} else {
-			s.g.dist.compute(row, some, out[:])
+			s.g.dist.compute((*float32)(s.g.vectors.row(slot)), some, out[:])
 		}
 		for _, d := range out[:len(some)] {
 			if d < distance {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"unsafe"
 )
 
 // Loader puts an empty graph together from vectors and from the neighbours that
@@ -68,7 +67,7 @@ func (l *Loader) grow(slot uint32) error {
 	return nil
 }
 
-// Vectors adds vectors. They are copied.
+// Vectors adds vectors. They are copied, if the graph is to hold them.
 func (l *Loader) Vectors(items []Item, workers int) error {
 	g := l.g
 	for _, item := range items {
@@ -81,7 +80,7 @@ func (l *Loader) Vectors(items []Item, workers int) error {
 		if err := l.grow(item.Slot); err != nil {
 			return err
 		}
-		copy(unsafe.Slice((*float32)(g.vectors.row(item.Slot)), g.cfg.Dim), item.Vector)
+		g.hold(item)
 	}
 	if err := g.encode(items, workers); err != nil {
 		return err

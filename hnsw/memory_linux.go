@@ -4,6 +4,7 @@ package hnsw
 
 import (
 	"fmt"
+	"os"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -43,6 +44,19 @@ func hugePages(b []byte, filled bool) {
 	if filled {
 		_ = unix.Madvise(b, unix.MADV_COLLAPSE)
 	}
+}
+
+// giveBack returns the memory of whole pages, which read as zeros from now on.
+func giveBack(b []byte) error {
+	page := os.Getpagesize()
+	skip := -int(uintptr(unsafe.Pointer(unsafe.SliceData(b)))) & (page - 1)
+	if skip >= len(b) {
+		return nil
+	}
+	if err := unix.Madvise(b[skip:], unix.MADV_DONTNEED); err != nil {
+		return fmt.Errorf("give back %d bytes: %w", len(b)-skip, err)
+	}
+	return nil
 }
 
 func release(b []byte) error {

@@ -38,7 +38,7 @@ func (m Metric) Ascending() bool { return m == Euclid || m == Manhattan }
 func (m Metric) score(distance float32) float32 {
 	switch m {
 	case Euclid:
-		return float32(math.Sqrt(float64(distance)))
+		return float32(math.Sqrt(float64(max(distance, 0)))) // on codes it can be below
 	case Manhattan:
 		return distance
 	default:
@@ -92,7 +92,12 @@ func newDistances(m Metric, vectors *arena) distances {
 // compute stores the distance of the padded query to each slot in out; smaller
 // is nearer.
 func (d *distances) compute(query *float32, slots []uint32, out []float32) {
-	d.kernel(d.level, query, d.vectors.rows.Load(), slots, out)
+	d.computeRows(query, d.vectors.rows.Load(), slots, out)
+}
+
+// computeRows is compute on rows elsewhere.
+func (d *distances) computeRows(query *float32, rows *kernels.Rows, slots []uint32, out []float32) {
+	d.kernel(d.level, query, rows, slots, out)
 	if d.negate {
 		for i := range slots {
 			out[i] = -out[i]

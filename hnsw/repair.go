@@ -2,6 +2,7 @@ package hnsw
 
 import (
 	"context"
+	"errors"
 	"math"
 	"slices"
 	"sync/atomic"
@@ -52,6 +53,9 @@ func (r *Repair) Step(ctx context.Context, oldest View, nodes int) (freed []uint
 			g.forget(freed)
 		}
 		r.slots.release(freed, len(freed))
+		if err := r.trim(); err != nil {
+			return freed, err
+		}
 	}
 	if len(r.unlinked) > 0 {
 		return freed, nil
@@ -67,6 +71,37 @@ func (r *Repair) Step(ctx context.Context, oldest View, nodes int) (freed []uint
 		nodes -= visited
 	}
 	return freed, nil
+}
+
+// trim gives back the memory behind the last slot in use.
+func (r *Repair) trim() error {
+	if err := r.slots.trim(); err != nil {
+		return err
+	}
+	n := r.slots.Len()
+	for _, g := range r.graphs {
+		if err := g.trim(n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// trim gives back the memory of slots that are not in use. Nodes keep theirs: it
+// is little, and says which upper lists a slot has.
+func (g *Graph) trim(n int) error {
+	arenas := []*arena{g.base}
+	if g.vectors != nil {
+		arenas = append(arenas, g.vectors)
+	}
+	if c := g.codes.Load(); c != nil {
+		arenas = append(arenas, c.arenas()...)
+	}
+	var errs []error
+	for _, a := range arenas {
+		errs = append(errs, a.trim(n))
+	}
+	return errors.Join(errs...)
 }
 
 // begin chooses the slots that are taken out next.

@@ -2,6 +2,7 @@ package hnsw
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -23,6 +24,8 @@ type Hit struct {
 // With an Accept, Accepted is how many slots it accepts, 0 for not known: where
 // the query is apart from them the search keeps more candidates. It gives up after
 // Budget distances, if that is not 0.
+//
+// How codes are used is up to the graph, unless a query says more.
 type Query struct {
 	Vector []float32
 	K, Ef  int
@@ -31,6 +34,11 @@ type Query struct {
 
 	Accepted int
 	Budget   int
+
+	Vectors     VectorReader // as of View; for graphs that hold no vectors
+	IgnoreCodes bool         // walk on vectors; where none are held, score all candidates on them
+	CodeScores  bool         // return scores by codes
+	Rescore     int          // candidates that are scored on their vectors at least
 }
 
 // beam is how many candidates are expanded together: their neighbours go to the
@@ -45,7 +53,10 @@ func (g *Graph) check(q *Query) error {
 	if len(q.Vector) != g.cfg.Dim {
 		return fmt.Errorf("hnsw: a query of %d dimensions on a graph of %d", len(q.Vector), g.cfg.Dim)
 	}
-	q.Ef = min(max(q.Ef, q.K), MaxEf)
+	if g.vectors == nil && q.Vectors == nil {
+		return errors.New("hnsw: a query without a reader of vectors on a graph that holds none")
+	}
+	q.Ef = min(max(q.Ef, q.K, q.Rescore), MaxEf)
 	q.K = min(q.K, q.Ef)
 	return nil
 }
@@ -62,13 +73,20 @@ func (g *Graph) Search(ctx context.Context, q Query, dst []Hit) ([]Hit, error) {
 	}
 	s := g.acquire(q.Vector)
 	defer s.release()
+	if q.IgnoreCodes {
+		s.ignoreCodes(&q)
+	}
 	s.reset()
 	near := s.descend(entry, top, 0)
 	if ef, ok := s.widened(&q); ok {
 		if err := s.walk(ctx, near, 0, ef); err != nil {
 			return dst, err
 		}
-		found := s.appendVisible(dst, s.rescore(s.pool, &q), &q)
+		best, err := s.rescore(ctx, s.pool, &q)
+		if err != nil {
+			return dst, err
+		}
+		found := s.appendVisible(dst, best, &q)
 		// Nodes that are linked but not published yet may have taken places.
 		if len(found)-len(dst) >= min(q.K, len(s.pool)) {
 			return found, nil
@@ -78,7 +96,11 @@ func (g *Graph) Search(ctx context.Context, q Query, dst []Hit) ([]Hit, error) {
 	if err := s.walkAccepting(ctx, near, &q); err != nil {
 		return dst, err
 	}
-	return s.appendVisible(dst, s.rescore(s.found, &q), &q), nil
+	best, err := s.rescore(ctx, s.found, &q)
+	if err != nil {
+		return dst, err
+	}
+	return s.appendVisible(dst, best, &q), nil
 }
 
 // rescoreStep is how many candidates are scored on their vectors at a time.
@@ -87,14 +109,15 @@ const rescoreStep = 16
 // rescore orders the best visible candidates of a walk on codes, sorted, by the
 // distances of their vectors. It goes on until the rest, by their codes and the
 // largest error that has shown up, are farther than the K-th best.
-func (s *searcher) rescore(candidates []uint64, q *Query) []uint64 {
-	if s.codes == nil {
-		return candidates
+func (s *searcher) rescore(ctx context.Context, candidates []uint64, q *Query) ([]uint64, error) {
+	if s.codes == nil || q.CodeScores {
+		return candidates, nil
 	}
 	s.exact = s.exact[:0]
 	var largest float32 // error
+	scored := 0
 	for next := 0; next < len(candidates); {
-		if n := len(s.exact); n == q.K && key(candidates[next]).distance()-largest > key(s.exact[n-1]).distance() {
+		if n := len(s.exact); n == q.K && scored >= q.Rescore && key(candidates[next]).distance()-largest > key(s.exact[n-1]).distance() {
 			break
 		}
 		s.fresh, s.approximate = s.fresh[:0], s.approximate[:0]
@@ -104,12 +127,17 @@ func (s *searcher) rescore(candidates []uint64, q *Query) []uint64 {
 				s.approximate = append(s.approximate, key(candidates[next]).distance())
 			}
 		}
-		for i, d := range s.measureExactly() {
+		distances, err := s.measureVectors(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		for i, d := range distances {
 			largest = max(largest, s.approximate[i]-d)
 			s.exact, _ = insert(s.exact, keyOf(d, s.fresh[i]), q.K)
 		}
+		scored += len(s.fresh)
 	}
-	return s.exact
+	return s.exact, nil
 }
 
 // widened returns the ef of a plain walk that is expected to come by q.Ef

@@ -27,6 +27,7 @@ type searcher struct {
 
 	exact       []uint64  // the best by their vectors
 	approximate []float32 // distances by codes, of the fresh slots
+	read        readRows
 
 	frontier heap     // candidates to expand when what is found and where to walk differ
 	found    []uint64 // the best accepted so far

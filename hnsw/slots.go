@@ -112,6 +112,24 @@ func (s *Slots) release(slots []uint32, idle int) {
 	slices.SortFunc(s.free, func(a, b uint32) int { return cmp.Compare(b, a) })
 }
 
+// trim takes the free slots behind the last one in use out of the space and gives
+// their memory back.
+func (s *Slots) trim() error {
+	n := s.count.Load()
+	drop := 0
+	for drop < len(s.free) && s.free[drop] == n-1 {
+		n--
+		drop++
+	}
+	if drop == 0 {
+		return nil
+	}
+	s.free = slices.Delete(s.free, 0, drop)
+	s.idle.Add(-uint32(drop))
+	s.count.Store(n)
+	return s.marks.trim(int(n))
+}
+
 // unlinked notes that no list names the slots any more.
 func (s *Slots) unlinked(slots []uint32) {
 	s.dead.Add(-uint32(len(slots)))
@@ -148,6 +166,9 @@ func (s *Slots) Free() int { return len(s.free) }
 // Dead is the number of slots retired, published or not, that lists may still
 // name.
 func (s *Slots) Dead() int { return int(s.dead.Load()) }
+
+// Bytes is the memory that the slots' marks take.
+func (s *Slots) Bytes() int64 { return s.marks.bytes() }
 
 // Close gives the memory back. There must be no more readers.
 func (s *Slots) Close() error { return s.marks.free() }

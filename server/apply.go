@@ -95,7 +95,7 @@ func (c *Collection) write() {
 			c.serve(req)
 			c.keepUp()
 		case <-idle:
-			c.mend(nodesASlice)
+			c.maintain()
 		case <-c.closing:
 			for {
 				select {

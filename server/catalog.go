@@ -49,7 +49,7 @@ func (db *DB) CreateCollection(ctx context.Context, name string, cfg Config) err
 		return err
 	}
 	db.lastID = entry.ID
-	c, err := openCollection(ctx, db.store, entry, &db.dirty, db.log)
+	c, err := openCollection(ctx, db, entry)
 	if err != nil {
 		return errors.Join(err, db.dropEntry(name, storage.Space{Collection: entry.ID}, nil))
 	}

@@ -38,6 +38,7 @@ type Collection struct {
 	views sync.WaitGroup                // views not yet released
 	moved atomic.Pointer[chan struct{}] // closed at the next publish
 	dirty *atomic.Bool                  // set when a commit awaits the log's sync
+	cores *cores                        // shared with the other collections
 
 	queue   chan *request
 	closing chan struct{} // closed to refuse new requests
@@ -55,6 +56,8 @@ type Collection struct {
 	workers     int
 	searched    int // points whose neighbours the load did not find stored
 	repair      *hnsw.Repair
+	compactTo   int     // while points are moved: slots that are to be in use; otherwise 0
+	compactAt   int     // slots from here on are empty, or wait for the repair
 	deaths      int     // slots retired since the repair last went on
 	readers     []*view // views not yet released, the oldest first; some may be
 }
@@ -71,18 +74,19 @@ func (c *Collection) Config() Config { return *c.config.Load() }
 
 // openCollection loads the points of a collection, builds its graphs and
 // starts its writer.
-func openCollection(ctx context.Context, store *storage.Store, entry catalogEntry, dirty *atomic.Bool, log *slog.Logger) (*Collection, error) {
+func openCollection(ctx context.Context, db *DB, entry catalogEntry) (*Collection, error) {
 	c := &Collection{
 		name:     entry.Name,
 		space:    storage.Space{Collection: entry.ID},
-		store:    store,
-		log:      log.With("collection", entry.Name),
+		store:    db.store,
+		log:      db.log.With("collection", entry.Name),
 		slots:    hnsw.NewSlots(),
 		graphs:   map[string]*hnsw.Graph{},
 		ids:      newIDTable(),
 		indexes:  newIndexSet(),
 		indexing: make(chan struct{}, 1),
-		dirty:    dirty,
+		dirty:    &db.dirty,
+		cores:    db.cores,
 		queue:    make(chan *request, queueLength),
 		closing:  make(chan struct{}),
 		stopped:  make(chan struct{}),
@@ -114,7 +118,11 @@ func (c *Collection) openGraphs() error {
 		if !ok {
 			return fmt.Errorf("vector %q has the unknown distance %q", name, params.Distance)
 		}
-		g, err := hnsw.New(graphConfig(cfg, params, metric), c.slots)
+		gc := graphConfig(cfg, params, metric)
+		if params.OnDisk != nil && *params.OnDisk {
+			gc.Vectors = c.newestVectors(name)
+		}
+		g, err := hnsw.New(gc, c.slots)
 		if err != nil {
 			return fmt.Errorf("vector %q: %w", name, err)
 		}
@@ -130,7 +138,11 @@ func graphConfig(cfg Config, params VectorParams, metric hnsw.Metric) hnsw.Confi
 	if params.HNSW != nil {
 		h = h.Merge(*params.HNSW)
 	}
-	gc := hnsw.Config{Dim: params.Size, Metric: metric}
+	q := cfg.Quantization
+	if params.Quantization != nil {
+		q = params.Quantization
+	}
+	gc := hnsw.Config{Dim: params.Size, Metric: metric, Codes: q.Codes()}
 	if h.M != nil && *h.M > 0 {
 		gc.M = max(*h.M, hnsw.MinM)
 	}
@@ -185,9 +197,13 @@ func (c *Collection) Info() (Info, error) {
 		return Info{}, err
 	}
 	defer v.release()
+	memory := hnsw.Memory{Links: c.slots.Bytes()}
+	for _, g := range c.graphs {
+		memory.Add(g.Memory())
+	}
 	return Info{
 		Name: c.name, Config: c.Config(),
 		Points: v.points, IndexedVectors: v.vectors, Operation: v.operation,
-		Indexes: c.indexes.info(),
+		Memory: memory, Indexes: c.indexes.info(),
 	}, nil
 }

@@ -25,7 +25,7 @@ type Config struct {
 	OnDiskPayload          *bool                      `json:"on_disk_payload,omitempty"`
 	Optimizers             map[string]json.RawMessage `json:"optimizers_config,omitempty"`
 	WAL                    map[string]json.RawMessage `json:"wal_config,omitempty"`
-	Quantization           json.RawMessage            `json:"quantization_config,omitempty"`
+	Quantization           *Quantization              `json:"quantization_config,omitempty"`
 	StrictMode             map[string]json.RawMessage `json:"strict_mode_config,omitempty"`
 	Metadata               map[string]json.RawMessage `json:"metadata,omitempty"`
 
@@ -45,7 +45,7 @@ type VectorParams struct {
 	Size         int             `json:"size"`
 	Distance     Distance        `json:"distance"`
 	HNSW         *HNSWConfig     `json:"hnsw_config,omitempty"`
-	Quantization json.RawMessage `json:"quantization_config,omitempty"`
+	Quantization *Quantization   `json:"quantization_config,omitempty"`
 	OnDisk       *bool           `json:"on_disk,omitempty"`
 	Datatype     string          `json:"datatype,omitempty"`
 	Multivector  json.RawMessage `json:"multivector_config,omitempty"`
@@ -105,7 +105,12 @@ func (v *VectorsConfig) UnmarshalJSON(raw []byte) error {
 	}
 	for name, raw := range members {
 		var p VectorParams
-		if err := json.Unmarshal(raw, &p); err != nil || p.Size == 0 {
+		err := json.Unmarshal(raw, &p)
+		var bad *quantizationError
+		switch {
+		case errors.As(err, &bad):
+			return fmt.Errorf("%w: quantization_config.%s", errVectorsConfig, bad.text)
+		case err != nil, p.Size == 0:
 			return errVectorsConfig
 		}
 		if _, ok := p.Distance.Metric(); !ok {
@@ -152,6 +157,9 @@ func (c *Config) Validate() error {
 	if err := c.HNSW.validate("hnsw_config"); err != nil {
 		return err
 	}
+	if err := c.Quantization.validate("quantization_config"); err != nil {
+		return err
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.Vectors.Named)) {
 		path := "vectors"
 		if !c.Vectors.Single {
@@ -186,6 +194,9 @@ func (p VectorParams) validate(name, path string) error {
 	}
 	if p.Datatype != "" && p.Datatype != "float32" {
 		return errorf(BadRequest, "the datatype %q is not supported yet, vectors are kept as float32", p.Datatype)
+	}
+	if err := p.Quantization.validate(path + ".quantization_config"); err != nil {
+		return err
 	}
 	if p.HNSW != nil {
 		return p.HNSW.validate(path + ".hnsw_config")

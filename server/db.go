@@ -31,6 +31,7 @@ type Options struct {
 type DB struct {
 	store *storage.Store
 	log   *slog.Logger
+	cores *cores
 
 	dirty    atomic.Bool // a commit awaits the log's sync
 	stopSync chan struct{}
@@ -68,7 +69,7 @@ func Open(ctx context.Context, dir string, o Options) (*DB, error) {
 		return nil, err
 	}
 	db := &DB{
-		store: store, log: o.Logger,
+		store: store, log: o.Logger, cores: newCores(),
 		stopSync: make(chan struct{}), syncDone: make(chan struct{}),
 		collections: map[string]*Collection{}, aliases: map[string]string{},
 	}
@@ -100,7 +101,7 @@ func (db *DB) load(ctx context.Context) error {
 		return err
 	}
 	for _, e := range entries {
-		c, err := openCollection(ctx, db.store, e, &db.dirty, db.log)
+		c, err := openCollection(ctx, db, e)
 		if err != nil {
 			return err
 		}

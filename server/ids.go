@@ -172,6 +172,19 @@ func (t *idTable) current(key []byte) (uint32, bool) {
 	return slot, true
 }
 
+// owner returns the encoded id whose newest version has the slot, for the writer.
+func (t *idTable) owner(slot uint32) (key []byte, ok bool) {
+	t.mu.RLock()
+	if int(slot) >= len(t.entries) || t.entries[slot].gone {
+		t.mu.RUnlock()
+		return nil, false
+	}
+	t.mu.RUnlock()
+	key = t.key(slot)
+	newest, ok := t.current(key)
+	return key, ok && newest == slot
+}
+
 // visible returns the slot of the id's version that the view sees.
 func (t *idTable) visible(key []byte, view hnsw.View) (uint32, bool) {
 	h := t.hash(key)

@@ -19,6 +19,15 @@ const (
 	betweenSlice = 5 * time.Millisecond // for writes, and for readers of old views to end
 )
 
+// After large deletes free slots lie between those in use, and memory is given back
+// only from the last one in use on. So the points in the last slots are then moved to
+// the first free ones: each takes a new slot as an update does, and what is read of it
+// stays the same.
+const (
+	compactLeast = 4096 // slots
+	compactSlice = 32   // points
+)
+
 // idle returns a channel that delivers when it is time to go on with the repair,
 // nil if there is none to do.
 func (c *Collection) idle() <-chan time.Time {
@@ -29,12 +38,61 @@ func (c *Collection) idle() <-chan time.Time {
 }
 
 func (c *Collection) repairDue() bool {
+	return c.compactTo > 0 || c.sparse() || c.mendDue()
+}
+
+func (c *Collection) mendDue() bool {
 	return c.repair.Running() || c.slots.Dead() >= max(repairLeast, c.slots.Len()/repairShare)
+}
+
+// sparse says whether most of the slots are free.
+func (c *Collection) sparse() bool {
+	total := c.slots.Len()
+	return total >= compactLeast && 2*c.slots.Free() > total
+}
+
+// maintain does a slice of what there is to do.
+func (c *Collection) maintain() {
+	moved, err := c.compact()
+	if err != nil {
+		c.log.Error("compaction failed", "err", err)
+		c.compactTo = 0
+	}
+	if !moved || c.mendDue() {
+		c.mend(nodesASlice)
+	}
+}
+
+// compact moves some of the points beyond the first c.compactTo slots, if there are
+// any. What they leave behind is for the repair.
+func (c *Collection) compact() (moved bool, err error) {
+	if c.compactTo == 0 && c.sparse() {
+		c.compactAt = c.slots.Len()
+		c.compactTo = c.compactAt - c.slots.Free() - c.slots.Dead()
+		c.compactTo += c.compactTo/16 + 1
+	}
+	if c.compactTo == 0 {
+		return false, nil
+	}
+	now := c.slots.View()
+	tx := c.begin()
+	for c.compactAt > c.compactTo && len(tx.order) < compactSlice {
+		c.compactAt--
+		if slot := uint32(c.compactAt); now.Visible(slot) {
+			if err := tx.relocate(c.ids.key(slot)); err != nil {
+				return false, err
+			}
+		}
+	}
+	if len(tx.order) == 0 && !c.repair.Pending() {
+		c.compactTo = 0
+	}
+	return len(tx.order) > 0, tx.flush()
 }
 
 // keepUp goes on with the repair after a group of writes.
 func (c *Collection) keepUp() {
-	if c.deaths > 0 && c.repairDue() {
+	if c.deaths > 0 && c.mendDue() {
 		c.mend(c.deaths * nodesADeath)
 	}
 	c.deaths = 0

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"freshet/server/payload"
 	"freshet/server/point"
 )
@@ -81,6 +83,43 @@ func TestSlotsAreUsedAgain(t *testing.T) {
 			t.Fatalf("point %d: %v, %v", id, records, err)
 		}
 	}
+}
+
+// After most points are deleted, the rest is moved together and the memory of the
+// others given back; nothing that is read changes, nor does a restart.
+func TestMemoryComesBack(t *testing.T) {
+	fs := vfs.NewMem()
+	db := openDB(t, fs)
+	c := newCollection(t, db, "c", vectorConfig(2, Euclid))
+	rng := rand.New(rand.NewPCG(3, 3))
+	const points = 2 * compactLeast
+	var batch Batch
+	for id := range uint64(points) {
+		batch.Ops = append(batch.Ops, upsert(point.Number(id), Version{}, rng.Float32(), rng.Float32(), `{"a":1}`))
+	}
+	apply(t, c, batch)
+	before := c.graphs[""].Memory()
+	var gone []point.ID
+	for id := range uint64(points) {
+		if id%16 != 5 {
+			gone = append(gone, point.Number(id))
+		}
+	}
+	apply(t, c, Batch{Ops: []Op{remove(Version{}, gone...)}})
+	want := contents(t, c)
+	for deadline := time.Now().Add(time.Minute); c.slots.Len() > points/8; time.Sleep(betweenSlice) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d slots for %d points", c.slots.Len(), len(want))
+		}
+	}
+	expect(t, c, want...)
+	if after := c.graphs[""].Memory(); after.Vectors > before.Vectors/8 || after.Total() > before.Total()/4 {
+		t.Errorf("%+v before the deletes, %+v after", before, after)
+	}
+	closeDB(t, db)
+	db = openDB(t, fs)
+	expect(t, openedCollection(t, db), want...)
+	closeDB(t, db)
 }
 
 // The table forgets the bytes of ids that are gone.

@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/json"
 
+	"freshet/hnsw"
 	"freshet/server/filter"
 	"freshet/server/payload"
 	"freshet/server/point"
@@ -16,18 +17,29 @@ type VectorSelector struct {
 
 // SearchRequest asks for the points nearest to a vector. Either Vector or ID
 // is set; with ID the query is that point's vector Using, and the point itself
-// is not returned.
+// is not returned. With List there is no query: the points come in id order, each
+// with a score of 1.
 type SearchRequest struct {
 	Vector         []float32
 	ID             point.ID
+	List           bool
 	Using          string // vector name, "" for the unnamed one
 	Filter         *filter.Filter
 	Limit, Offset  int
 	Ef             int  // hnsw_ef; 0 for the collection's default
 	Exact          bool // brute force
+	Codes          CodeParams
 	ScoreThreshold *float32
 	WithPayload    payload.Selector
 	WithVector     VectorSelector
+}
+
+// CodeParams say how a search uses the codes that stand for the vectors; the
+// zero value leaves it to the engine.
+type CodeParams struct {
+	Ignore       bool    // walk on the vectors
+	NoRescore    bool    // return scores by codes
+	Oversampling float64 // this many times the limit is scored on vectors at least; 0, or 1 and more
 }
 
 // Record is a point as a read returns it. Payload is nil when it was not
@@ -77,5 +89,6 @@ type Info struct {
 	Points         int
 	IndexedVectors int
 	Operation      uint64
+	Memory         hnsw.Memory          // of the graphs, with what slots take among the links
 	Indexes        map[string]IndexInfo // payload indexes by field
 }

@@ -51,20 +51,25 @@ func (c *Collection) Scroll(ctx context.Context, r ScrollRequest) (ScrollPage, e
 		return ScrollPage{}, err
 	}
 	defer sel.v.release()
+	return sel.page(ctx, r)
+}
+
+// page reads one page of the points that pass, in id order.
+func (s *selection) page(ctx context.Context, r ScrollRequest) (ScrollPage, error) {
 	var from []byte
 	if !r.Offset.IsZero() {
 		from = r.Offset.AppendKey(nil)
 	}
-	few, err := sel.fewFor(ctx, r.Limit)
+	few, err := s.fewFor(ctx, r.Limit)
 	if err != nil {
 		return ScrollPage{}, err
 	}
 	if few {
-		return sel.pageOf(ctx, sel.keys(from), &r)
+		return s.pageOf(ctx, s.keys(from), &r)
 	}
 	page := ScrollPage{Records: []Record{}}
 	var failed error
-	err = sel.scan(ctx, from, nil, func(key []byte, slot uint32, stored stored) bool {
+	err = s.scan(ctx, from, nil, func(key []byte, slot uint32, stored stored) bool {
 		id, err := point.FromKey(key)
 		if err != nil {
 			failed = err
@@ -75,7 +80,7 @@ func (c *Collection) Scroll(ctx context.Context, r ScrollRequest) (ScrollPage, e
 			return false
 		}
 		stored.payload = slices.Clone(stored.payload)
-		record, err := c.shape(id, slot, stored, r.WithPayload, r.WithVector)
+		record, err := s.c.shape(s.v, id, slot, stored, r.WithPayload, r.WithVector)
 		page.Records = append(page.Records, record)
 		failed = err
 		return err == nil

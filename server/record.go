@@ -79,29 +79,65 @@ func appendVectors(dst []byte, vectors Vectors) []byte {
 
 // decodeVectors reads a value of storage.Vector into memory of its own.
 func decodeVectors(value []byte) (Vectors, error) {
+	vectors := Vectors{}
+	err := eachVector(value, func(name, raw []byte) error {
+		v := make([]float32, len(raw)/4)
+		decodeFloats(v, raw)
+		vectors[string(name)] = v
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return vectors, nil
+}
+
+// findVector stores the named vector of a value of storage.Vector in dst, which
+// is of its dimension. It returns false if there is none.
+func findVector(value []byte, name string, dst []float32) (found bool, err error) {
+	err = eachVector(value, func(n, raw []byte) error {
+		if string(n) != name {
+			return nil
+		}
+		if len(raw) != 4*len(dst) {
+			return fmt.Errorf("a stored vector %q has %d dimensions instead of %d", name, len(raw)/4, len(dst))
+		}
+		decodeFloats(dst, raw)
+		found = true
+		return nil
+	})
+	return found, err
+}
+
+// eachVector calls visit with the name and the floats of each vector in a value
+// of storage.Vector.
+func eachVector(value []byte, visit func(name, raw []byte) error) error {
 	r := reader{rest: value}
 	format, count := r.byte(), r.uvarint()
 	if r.bad || format != vectorsFormat || count > uint64(len(value)) {
-		return nil, fmt.Errorf("a vector record is damaged (format byte %d, %d bytes)", format, len(value))
+		return fmt.Errorf("a vector record is damaged (format byte %d, %d bytes)", format, len(value))
 	}
-	vectors := make(Vectors, count)
 	for range count {
-		name := string(r.take(r.uvarint()))
+		name := r.take(r.uvarint())
 		kind := r.byte()
 		raw := r.take(4 * min(r.uvarint(), uint64(len(value))))
 		if r.bad || kind != denseFloat32 {
-			return nil, fmt.Errorf("a vector record is damaged (%d bytes)", len(value))
+			return fmt.Errorf("a vector record is damaged (%d bytes)", len(value))
 		}
-		v := make([]float32, len(raw)/4)
-		for i := range v {
-			v[i] = math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:]))
+		if err := visit(name, raw); err != nil {
+			return err
 		}
-		vectors[name] = v
 	}
 	if len(r.rest) != 0 {
-		return nil, fmt.Errorf("a vector record has %d bytes too many", len(r.rest))
+		return fmt.Errorf("a vector record has %d bytes too many", len(r.rest))
 	}
-	return vectors, nil
+	return nil
+}
+
+func decodeFloats(dst []float32, raw []byte) {
+	for i := range dst {
+		dst[i] = math.Float32frombits(binary.LittleEndian.Uint32(raw[4*i:]))
+	}
 }
 
 // reader takes a record apart; bad is set, and stays set, once bytes are missing.

@@ -17,16 +17,11 @@ const defaultEf = 128
 // Search returns the points nearest to the request's vector, best first, ties
 // by slot.
 func (c *Collection) Search(ctx context.Context, r SearchRequest) ([]ScoredPoint, error) {
-	s := search{c: c, r: &r, self: noSlot}
-	if err := s.begin(); err != nil {
+	found, _, err := c.SearchBatch(ctx, []SearchRequest{r})
+	if err != nil {
 		return nil, err
 	}
-	defer s.v.release()
-	hits, err := s.run(ctx)
-	if err != nil {
-		return nil, searchError(ctx, err)
-	}
-	return s.points(hits)
+	return found[0], nil
 }
 
 func searchError(ctx context.Context, err error) error {
@@ -48,18 +43,6 @@ type search struct {
 	selection *selection // of a search with a filter
 }
 
-// begin takes the view, and with a filter the selection that goes with it.
-func (s *search) begin() (err error) {
-	if f := s.r.Filter; f != nil && !f.Empty() {
-		if s.selection, err = s.c.choose(f); err == nil {
-			s.v = s.selection.v
-		}
-		return err
-	}
-	s.v, err = s.c.acquire()
-	return err
-}
-
 func (s *search) run(ctx context.Context) ([]hnsw.Hit, error) {
 	vector, err := s.vector()
 	if err != nil {
@@ -73,7 +56,11 @@ func (s *search) run(ctx context.Context) ([]hnsw.Hit, error) {
 	if ef == 0 {
 		ef = defaultEf
 	}
-	s.query = hnsw.Query{Vector: vector, K: min(k, s.v.points), Ef: min(ef, s.v.points), View: s.v.slots}
+	s.query = hnsw.Query{
+		Vector: vector, K: min(k, s.v.points), Ef: min(ef, s.v.points), View: s.v.slots,
+		Vectors: s.c.vectorReader(s.v, s.r.Using), IgnoreCodes: s.r.Codes.Ignore, CodeScores: s.r.Codes.NoRescore,
+	}
+	s.query.Rescore = int(min(math.Ceil(float64(s.query.K)*s.r.Codes.Oversampling), float64(s.v.points)))
 	if s.query.K <= 0 {
 		return nil, nil
 	}
@@ -107,7 +94,10 @@ func (s *search) vector() ([]float32, error) {
 		if !ok {
 			return nil, noPoint(r.ID)
 		}
-		vector := s.graph.Vector(slot)
+		vector, err := c.vector(s.v, r.Using, slot)
+		if err != nil {
+			return nil, err
+		}
 		if vector == nil {
 			return nil, errorf(NotFound, "Vector with name %q for point not found", r.Using)
 		}
@@ -149,9 +139,12 @@ func (s *search) cut(hits []hnsw.Hit) []hnsw.Hit {
 }
 
 // points adds to the hits what the request wants to see of their points.
-func (s *search) points(hits []hnsw.Hit) ([]ScoredPoint, error) {
+func (s *search) points(ctx context.Context, hits []hnsw.Hit) ([]ScoredPoint, error) {
 	points := make([]ScoredPoint, len(hits))
 	for i, h := range hits {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		record, err := s.c.record(s.v, h.Slot, s.r.WithPayload, s.r.WithVector)
 		if err != nil {
 			return nil, err
@@ -169,7 +162,8 @@ func (c *Collection) record(v *view, slot uint32, withPayload payload.Selector, 
 		return Record{}, err
 	}
 	if operation != unread && operation != rewritten && withPayload.None() {
-		return Record{ID: id, Version: operation, Vectors: c.vectors(slot, withVector)}, nil
+		vectors, err := c.vectors(v, slot, withVector)
+		return Record{ID: id, Version: operation, Vectors: vectors}, err
 	}
 	value, err := v.snapshot.Get(nil, storage.AppendKey(nil, storage.Point, c.space, key))
 	if err != nil {
@@ -182,47 +176,22 @@ func (c *Collection) record(v *view, slot uint32, withPayload payload.Selector, 
 	if operation == unread {
 		c.ids.learn(slot, s.operation)
 	}
-	return c.shape(id, slot, s, withPayload, withVector)
+	return c.shape(v, id, slot, s, withPayload, withVector)
 }
 
 // shape makes a record of what is stored. It keeps s.payload.
-func (c *Collection) shape(id point.ID, slot uint32, s stored, withPayload payload.Selector, withVector VectorSelector) (Record, error) {
-	record := Record{ID: id, Version: s.operation, Vectors: c.vectors(slot, withVector)}
-	if withPayload.None() {
-		return record, nil
+func (c *Collection) shape(v *view, id point.ID, slot uint32, s stored, withPayload payload.Selector, withVector VectorSelector) (Record, error) {
+	vectors, err := c.vectors(v, slot, withVector)
+	record := Record{ID: id, Version: s.operation, Vectors: vectors}
+	if err != nil || withPayload.None() {
+		return record, err
 	}
 	raw := s.payload
 	if len(raw) == 0 {
 		raw = []byte("{}")
 	}
-	var err error
 	record.Payload, err = withPayload.Apply(raw)
 	return record, err
-}
-
-// vectors returns copies of a slot's vectors: the graph may reuse its memory
-// once the view is released.
-func (c *Collection) vectors(slot uint32, sel VectorSelector) Vectors {
-	if !sel.All && sel.Names == nil {
-		return nil
-	}
-	vectors := Vectors{}
-	add := func(name string) {
-		if g := c.graphs[name]; g != nil {
-			if v := g.Vector(slot); v != nil {
-				vectors[name] = append([]float32(nil), v...)
-			}
-		}
-	}
-	if sel.All {
-		for name := range c.graphs {
-			add(name)
-		}
-	}
-	for _, name := range sel.Names {
-		add(name)
-	}
-	return vectors
 }
 
 func saturatingAdd(a, b int) int {

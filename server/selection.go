@@ -24,13 +24,34 @@ type selection struct {
 // choose evaluates a filter on the current view as far as the indexes go. The
 // caller must release the selection's view.
 func (c *Collection) choose(f *filter.Filter) (*selection, error) {
-	set := c.indexes
-	set.mu.RLock()
-	defer set.mu.RUnlock()
-	v, err := c.acquire()
+	_, sels, err := c.chooseAll([]*filter.Filter{f})
 	if err != nil {
 		return nil, err
 	}
+	return sels[0], nil
+}
+
+// chooseAll evaluates filters on one view, as far as the indexes go. The caller
+// must release the view.
+func (c *Collection) chooseAll(filters []*filter.Filter) (*view, []*selection, error) {
+	if len(filters) > 0 {
+		c.indexes.mu.RLock()
+		defer c.indexes.mu.RUnlock()
+	}
+	v, err := c.acquire()
+	if err != nil {
+		return nil, nil, err
+	}
+	sels := make([]*selection, len(filters))
+	for i, f := range filters {
+		sels[i] = c.evaluate(v, f)
+	}
+	return v, sels, nil
+}
+
+// evaluate is called with the lock of the indexes held.
+func (c *Collection) evaluate(v *view, f *filter.Filter) *selection {
+	set := c.indexes
 	sel := &selection{c: c, v: v, filter: f}
 	if set.hasTexts() {
 		sel.filter = f.Bind(set.analyzer)
@@ -44,7 +65,14 @@ func (c *Collection) choose(f *filter.Filter) (*selection, error) {
 	} else {
 		sel.doubts = roaring.AndNot(b.Possible, b.Sure)
 	}
-	return sel, nil
+	return sel
+}
+
+// clone returns a selection that is resolved for itself.
+func (s *selection) clone() *selection {
+	c := *s
+	c.sure, c.doubts = s.sure.Clone(), s.doubts.Clone()
+	return &c
 }
 
 // A payload found by its key costs about this many times one read in order.

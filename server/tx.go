@@ -164,15 +164,23 @@ func (tx *tx) mutate(op *Op, key []byte, p *pending, given *Point) error {
 
 func (p *pending) setVectors(v Vectors) { p.vectors, p.loaded, p.moved = v, true, true }
 
+// loadVectors reads the vectors that are stored, unless p has others already.
+func (tx *tx) loadVectors(key []byte, p *pending) error {
+	if p.loaded {
+		return nil
+	}
+	value, err := tx.c.store.Get(nil, storage.AppendKey(nil, storage.Vector, tx.c.space, key))
+	if err != nil {
+		return err
+	}
+	p.vectors, err = decodeVectors(value)
+	p.loaded = err == nil
+	return err
+}
+
 func (tx *tx) mutateVectors(op *Op, key []byte, p *pending, given *Point) error {
-	if !p.loaded {
-		value, err := tx.c.store.Get(nil, storage.AppendKey(nil, storage.Vector, tx.c.space, key))
-		if err != nil {
-			return err
-		}
-		if p.vectors, err = decodeVectors(value); err != nil {
-			return err
-		}
+	if err := tx.loadVectors(key, p); err != nil {
+		return err
 	}
 	// A copy: the map may still belong to an operation of the caller.
 	vectors := maps.Clone(p.vectors)
@@ -212,6 +220,21 @@ func mutatePayload(op *Op, p *pending) error {
 		return err
 	}
 	p.stored.payload = raw
+	return nil
+}
+
+// relocate gives a point another slot. It stays the same version.
+func (tx *tx) relocate(key []byte) error {
+	p, err := tx.lookup(key)
+	if err != nil || !p.exists {
+		return err
+	}
+	if err := tx.loadVectors(key, p); err != nil {
+		return err
+	}
+	tx.c.operation++ // the slot's new owner must be younger than what names its old one
+	p.moved, p.changed = true, true
+	tx.order = append(tx.order, string(key))
 	return nil
 }
 

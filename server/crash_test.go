@@ -1,0 +1,147 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"freshet/server/point"
+)
+
+// Writes, repairs, restarts and crashes in any order: after each the points are
+// those of some moment at or after the last synced write, and a search finds every
+// one of them by its vector.
+func FuzzCrashes(f *testing.F) {
+	f.Add(uint64(1), []byte("wwwwwwwwwwwwwwwwwwwwsrwwwwwwwwwwwwwwwwwwwwcwdwdwdwwwwwwwwwwwwwwwwwwwwsc"))
+	f.Add(uint64(2), []byte("wdwdsrdddddddddddddwwwwwwwwwwwpppcppswrrwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwc"))
+	f.Add(uint64(3), []byte(strings.Repeat("wwwwwdcwwsp", 12)))
+	f.Fuzz(func(t *testing.T, seed uint64, steps []byte) {
+		if len(steps) > 200 {
+			return
+		}
+		crashes(t, seed, steps)
+	})
+}
+
+func TestCrashes(t *testing.T) {
+	for range 20 {
+		seed := rand.Uint64()
+		r := rand.New(rand.NewPCG(seed, 2))
+		steps := make([]byte, r.IntN(120))
+		often := "wdpsrc"[r.IntN(6)]
+		for i := range steps {
+			steps[i] = "wwwwwwdpsrc"[r.IntN(11)]
+			if r.IntN(3) == 0 {
+				steps[i] = often
+			}
+		}
+		t.Run(fmt.Sprintf("%d-%s", seed, steps), func(t *testing.T) { crashes(t, seed, steps) })
+	}
+}
+
+func crashes(t *testing.T, seed uint64, steps []byte) {
+	run := &crashRun{t: t, fs: vfs.NewCrashableMem(), rng: rand.New(rand.NewPCG(seed, 1)), points: map[uint64]string{}}
+	run.db = openDB(t, run.fs)
+	run.c = newCollection(t, run.db, "c", vectorConfig(2, Euclid))
+	run.remember(true)
+	for _, step := range steps {
+		run.step(step)
+	}
+	run.check()
+	closeDB(t, run.db)
+}
+
+type crashRun struct {
+	t      *testing.T
+	fs     *vfs.MemFS
+	rng    *rand.Rand
+	db     *DB
+	c      *Collection
+	points map[uint64]string // as contents writes them
+	past   []map[uint64]string
+}
+
+// remember adds the present state to those a crash may fall back to, or makes it
+// the oldest of them.
+func (r *crashRun) remember(synced bool) {
+	if synced {
+		r.past = r.past[:0]
+	}
+	r.past = append(r.past, maps.Clone(r.points))
+}
+
+func (r *crashRun) step(step byte) {
+	const ids, size = 80, 12
+	var ops []Op
+	switch step {
+	case 'w', 's', 'd', 'p':
+		for range size {
+			id := r.rng.Uint64N(ids)
+			switch {
+			case step == 'd':
+				ops = append(ops, remove(Version{}, point.Number(id)))
+				delete(r.points, id)
+			case step == 'p' && r.points[id] != "":
+				ops = append(ops, Op{Kind: OverwritePayload, Select: Select{IDs: []point.ID{point.Number(id)}}, Payload: map[string]any{"p": 1}})
+				at := strings.LastIndexByte(r.points[id], ' ')
+				r.points[id] = r.points[id][:at] + ` {"p":1}`
+			default:
+				x, y := r.rng.Float32(), r.rng.Float32()
+				ops = append(ops, upsert(point.Number(id), Version{}, x, y, ""))
+				r.points[id] = fmt.Sprintf("%d: [%v %v] {}", id, x, y)
+			}
+		}
+		apply(r.t, r.c, Batch{Ops: ops, Sync: step == 's'})
+		r.remember(step == 's')
+	case 'r':
+		closeDB(r.t, r.db)
+		r.remember(true)
+		r.open()
+	case 'c':
+		crashed := r.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: r.rng.IntN(101), RNG: r.rng})
+		closeDB(r.t, r.db)
+		r.fs = crashed
+		r.open()
+		got := contents(r.t, r.c)
+		at := slices.IndexFunc(r.past, func(points map[uint64]string) bool { return slices.Equal(listed(points), got) })
+		if at < 0 {
+			r.t.Fatalf("after a crash there are %d points as they never were", len(got))
+		}
+		r.points = maps.Clone(r.past[at])
+		r.remember(true) // opening has made it durable
+	}
+	r.check()
+}
+
+func listed(points map[uint64]string) []string {
+	list := []string{}
+	for _, id := range slices.Sorted(maps.Keys(points)) {
+		list = append(list, points[id])
+	}
+	return list
+}
+
+func (r *crashRun) open() {
+	r.db = openDB(r.t, r.fs)
+	r.c = openedCollection(r.t, r.db)
+}
+
+func (r *crashRun) check() {
+	expect(r.t, r.c, listed(r.points)...)
+	for id, text := range r.points {
+		var x, y float32
+		if _, err := fmt.Sscanf(text, fmt.Sprint(id)+": [%g %g]", &x, &y); err != nil {
+			r.t.Fatal(err)
+		}
+		hits, err := r.c.Search(context.Background(), SearchRequest{Vector: []float32{x, y}, Limit: 1, Ef: 32})
+		if err != nil || len(hits) != 1 || hits[0].ID != point.Number(id) {
+			r.t.Fatalf("a search for point %d finds %v, %v", id, hits, err)
+		}
+	}
+}

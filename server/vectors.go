@@ -1,0 +1,106 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+
+	"freshet/hnsw"
+	"freshet/storage"
+)
+
+// getter is the store as of now or as of a snapshot.
+type getter interface {
+	Get(dst, key []byte) ([]byte, error)
+}
+
+// vectorReader reads the vectors of one name from the store, for a graph that
+// does not hold them. It is for one goroutine.
+type vectorReader struct {
+	space    storage.Space
+	name     string
+	store    getter
+	owner    func(slot uint32) (id []byte, ok bool)
+	key, val []byte
+}
+
+// ReadVector stores the vector of a slot in dst.
+func (r *vectorReader) ReadVector(slot uint32, dst []float32) (bool, error) {
+	id, ok := r.owner(slot)
+	if !ok {
+		return false, nil
+	}
+	r.key = storage.AppendKey(r.key[:0], storage.Vector, r.space, id)
+	var err error
+	if r.val, err = r.store.Get(r.val[:0], r.key); err != nil {
+		if errors.Is(err, storage.ErrNotFound) {
+			return false, nil
+		}
+		return false, err
+	}
+	return findVector(r.val, r.name, dst)
+}
+
+// newestVectors reads what the store has now, for the writer: a version that has
+// been replaced is not there any more.
+func (c *Collection) newestVectors(name string) hnsw.VectorReader {
+	return &vectorReader{space: c.space, name: name, store: c.store, owner: c.ids.owner}
+}
+
+// vectorReader reads the vectors of the slots that the view shows, if the graph does
+// not hold them.
+func (c *Collection) vectorReader(v *view, name string) hnsw.VectorReader {
+	if c.graphs[name].Config().Vectors == nil {
+		return nil
+	}
+	return &vectorReader{
+		space: c.space, name: name, store: v.snapshot,
+		owner: func(slot uint32) ([]byte, bool) { return c.ids.key(slot), true },
+	}
+}
+
+// vector returns a copy of a slot's vector, nil if it has none of the name: the
+// graph may use its memory again once the view is released.
+func (c *Collection) vector(v *view, name string, slot uint32) ([]float32, error) {
+	g := c.graphs[name]
+	if g == nil || !g.Has(slot) {
+		return nil, nil
+	}
+	reader := c.vectorReader(v, name)
+	if reader == nil {
+		return append([]float32(nil), g.Vector(slot)...), nil
+	}
+	vector := make([]float32, g.Config().Dim)
+	ok, err := reader.ReadVector(slot, vector)
+	if err == nil && !ok {
+		err = fmt.Errorf("the vector %q of slot %d is missing in the store", name, slot)
+	}
+	return vector, err
+}
+
+// vectors returns copies of those of a slot's vectors that are selected.
+func (c *Collection) vectors(v *view, slot uint32, sel VectorSelector) (Vectors, error) {
+	if !sel.All && sel.Names == nil {
+		return nil, nil
+	}
+	vectors := Vectors{}
+	add := func(name string) error {
+		vector, err := c.vector(v, name, slot)
+		if vector != nil {
+			vectors[name] = vector
+		}
+		return err
+	}
+	if sel.All {
+		for name := range c.graphs {
+			if err := add(name); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, name := range sel.Names {
+		if err := add(name); err != nil {
+			return nil, err
+		}
+	}
+	return vectors, nil
+}
