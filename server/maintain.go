@@ -24,7 +24,7 @@ const (
 // the first free ones: each takes a new slot as an update does, and what is read of it
 // stays the same.
 const (
-	compactLeast = 4096 // slots
+	compactLeast = 1024 // slots
 	compactSlice = 32   // points
 )
 

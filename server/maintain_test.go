@@ -33,7 +33,7 @@ func TestSlotsAreUsedAgain(t *testing.T) {
 			}
 		}
 	}
-	for round := range 200 {
+	for round := range 80 {
 		var ops []Op
 		for range 40 {
 			id := rng.Uint64N(points)
@@ -75,7 +75,7 @@ func TestSlotsAreUsedAgain(t *testing.T) {
 	}
 	check()
 	if n := c.slots.Len(); n > 2*points {
-		t.Errorf("%d slots after 8,000 writes to %d points", n, points)
+		t.Errorf("%d slots after 3,200 writes to %d points", n, points)
 	}
 	for id := range uint64(points) {
 		records, err := c.Retrieve(context.Background(), []point.ID{point.Number(id)}, payload.All(), VectorSelector{})
