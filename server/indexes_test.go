@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -328,6 +329,51 @@ func TestIndexIsBuiltWhileWritesGoOn(t *testing.T) {
 	info, err := c.Info()
 	if err != nil || info.Points != total || info.Indexes["n"].Points != total || info.Indexes["n"].Bytes < int64(total) {
 		t.Errorf("%+v, %v; want %d points", info, err, total)
+	}
+}
+
+// Points that are moved together after large deletes are moved in the indexes too.
+func TestIndexesFollowPointsThatMove(t *testing.T) {
+	db := openDB(t, vfs.NewMem())
+	t.Cleanup(func() { closeDB(t, db) })
+	c := newCollection(t, db, "c", vectorConfig(2, Euclid))
+	createIndex(t, db, "n", `"integer"`)
+	const points = 2 * compactLeast
+	var ops []Op
+	for i := range points {
+		ops = append(ops, Op{Kind: Upsert, Points: []Point{{ID: point.Number(uint64(i)), Payload: fmt.Appendf(nil, `{"n":%d}`, i%8)}}})
+	}
+	apply(t, c, Batch{Ops: ops})
+	var gone []point.ID
+	for i := range points {
+		if i%16 != 5 && i%16 != 2 {
+			gone = append(gone, point.Number(uint64(i)))
+		}
+	}
+	apply(t, c, Batch{Ops: []Op{remove(Version{}, gone...)}})
+	count := func(condition string) int {
+		t.Helper()
+		n, err := c.Count(context.Background(), mustFilter(t, `{"must":`+condition+`}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for deadline := time.Now().Add(time.Minute); c.slots.Len() > points/4; time.Sleep(betweenSlice) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d slots for %d points", c.slots.Len(), points/8)
+		}
+		if n := count(`{"key":"n","match":{"value":5}}`); n != points/16 {
+			t.Fatalf("%d points while they move, want %d", n, points/16)
+		}
+	}
+	for n, want := range []int{0, 0, points / 16, 0, 0, points / 16, 0, 0} {
+		if got := count(fmt.Sprintf(`{"key":"n","range":{"gte":%d,"lte":%d}}`, n, n)); got != want {
+			t.Errorf("%d points with %d, want %d", got, n, want)
+		}
+	}
+	if got := count(`{"key":"n","is_empty":false}`); got != points/8 || c.indexes.live.GetCardinality() != points/8 {
+		t.Errorf("%d points with a value, %d in all, want %d", got, c.indexes.live.GetCardinality(), points/8)
 	}
 }
 
