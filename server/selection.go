@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -182,11 +183,11 @@ func (s *selection) scan(ctx context.Context, from []byte, among *roaring.Bitmap
 func (s *selection) keys(from []byte) [][]byte {
 	keys := make([][]byte, 0, s.sure.GetCardinality())
 	for it := s.sure.Iterator(); it.HasNext(); {
-		if key := s.c.ids.key(it.Next()); slices.Compare(key, from) >= 0 {
+		if key := s.c.ids.key(it.Next()); bytes.Compare(key, from) >= 0 {
 			keys = append(keys, key)
 		}
 	}
-	slices.SortFunc(keys, slices.Compare)
+	slices.SortFunc(keys, bytes.Compare)
 	return keys
 }
 
