@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestConfigEchoesWhatWasGiven(t *testing.T) {
@@ -94,4 +96,34 @@ func TestConfigLimits(t *testing.T) {
 			t.Errorf("%s: %v, want %s", text, err, want)
 		}
 	}
+}
+
+// Whatever is accepted is shown as it was given, and is accepted again.
+func FuzzQuantization(f *testing.F) {
+	for _, text := range []string{
+		`{"scalar":{"type":"int8","quantile":0.99,"always_ram":true}}`, `{"binary":{"encoding":"two_bits","query_encoding":"binary"}}`,
+		`{"product":{"compression":"x32"}}`, `{"scalar":null,"binary":{}}`, `null`, `"Disabled"`,
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		var q Quantization
+		if json.Unmarshal(raw, &q) != nil || q == (Quantization{}) {
+			return
+		}
+		shown, err := json.Marshal(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var again Quantization
+		if err := json.Unmarshal(shown, &again); err != nil {
+			t.Fatalf("%s is shown as %s: %v", raw, shown, err)
+		}
+		if d := cmp.Diff(q, again); d != "" {
+			t.Fatal(d)
+		}
+		if err := q.validate("quantization_config"); err != nil && KindOf(err) != Invalid {
+			t.Fatal(err)
+		}
+	})
 }
