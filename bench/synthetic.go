@@ -44,8 +44,8 @@ const (
 	topicSpread  = 0.8
 	withinTopic  = 0.9
 	commonPart   = 0.35 // of the mean, as a share of the whole's length
-	noisePart    = 0.25 // likewise
-	spectrumFall = 0.5  // direction i has a deviation of (i+1)^-spectrumFall
+	noisePart    = 0.30 // likewise
+	spectrumFall = 0.4  // direction i has a deviation of (i+1)^-spectrumFall
 )
 
 func checkShape(s source) error {
