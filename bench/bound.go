@@ -86,7 +86,7 @@ func benchBound(ctx context.Context, d *dataset, rounds int) (s *section, err er
 		})
 	}
 	return &section{
-		Part: "bound", Data: d.name, Title: "Distance to the memory's limit: " + d.name,
+		Title: "Distance to the memory's limit: " + d.name,
 		Lead: fmt.Sprintf("%s. A search reads lists of %d bytes, rows of codes and, of the best, vectors. "+
 			"Random reads repeat the same amounts of each without the search's logic; medians of %d rounds.", d.describe(), listBytes, rounds),
 		Tables: []table{rows, searches},

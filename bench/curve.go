@@ -155,7 +155,7 @@ func at(points []reached, recall float64) (float64, bool) {
 // graphSection turns the measurements into tables.
 func graphSection(d *dataset, all []*measured, held, rounds int) *section {
 	s := &section{
-		Part: "graph", Data: d.name, Title: "Search and build: " + d.name,
+		Title: "Search and build: " + d.name,
 		Lead: fmt.Sprintf("%s; M %d, ef_construct %d, recall@%d. The engines take turns; medians of %d rounds.",
 			d.describe(), hnsw.DefaultM, hnsw.DefaultEfConstruct, k, rounds),
 	}
@@ -273,15 +273,15 @@ func curveTable(all []*measured) table {
 	}
 	for i, ef := range efs {
 		row := []string{fmt.Sprint(ef)}
-		any := false
+		measured := false
 		for _, m := range all {
 			cell := ""
 			if i < len(m.curve) {
-				cell, any = fmt.Sprintf("%.4f  %s", m.curve[i].recall, count(m.curve[i].qps)), true
+				cell, measured = fmt.Sprintf("%.4f  %s", m.curve[i].recall, count(m.curve[i].qps)), true
 			}
 			row = append(row, cell)
 		}
-		if any {
+		if measured {
 			t.Rows = append(t.Rows, row)
 		}
 	}

@@ -111,10 +111,10 @@ func fromSample(rows []minilm.Row, err error) (*matrix, error) {
 }
 
 // keep maps the files in dir, and writes them first if they are not there.
-func keep(name, dir string, make func() (base, queries *matrix, err error)) (*dataset, error) {
+func keep(name, dir string, produce func() (base, queries *matrix, err error)) (*dataset, error) {
 	d := &dataset{name: name, dir: dir}
 	if _, err := os.Stat(d.queriesPath()); errors.Is(err, fs.ErrNotExist) {
-		base, queries, err := make()
+		base, queries, err := produce()
 		if err != nil {
 			return nil, err
 		}

@@ -76,7 +76,7 @@ func benchFilters(ctx context.Context, d *dataset, rounds int) (s *section, err 
 		}
 	}
 	return &section{
-		Part: "filters", Data: d.name, Title: "Filters: " + d.name,
+		Title: "Filters: " + d.name,
 		Lead: fmt.Sprintf("%s, of which %d are used; ef %d, one thread, per second of CPU time, medians of %d rounds. "+
 			"A correlated filter accepts the vectors nearest to one of them. The scan computes the distances of the matches, known beforehand, and nothing else.",
 			d.describe(), queries.rows, filterEf, rounds),

@@ -123,7 +123,7 @@ func benchHTTP(ctx context.Context, d *dataset) (s *section, err error) {
 		t.Rows = append(t.Rows, []string{row.name, micros(p50), micros(quantile(row.times, 0.99)), micros(p50 - quantile(graph, 0.5))})
 	}
 	return &section{
-		Part: "http", Data: d.name, Title: "HTTP: " + d.name,
+		Title:  "HTTP: " + d.name,
 		Lead:   fmt.Sprintf("%s; hnsw_ef %d, top %d without payload, one client, µs on the clock.", d.describe(), httpEf, k),
 		Tables: []table{t},
 	}, nil

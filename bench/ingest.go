@@ -58,7 +58,7 @@ func benchIngest(ctx context.Context, d *dataset) (s *section, err error) {
 		t.Rows = append(t.Rows, row)
 	}
 	return &section{
-		Part: "ingest", Data: d.name, Title: "From Kafka: " + d.name,
+		Title: "From Kafka: " + d.name,
 		Lead: fmt.Sprintf("JSON records of %d dimensions, %d bytes, one partition, acks 1, linger 0; %s at each rate; ms from produce. "+
 			"Transit is to a plain consumer of the same topic, in the same run.", d.base.dim, len(values[0]), perRate),
 		Tables: []table{t},

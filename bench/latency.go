@@ -79,7 +79,7 @@ func benchLatency(ctx context.Context, d *dataset) (s *section, err error) {
 		})
 	}
 	return &section{
-		Part: "latency", Data: d.name, Title: "Searches beside inserts: " + d.name,
+		Title: "Searches beside inserts: " + d.name,
 		Lead: fmt.Sprintf("%s. One thread searches at ef %d, another inserts points one by one: %s per second, of %s that it can. Phases with and without inserts take turns; µs on the clock.",
 			d.describe(), latencyEf, count(float64(perPhase*busyPhases)/inserting.Seconds()), count(most)),
 		Tables: []table{t},

@@ -60,7 +60,7 @@ var allParts = []part{
 	}},
 }
 
-// run measures one part on one set of data.
+// do measures the part on the data of the options.
 func (p part) do(ctx context.Context, o options) error {
 	d, err := open(o.source)
 	if err != nil {
@@ -70,6 +70,7 @@ func (p part) do(ctx context.Context, o options) error {
 	if err != nil {
 		return fmt.Errorf("%s of %s: %w", p.name, d.name, err)
 	}
+	s.Part, s.Data, s.Dim, s.Size = p.name, d.name, d.base.dim, d.base.rows
 	return s.finish(os.Stdout)
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 // in a file, so that the document can be put together from runs of their own.
 type section struct {
 	Part, Data  string // identify it
+	Dim, Size   int    // of the data
 	Title, Lead string
 	Notes       []string
 	Engines     []string // and their versions
@@ -47,9 +49,6 @@ type line struct {
 }
 
 const resultsDir = ".cache/bench-results"
-
-// parts in the order of the document.
-var parts = []string{"graph", "updates", "latency", "filters", "bound", "ingest", "http"}
 
 // finish dates a section, prints it and keeps it.
 func (s *section) finish(w io.Writer) error {
@@ -151,7 +150,8 @@ func readSections() ([]*section, error) {
 		return nil, errors.New("nothing was measured yet")
 	}
 	slices.SortStableFunc(sections, func(a, b *section) int {
-		return slices.Index(parts, a.Part) - slices.Index(parts, b.Part)
+		place := func(s *section) int { return slices.IndexFunc(allParts, func(p part) bool { return p.name == s.Part }) }
+		return cmp.Or(place(a)-place(b), a.Dim-b.Dim, a.Size-b.Size)
 	})
 	return sections, nil
 }

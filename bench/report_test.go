@@ -48,6 +48,7 @@ func TestDocument(t *testing.T) {
 		{engine: &engine{name: "faiss-flat", missing: "no module"}},
 	}
 	s := graphSection(d, all, 100, 3)
+	s.Part, s.Data = "graph", d.name
 	s.Machine, s.Revision, s.Date = m, "abc", "2026-01-02"
 	other := &section{
 		Part: "http", Data: "tiny", Title: "HTTP: tiny", Lead: "Lead.", Machine: m, Revision: "abc", Date: "2026-01-02",

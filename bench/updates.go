@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"github.com/viterin/vek/vek32"
+
 	"freshet/hnsw"
 )
 
@@ -173,14 +175,14 @@ func byCluster(base *matrix) []int {
 	}
 	type place struct {
 		anchor int
-		score  float64
+		score  float32
 		row    int
 	}
 	places := make([]place, base.rows)
 	for row := range places {
 		places[row] = place{-1, -2, row}
 		for i, a := range anchor {
-			if score := dot(base.row(a), base.row(row)); score > places[row].score {
+			if score := vek32.Dot(base.row(a), base.row(row)); score > places[row].score {
 				places[row] = place{i, score, row}
 			}
 		}
@@ -197,7 +199,7 @@ func byCluster(base *matrix) []int {
 
 func updatesSection(d *dataset, graphs []*aged, rounds int) *section {
 	s := &section{
-		Part: "updates", Data: d.name, Title: "Updates: " + d.name,
+		Title: "Updates: " + d.name,
 		Lead: fmt.Sprintf("%s. Every point is replaced %d times, one of %d by a delete and an insert later on, in batches of %d on one thread; "+
 			"then all have the vectors they began with. Rates per second of CPU time, medians of %d rounds in turns.",
 			d.describe(), passes, deleteEvery, batch, rounds),
