@@ -12,7 +12,7 @@ import (
 
 func smallDataset(t *testing.T, shape string) *dataset {
 	t.Helper()
-	base, queries := &matrix{rows: 1200, dim: 24}, &matrix{rows: 40, dim: 24}
+	base, queries := &matrix{rows: 300, dim: 24}, &matrix{rows: 40, dim: 24}
 	row := newTopics(24).row
 	base.fill(1, row)
 	queries.fill(2, row)
@@ -31,7 +31,7 @@ func TestServeEngine(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := &engine{name: freshetName, rows: filepath.Join(t.TempDir(), "rows.npy")}
-	commands := fmt.Sprintf("build 1 100\ninsert\nsearch 100 %d 1 %s\nbuild 2 0\nsearch 100 %[1]d 2 %[2]s\n", k, e.rows)
+	commands := fmt.Sprintf("build 1 50\ninsert\nsearch 100 %d 1 %s\nbuild 2 0\nsearch 100 %[1]d 2 %[2]s\n", k, e.rows)
 	var out strings.Builder
 	if err := serveEngine(context.Background(), freshetName, d.basePath(), d.queriesPath(), strings.NewReader(commands), &out); err != nil {
 		t.Fatal(err)
@@ -44,7 +44,7 @@ func TestServeEngine(t *testing.T) {
 		}
 		answers = append(answers, a)
 	}
-	if len(answers) != 6 || answers[0].Version == "" || len(answers[2].Walls) != 100 || len(answers[2].CPUs) != 100 {
+	if len(answers) != 6 || answers[0].Version == "" || len(answers[2].Walls) != 50 || len(answers[2].CPUs) != 50 {
 		t.Fatalf("answers: %s", out.String())
 	}
 	recall, err := e.recall(d, kth)
@@ -76,7 +76,7 @@ func TestAge(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := x.age(ctx, d.base, order); err != nil {
+		if err := x.age(ctx, d.base, order, 32); err != nil {
 			t.Fatal(err)
 		}
 		seen := make([]int, d.base.rows)
@@ -100,7 +100,7 @@ func TestAge(t *testing.T) {
 func TestFilter(t *testing.T) {
 	d := smallDataset(t, "filtered")
 	for _, kind := range []string{"random", "correlated"} {
-		for share, want := range map[float64]int{0.0001: 1, 0.1: 120, 0.5: 600} {
+		for share, want := range map[float64]int{0.0001: 1, 0.1: 30, 0.5: 150} {
 			accept, matches := filter(d.base, kind, share)
 			n := 0
 			for row, yes := range accept {

@@ -63,7 +63,7 @@ func benchUpdates(ctx context.Context, d *dataset, rounds int) (s *section, err 
 		a.rate = n / took.cpu.Seconds()
 		if order.rows != nil {
 			stop := watch()
-			if err := x.age(ctx, d.base, order.rows); err != nil {
+			if err := x.age(ctx, d.base, order.rows, batch); err != nil {
 				return nil, err
 			}
 			a.rate = passes * n / stop().cpu.Seconds()
@@ -112,10 +112,10 @@ func (x *index) remove(slots []uint32) {
 	x.slots.Publish()
 }
 
-// age replaces every point in the order given, passes times. In each pass but the
+// age replaces every point in the order given, in batches of size, passes times. In each pass but the
 // last a point gets the vector of another one, a third of the order further than
 // in the pass before; in the last it gets its own again.
-func (x *index) age(ctx context.Context, base *matrix, order []int) error {
+func (x *index) age(ctx context.Context, base *matrix, order []int, size int) error {
 	n := len(order)
 	slotOf := make([]uint32, n) // by point; a graph just built has them in order
 	for point := range slotOf {
@@ -124,10 +124,10 @@ func (x *index) age(ctx context.Context, base *matrix, order []int) error {
 	for pass := 1; pass <= passes; pass++ {
 		newRow := func(at int) int { return order[(at+pass*n/passes)%n] }
 		var away []int // places in the order of the points deleted for now
-		for from := 0; from < n; from += batch {
+		for from := 0; from < n; from += size {
 			var points, rows []int
 			var old, dead []uint32
-			for at := from; at < min(from+batch, n); at++ {
+			for at := from; at < min(from+size, n); at++ {
 				if at%deleteEvery == 0 {
 					away = append(away, at)
 					dead = append(dead, slotOf[order[at]])
@@ -143,10 +143,10 @@ func (x *index) age(ctx context.Context, base *matrix, order []int) error {
 			for i, point := range points {
 				slotOf[point] = slots[i]
 			}
-			if len(away) < n/awayShare && from+batch < n {
+			if len(away) < n/awayShare && from+size < n {
 				continue
 			}
-			for _, places := range slices.Collect(slices.Chunk(away, batch)) {
+			for places := range slices.Chunk(away, size) {
 				rows = rows[:0]
 				for _, at := range places {
 					rows = append(rows, newRow(at))
