@@ -57,7 +57,7 @@ func benchFilters(ctx context.Context, d *dataset, rounds int) (s *section, err 
 				return nil, err
 			}
 			graph := func() ([]int, error) { return x.filteredSearch(ctx, queries, accept) }
-			scan := func() ([]int, error) { return x.scan(queries, matches) }
+			scan := func() ([]int, error) { return x.scan(ctx, queries, matches) }
 			recall, qps, err := timed(d, queries, kth, wanted, rounds, graph)
 			if err != nil {
 				return nil, err
@@ -106,14 +106,14 @@ func (x *index) filteredSearch(ctx context.Context, queries *matrix, accept []bo
 }
 
 // scan finds the nearest of the slots without the graph.
-func (x *index) scan(queries *matrix, slots []uint32) ([]int, error) {
+func (x *index) scan(ctx context.Context, queries *matrix, slots []uint32) ([]int, error) {
 	rows := make([]int, 0, k*queries.rows)
 	scores := make([]float32, scanBlock)
 	var best []scored
 	for q := range queries.rows {
 		best = best[:0]
 		for block := range slices.Chunk(slots, scanBlock) {
-			if err := x.g.Score(queries.row(q), block, scores); err != nil {
+			if err := x.g.Score(ctx, hnsw.Query{Vector: queries.row(q)}, block, scores); err != nil {
 				return nil, err
 			}
 			for i, slot := range block {

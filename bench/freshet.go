@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -16,10 +17,10 @@ import (
 	"freshet/hnsw"
 )
 
-// variants are the settings of Freshet that take part. One more is one more
-// line, e.g. float32 without codes.
+// variants are the settings of Freshet that take part.
 var variants = map[string]hnsw.Config{
-	freshetName: {},
+	freshetName:   {},
+	"freshet-f32": {Codes: hnsw.NoCodes},
 }
 
 func variantNames() []string {
@@ -38,25 +39,24 @@ const (
 
 // index is a graph whose slots hold rows of a matrix.
 type index struct {
-	g     *hnsw.Graph
-	slots *hnsw.Slots
-	rowOf []int32 // by slot
+	g      *hnsw.Graph
+	slots  *hnsw.Slots
+	repair *hnsw.Repair
+	rowOf  []int32 // by slot
 }
 
 func newIndex(cfg hnsw.Config, dim int) (*index, error) {
 	cfg.Dim, cfg.Metric = dim, hnsw.Cosine
 	x := &index{slots: hnsw.NewSlots()}
 	var err error
-	x.g, err = hnsw.New(cfg, x.slots)
-	return x, err
+	if x.g, err = hnsw.New(cfg, x.slots); err != nil {
+		return nil, errors.Join(err, x.slots.Close())
+	}
+	x.repair = hnsw.NewRepair(x.slots, x.g)
+	return x, nil
 }
 
-func (x *index) close() error {
-	if err := x.g.Close(); err != nil {
-		return err
-	}
-	return x.slots.Close()
-}
+func (x *index) close() error { return errors.Join(x.g.Close(), x.slots.Close()) }
 
 // add inserts rows in one batch and returns their slots. They are visible when
 // they are published.

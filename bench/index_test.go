@@ -79,6 +79,9 @@ func TestAge(t *testing.T) {
 		if err := x.age(ctx, d.base, order, 32); err != nil {
 			t.Fatal(err)
 		}
+		if n := x.slots.Dead(); n != 0 {
+			t.Errorf("%s: %d dead slots are left", name, n)
+		}
 		seen := make([]int, d.base.rows)
 		view := x.slots.View()
 		for slot, row := range x.rowOf {

@@ -92,27 +92,44 @@ func benchUpdates(ctx context.Context, d *dataset, rounds int) (s *section, err 
 	return updatesSection(d, graphs, rounds), nil
 }
 
+// When a collection repairs its graph beside writes: see server/maintain.go.
+const (
+	repairShare = 25 // one dead slot in so many begins a repair
+	nodesADeath = 30 // nodes visited for each slot that dies meanwhile
+	nodesASlice = 500
+)
+
 // replace gives points new vectors: their old slots die and new ones are born at
-// the same moment. It returns the new slots. This, and remove, are the place for
-// whatever the graph offers for the repair and re-use of slots.
-func (x *index) replace(ctx context.Context, base *matrix, old []uint32, rows []int) ([]uint32, error) {
+// the same moment, and others that are deleted die with them. Then it goes on with
+// the repair, as a collection does. It returns the new slots.
+func (x *index) replace(ctx context.Context, base *matrix, dead []uint32, rows []int) ([]uint32, error) {
 	slots, err := x.add(ctx, base, rows, 1)
 	if err != nil {
 		return nil, err
 	}
-	x.remove(old)
-	return slots, nil
-}
-
-// remove deletes points.
-func (x *index) remove(slots []uint32) {
-	for _, slot := range slots {
+	for _, slot := range dead {
 		x.slots.Retire(slot)
 	}
 	x.slots.Publish()
+	if len(dead) > 0 && (x.repair.Running() || x.slots.Dead() >= x.slots.Len()/repairShare) {
+		_, err = x.repair.Step(ctx, x.slots.View(), len(dead)*nodesADeath)
+	}
+	return slots, err
 }
 
-// age replaces every point in the order given, in batches of size, passes times. In each pass but the
+// mend repairs what there is to repair, as a collection does when it is idle.
+func (x *index) mend(ctx context.Context) error {
+	for x.repair.Pending() {
+		if _, err := x.repair.Step(ctx, x.slots.View(), nodesASlice); err != nil {
+			return err
+		}
+		x.slots.Publish()
+	}
+	return nil
+}
+
+// age replaces every point in the order given, in batches of size, passes times, and
+// leaves nothing to repair. In each pass but the
 // last a point gets the vector of another one, a third of the order further than
 // in the pass before; in the last it gets its own again.
 func (x *index) age(ctx context.Context, base *matrix, order []int, size int) error {
@@ -126,20 +143,19 @@ func (x *index) age(ctx context.Context, base *matrix, order []int, size int) er
 		var away []int // places in the order of the points deleted for now
 		for from := 0; from < n; from += size {
 			var points, rows []int
-			var old, dead []uint32
+			var dead []uint32
 			for at := from; at < min(from+size, n); at++ {
+				dead = append(dead, slotOf[order[at]])
 				if at%deleteEvery == 0 {
 					away = append(away, at)
-					dead = append(dead, slotOf[order[at]])
 					continue
 				}
-				points, rows, old = append(points, order[at]), append(rows, newRow(at)), append(old, slotOf[order[at]])
+				points, rows = append(points, order[at]), append(rows, newRow(at))
 			}
-			slots, err := x.replace(ctx, base, old, rows)
+			slots, err := x.replace(ctx, base, dead, rows)
 			if err != nil {
 				return err
 			}
-			x.remove(dead)
 			for i, point := range points {
 				slotOf[point] = slots[i]
 			}
@@ -161,7 +177,7 @@ func (x *index) age(ctx context.Context, base *matrix, order []int, size int) er
 			away = away[:0]
 		}
 	}
-	return nil
+	return x.mend(ctx)
 }
 
 // byCluster orders the rows so that neighbours follow each other: by the nearest
@@ -201,7 +217,7 @@ func updatesSection(d *dataset, graphs []*aged, rounds int) *section {
 	s := &section{
 		Title: "Updates: " + d.name,
 		Lead: fmt.Sprintf("%s. Every point is replaced %d times, one of %d by a delete and an insert later on, in batches of %d on one thread; "+
-			"then all have the vectors they began with. Rates per second of CPU time, medians of %d rounds in turns.",
+			"then all have the vectors they began with. The repair goes on beside that, as in a collection, and to its end; its time counts. Rates per second of CPU time, medians of %d rounds in turns.",
 			d.describe(), passes, deleteEvery, batch, rounds),
 	}
 	fresh := graphs[0]
@@ -211,7 +227,7 @@ func updatesSection(d *dataset, graphs []*aged, rounds int) *section {
 	}
 	upkeep := table{
 		Caption: "Rate of inserts (built afresh) or replacements, and memory",
-		Head:    []string{"graph", "points/s", "× inserts", "bytes/point", "× afresh", "slots", "dead"},
+		Head:    []string{"graph", "points/s", "× inserts", "bytes/point", "× afresh", "slots", "free", "dead"},
 	}
 	for _, a := range graphs {
 		row := []string{a.name}
@@ -222,7 +238,7 @@ func updatesSection(d *dataset, graphs []*aged, rounds int) *section {
 		upkeep.Rows = append(upkeep.Rows, []string{
 			a.name, count(a.rate), fmt.Sprintf("%.2f", a.rate/fresh.rate),
 			count(float64(a.bytes) / float64(d.base.rows)), fmt.Sprintf("%.2f", float64(a.bytes)/float64(fresh.bytes)),
-			grouped(a.x.slots.Len()), grouped(a.x.slots.Dead()),
+			grouped(a.x.slots.Len()), grouped(a.x.slots.Free()), grouped(a.x.slots.Dead()),
 		})
 	}
 	s.Tables = []table{searches, upkeep}
