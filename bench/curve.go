@@ -273,15 +273,15 @@ func curveTable(all []*measured) table {
 	}
 	for i, ef := range efs {
 		row := []string{fmt.Sprint(ef)}
-		measured := false
+		filled := false
 		for _, m := range all {
 			cell := ""
 			if i < len(m.curve) {
-				cell, measured = fmt.Sprintf("%.4f  %s", m.curve[i].recall, count(m.curve[i].qps)), true
+				cell, filled = fmt.Sprintf("%.4f  %s", m.curve[i].recall, count(m.curve[i].qps)), true
 			}
 			row = append(row, cell)
 		}
-		if measured {
+		if filled {
 			t.Rows = append(t.Rows, row)
 		}
 	}
