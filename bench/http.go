@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"freshet/api"
@@ -54,7 +55,8 @@ func benchHTTP(ctx context.Context, d *dataset) (s *section, err error) {
 	for from := 0; from < d.base.rows; from += batch {
 		op := server.Op{Kind: server.Upsert}
 		for i := from; i < min(from+batch, d.base.rows); i++ {
-			op.Points = append(op.Points, server.Point{ID: point.Number(uint64(i)), Vectors: server.Vectors{"": d.base.row(i)}})
+			// The database normalises what it is given; the rows are mapped to be read only.
+			op.Points = append(op.Points, server.Point{ID: point.Number(uint64(i)), Vectors: server.Vectors{"": slices.Clone(d.base.row(i))}})
 		}
 		if _, err := c.Apply(ctx, server.Batch{Ops: []server.Op{op}}); err != nil {
 			return nil, err

@@ -26,7 +26,7 @@ type matrix struct {
 	data      []float32
 }
 
-func (m *matrix) row(i int) []float32 { return m.data[i*m.dim : (i+1)*m.dim] }
+func (m *matrix) row(i int) []float32 { return m.data[i*m.dim : (i+1)*m.dim : (i+1)*m.dim] }
 
 var (
 	npyDescr = regexp.MustCompile(`'descr': '([^']+)'`)
