@@ -84,7 +84,7 @@ func command() *cobra.Command {
 	flags.StringVar(&o.shape, "synthetic", "", "generate vectors: "+clusteredShape+" or "+gaussianShape)
 	flags.IntVar(&o.dim, "dim", 384, "dimensions of generated vectors")
 	flags.IntVar(&o.size, "size", 10_000, "number of generated vectors")
-	flags.IntVar(&o.rounds, "rounds", 5, "rounds of searches; medians count")
+	flags.IntVar(&o.rounds, "rounds", 3, "rounds of searches; medians count")
 	flags.StringSliceVar(&o.engines, "engines", engineNames(), "that take part in graph")
 	for _, p := range allParts {
 		root.AddCommand(&cobra.Command{Use: p.name, Short: p.short, Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
