@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 
 	"github.com/klauspost/cpuid/v2"
@@ -42,8 +43,9 @@ func thisMachine() machine {
 	m.Flags = strings.Join(flags, " ") + "; Freshet's kernels: " + kernels.Best.String()
 	c := cpuid.CPU.Cache
 	m.Caches = fmt.Sprintf("L1d %s, L2 %s, L3 %s", kib(c.L1D), kib(c.L2), kib(c.L3))
-	if total := field("/proc/meminfo", "MemTotal:"); total != "" {
-		m.Memory = total
+	m.Memory = "unknown"
+	if kib, err := strconv.Atoi(strings.TrimSuffix(field("/proc/meminfo", "MemTotal:"), " kB")); err == nil {
+		m.Memory = fmt.Sprintf("%d GiB", (kib+1<<19)>>20)
 	}
 	if huge, err := os.ReadFile("/sys/kernel/mm/transparent_hugepage/enabled"); err == nil {
 		_, chosen, _ := strings.Cut(string(huge), "[")
