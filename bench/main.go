@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -118,6 +120,11 @@ func command() *cobra.Command {
 func (o options) check() error {
 	if o.rounds < 1 || o.rounds > 1000 {
 		return fmt.Errorf("--rounds %d: want 1 to 1,000", o.rounds)
+	}
+	for _, name := range o.engines {
+		if !slices.Contains(engineNames(), name) {
+			return fmt.Errorf("--engines: no %q among %s", name, strings.Join(engineNames(), ", "))
+		}
 	}
 	return o.source.check()
 }
