@@ -18,6 +18,7 @@ type Hit struct {
 
 // Query asks for the K slots nearest to Vector that View shows and Accept, if
 // there is one, accepts. Ef is how many candidates the search keeps, at least K.
+// What Search does is added to Work, if there is one.
 //
 // How codes are used is up to the graph, unless a query says more.
 type Query struct {
@@ -25,6 +26,7 @@ type Query struct {
 	K, Ef  int
 	View   View
 	Accept func(slot uint32) bool
+	Work   *Work
 
 	Vectors     VectorReader // as of View; for graphs that hold no vectors
 	IgnoreCodes bool         // walk on vectors; where none are held, score all candidates on them
@@ -64,6 +66,7 @@ func (g *Graph) Search(ctx context.Context, q Query, dst []Hit) ([]Hit, error) {
 	}
 	s := g.acquire(q.Vector)
 	defer s.release()
+	defer s.report(q.Work)
 	if q.IgnoreCodes {
 		s.ignoreCodes(&q)
 	}
@@ -166,6 +169,7 @@ func (s *searcher) descend(entry uint32, top, bottom int) uint64 {
 	for level := top; level > bottom; level-- {
 		for {
 			s.fresh = readList(s.fresh[:0], s.g.list(key(best).slot(), level), s.limit)
+			s.work.Lists++
 			before := best
 			for i, d := range s.measure() {
 				best = min(best, keyOf(d, s.fresh[i]))
@@ -224,6 +228,7 @@ func (s *searcher) gather(slot uint32, level int) {
 	}
 	n += kernels.Gather(kernels.Best, list, s.visited, s.limit, rows.rows.Load(), s.fresh[n:])
 	s.fresh = s.fresh[:n]
+	s.work.Lists++
 }
 
 // walkAccepting is walk where only some nodes count: it leaves the ef nearest
