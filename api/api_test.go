@@ -185,6 +185,47 @@ func TestCollections(t *testing.T) {
 	s.expect("GET", "/aliases", "", `{"aliases":[]}`)
 }
 
+// Indexes answer as the payloads do, but that a text index makes words of texts.
+func TestIndexes(t *testing.T) {
+	s := start(t)
+	s.expect("PUT", "/collections/c", `{"vectors":{"size":2,"distance":"Dot"}}`, `true`)
+	s.expect("PUT", "/collections/c/points?wait=true", `{"points":[
+		{"id":1,"vector":[1,0],"payload":{"city":"Berlin","n":1,"text":"the Quick fox","loc":{"lon":13.4,"lat":52.5}}},
+		{"id":2,"vector":[2,0],"payload":{"city":["Berlin","London"],"n":2.5,"text":"quicksand"}},
+		{"id":3,"vector":[3,0],"payload":{"city":7,"n":[3,4],"text":5}}]}`, `{"operation_id":1,"status":"completed"}`)
+	count := func(condition, want string) {
+		t.Helper()
+		s.expect("POST", "/collections/c/points/count", `{"filter":{"must":`+condition+`}}`, `{"count":`+want+`}`)
+	}
+	count(`{"key":"text","match":{"text":"quick"}}`, "1")
+	count(`{"key":"text","match":{"text":"Quick"}}`, "1")
+	for _, field := range [][2]string{
+		{"city", `"keyword"`}, {"n", `{"type":"integer","lookup":true,"range":true}`}, {"text", `{"type":"text","tokenizer":"word"}`}, {"loc", `"geo"`},
+	} {
+		s.expect("PUT", "/collections/c/index?wait=true", `{"field_name":"`+field[0]+`","field_schema":`+field[1]+`}`, `{"operation_id":1,"status":"completed"}`)
+	}
+	count(`{"key":"text","match":{"text":"QUICK"}}`, "1")
+	count(`{"key":"text","match":{"text":"quicks"}}`, "0")
+	count(`{"key":"text","match":{"text_any":"quicksand fox"}}`, "2")
+	count(`{"key":"city","match":{"value":"Berlin"}}`, "2")
+	count(`{"key":"city","match":{"except":["Berlin"]}}`, "2")
+	count(`{"key":"city","match":{"value":7}}`, "1")
+	count(`{"key":"n","range":{"gte":2}}`, "2")
+	count(`{"key":"loc","geo_radius":{"center":{"lon":13,"lat":52},"radius":100000}}`, "1")
+	s.expect("POST", "/collections/c/points/query", `{"query":[1,0],"filter":{"must":{"key":"city","match":{"value":"Berlin"}}}}`,
+		`{"points":[{"id":2,"version":1,"score":2},{"id":1,"version":1,"score":1}]}`)
+	s.expect("POST", "/collections/c/points/delete?wait=true", `{"filter":{"must":{"key":"city","match":{"value":"London"}}}}`, `{"operation_id":2,"status":"completed"}`)
+	w := s.do("GET", "/collections/c", "")
+	if want := `"payload_schema":{"city":{"data_type":"keyword","points":1},"loc":{"data_type":"geo","points":1},` +
+		`"n":{"data_type":"integer","params":{"type":"integer","lookup":true,"range":true},"points":2},` +
+		`"text":{"data_type":"text","params":{"type":"text","tokenizer":"word"},"points":1}}`; !strings.Contains(w.Body.String(), want) {
+		t.Errorf("%s, want %s", w.Body, want)
+	}
+	if w := s.do("GET", "/metrics", ""); !strings.Contains(w.Body.String(), `freshet_payload_index_points{collection="c",field="city"} 1`) {
+		t.Errorf("no figures of indexes in %s", w.Body)
+	}
+}
+
 func TestService(t *testing.T) {
 	s := start(t)
 	s.expect("PUT", "/collections/c", `{"vectors":{"size":2,"distance":"Dot"}}`, `true`)
@@ -294,6 +335,10 @@ func TestBadInput(t *testing.T) {
 		{"PUT", "/collections/a%3Cb", `{}`, 422, "Validation error in path parameters: [collection_name: "},
 		{"PUT", "/collections/c", `{}`, 409, "Wrong input: Collection `c` already exists!"},
 		{"PUT", "/collections/c/index", `{"field_name":"n"}`, 400, "Bad request: Can't auto-detect field type"},
+		{"PUT", "/collections/c/index", `{"field_name":"n","field_schema":{"type":"integer","lookup":1}}`, 400, "Bad request: field_schema.lookup: invalid type: expected a boolean"},
+		{"PUT", "/collections/c/index", `{"field_name":"n","field_schema":{"type":"keyword","tokenizer":"word"}}`, 400, "Bad request: field_schema.tokenizer: an index of type keyword has no such parameter"},
+		{"PUT", "/collections/c/index", `{"field_name":"n","field_schema":{"type":"text","tokenizer":"words"}}`, 400, "Bad request: field_schema.tokenizer: unknown variant `words`"},
+		{"PUT", "/collections/c/index", `{"field_name":"n[","field_schema":"text"}`, 400, "Format error in JSON body: field_name: Invalid json path: 'n['"},
 		{"PUT", "/collections/c/index", `{"field_name":"n","field_schema":"foo"}`, 400, "Format error in JSON body: data did not match any variant of untagged enum PayloadFieldSchema"},
 		{"PATCH", "/collections/c", `{"vectors":{"x":{"on_disk":true}}}`, 400, "Wrong input: Not existing vector name error: x"},
 		{"POST", "/collections/aliases", `{"actions":[{"create_alias":{"collection_name":"none","alias_name":"a"}}]}`, 404, "Not found: Collection `none` doesn't exist!"},

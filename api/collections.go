@@ -244,43 +244,36 @@ func aliases(r *request, include func(server.Alias) bool) any {
 }
 
 func createIndex(r *request) (any, error) {
-	var body struct {
-		Field  *string         `json:"field_name"`
-		Schema json.RawMessage `json:"field_schema"`
-	}
-	return r.changeIndexes(func() (func(*server.Config) error, error) {
+	return r.changeIndexes(func(c *server.Collection) error {
+		var body struct {
+			Field  *string         `json:"field_name"`
+			Schema json.RawMessage `json:"field_schema"`
+		}
 		if err := r.decode(&body); err != nil {
-			return nil, err
+			return err
 		}
 		if body.Field == nil {
-			return nil, badFormat("missing field `field_name`")
+			return badFormat("missing field `field_name`")
 		}
 		if len(body.Schema) == 0 || string(body.Schema) == "null" {
-			return nil, badRequest("Can't auto-detect field type, please specify `field_schema` in the request")
+			return badRequest("Can't auto-detect field type, please specify `field_schema` in the request")
 		}
 		if err := checkSchema(*body.Field, body.Schema); err != nil {
-			return nil, err
+			return err
 		}
-		return func(cfg *server.Config) error {
-			if cfg.Indexes == nil {
-				cfg.Indexes = map[string]json.RawMessage{}
-			}
-			cfg.Indexes[*body.Field] = body.Schema
-			return nil
-		}, nil
+		return r.s.db.CreateIndex(r.ctx, c.Name(), *body.Field, body.Schema)
 	})
 }
 
 func dropIndex(r *request) (any, error) {
-	return r.changeIndexes(func() (func(*server.Config) error, error) {
-		return func(cfg *server.Config) error {
-			delete(cfg.Indexes, r.param("field"))
-			return nil
-		}, nil
+	return r.changeIndexes(func(c *server.Collection) error {
+		return r.s.db.DropIndex(r.ctx, c.Name(), r.param("field"))
 	})
 }
 
-func (r *request) changeIndexes(read func() (func(*server.Config) error, error)) (any, error) {
+// changeIndexes answers once the change is in effect, whether the client waits
+// for it or not.
+func (r *request) changeIndexes(change func(*server.Collection) error) (any, error) {
 	c, err := r.collection()
 	if err != nil {
 		return nil, err
@@ -292,11 +285,7 @@ func (r *request) changeIndexes(read func() (func(*server.Config) error, error))
 	if err := r.ordering(); err != nil {
 		return nil, err
 	}
-	change, err := read()
-	if err != nil {
-		return nil, err
-	}
-	if err := r.s.db.UpdateConfig(r.ctx, c.Name(), change); err != nil {
+	if err := change(c); err != nil {
 		return nil, err
 	}
 	info, err := c.Info()

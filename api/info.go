@@ -5,7 +5,6 @@ import (
 
 	"freshet/hnsw"
 	"freshet/server"
-	"freshet/server/filter"
 )
 
 // Defaults shown for what a collection's creator left out. Those of the
@@ -28,10 +27,6 @@ func getCollection(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	indexes, err := payloadSchema(r, c, info.Config.Indexes)
-	if err != nil {
-		return nil, err
-	}
 	return map[string]any{
 		"status":                "green", // a point is in the graph before its write is acknowledged
 		"optimizer_status":      "ok",
@@ -40,7 +35,7 @@ func getCollection(r *request) (any, error) {
 		"segments_count":        1,
 		"update_queue":          map[string]int{"length": 0},
 		"config":                configOf(&info.Config),
-		"payload_schema":        indexes,
+		"payload_schema":        payloadSchema(info.Indexes),
 	}, nil
 }
 
@@ -97,40 +92,4 @@ func overlay(defaults map[string]any, set map[string]json.RawMessage) map[string
 		all[k] = v
 	}
 	return all
-}
-
-// payloadSchema describes the declared indexes and counts the points that have
-// the field.
-func payloadSchema(r *request, c *server.Collection, declared map[string]json.RawMessage) (map[string]any, error) {
-	fields := make(map[string]any, len(declared))
-	for field, raw := range declared {
-		s, err := readSchema(raw)
-		if err != nil {
-			return nil, err
-		}
-		n, err := countHaving(r, c, field)
-		if err != nil {
-			return nil, err
-		}
-		entry := map[string]any{"data_type": s.Type, "points": n}
-		if s.Params != nil {
-			entry["params"] = s.Params
-		}
-		fields[field] = entry
-	}
-	return fields, nil
-}
-
-func countHaving(r *request, c *server.Collection, field string) (int, error) {
-	raw, err := json.Marshal(map[string]any{
-		"must_not": []any{map[string]any{"is_empty": map[string]string{"key": field}}},
-	})
-	if err != nil {
-		return 0, err
-	}
-	var f filter.Filter
-	if err := json.Unmarshal(raw, &f); err != nil {
-		return 0, err
-	}
-	return c.Count(r.ctx, &f)
 }

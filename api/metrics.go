@@ -51,6 +51,8 @@ var (
 	vectorsDesc     = prometheus.NewDesc("collection_vectors", "Vectors by collection.", []string{"collection"}, nil)
 	memoryDesc      = prometheus.NewDesc("freshet_collection_memory_bytes", "Memory of vectors, codes and links.", []string{"collection", "part"}, nil)
 	operationsDesc  = prometheus.NewDesc("freshet_operations_total", "Operations applied by collection.", []string{"collection"}, nil)
+	indexPointsDesc = prometheus.NewDesc("freshet_payload_index_points", "Points with a value in a payload index.", []string{"collection", "field"}, nil)
+	indexBytesDesc  = prometheus.NewDesc("freshet_payload_index_bytes", "Memory of a payload index.", []string{"collection", "field"}, nil)
 )
 
 // Describe names the metrics.
@@ -60,6 +62,8 @@ func (d database) Describe(ch chan<- *prometheus.Desc) {
 	ch <- vectorsDesc
 	ch <- operationsDesc
 	ch <- memoryDesc
+	ch <- indexPointsDesc
+	ch <- indexBytesDesc
 }
 
 // Collect reads them.
@@ -80,6 +84,10 @@ func (d database) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(operationsDesc, prometheus.CounterValue, float64(info.Operation), name)
 		for part, bytes := range map[string]int64{"vectors": info.Memory.Vectors, "codes": info.Memory.Codes, "links": info.Memory.Links} {
 			ch <- prometheus.MustNewConstMetric(memoryDesc, prometheus.GaugeValue, float64(bytes), name, part)
+		}
+		for field, ix := range info.Indexes {
+			ch <- prometheus.MustNewConstMetric(indexPointsDesc, prometheus.GaugeValue, float64(ix.Points), name, field)
+			ch <- prometheus.MustNewConstMetric(indexBytesDesc, prometheus.GaugeValue, float64(ix.Bytes), name, field)
 		}
 	}
 }

@@ -2,49 +2,37 @@ package api
 
 import (
 	"encoding/json"
+	"errors"
 
+	"freshet/server"
+	"freshet/server/index"
 	"freshet/server/payload"
 )
 
-// schemaTypes are the types of payload index.
-var schemaTypes = map[string]bool{
-	"keyword": true, "integer": true, "float": true, "geo": true,
-	"text": true, "bool": true, "datetime": true, "uuid": true,
-}
-
-// schema is a declared payload index: the type, and whatever parameters came
-// with it.
-type schema struct {
-	Type   string
-	Params json.RawMessage // nil when only the type was given
-}
-
-// readSchema reads a type or an object with a type.
-func readSchema(raw json.RawMessage) (schema, error) {
-	var s schema
-	var params struct {
-		Type   string `json:"type"`
-		Lookup *bool  `json:"lookup"`
-		Range  *bool  `json:"range"`
-	}
-	switch {
-	case json.Unmarshal(raw, &s.Type) == nil:
-	case json.Unmarshal(raw, &params) == nil:
-		s.Type, s.Params = params.Type, raw
-	}
-	if !schemaTypes[s.Type] {
-		return s, badFormat("data did not match any variant of untagged enum PayloadFieldSchema")
-	}
-	if s.Type == "integer" && params.Lookup != nil && params.Range != nil && !*params.Lookup && !*params.Range {
-		return s, notValid("field_schema", "an integer index needs `lookup` or `range`")
-	}
-	return s, nil
-}
-
+// checkSchema checks the declaration of a payload index.
 func checkSchema(field string, raw json.RawMessage) error {
 	if _, err := payload.ParsePath(field); err != nil {
 		return badFormat("field_name: %v", err)
 	}
-	_, err := readSchema(raw)
-	return err
+	_, err := index.ParseSchema(raw)
+	switch {
+	case errors.As(err, &index.UnknownTypeError{}):
+		return badFormat("%v", err)
+	case err != nil:
+		return badRequest("field_schema.%v", err)
+	}
+	return nil
+}
+
+// payloadSchema describes the indexes in use.
+func payloadSchema(indexes map[string]server.IndexInfo) map[string]any {
+	fields := make(map[string]any, len(indexes))
+	for field, ix := range indexes {
+		entry := map[string]any{"data_type": ix.Schema.Type, "points": ix.Points}
+		if ix.Schema.Params != nil {
+			entry["params"] = ix.Schema.Params
+		}
+		fields[field] = entry
+	}
+	return fields
 }

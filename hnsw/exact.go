@@ -26,7 +26,7 @@ func (g *Graph) Exact(ctx context.Context, q Query, dst []Hit) ([]Hit, error) {
 		}
 		s.fresh = s.fresh[:0]
 		for ; slot < total && len(s.fresh) < exactBlock; slot++ {
-			if g.Has(slot) && q.View.Visible(slot) && (q.Accept == nil || q.Accept(slot)) {
+			if (q.Accept == nil || q.Accept(slot)) && g.Has(slot) && q.View.Visible(slot) {
 				s.fresh = append(s.fresh, slot)
 			}
 		}
@@ -39,30 +39,4 @@ func (g *Graph) Exact(ctx context.Context, q Query, dst []Hit) ([]Hit, error) {
 		}
 	}
 	return s.appendVisible(dst, s.pool, &q), nil
-}
-
-// Score stores the scores of the slots to the query's vector in out. All must
-// have a vector here.
-func (g *Graph) Score(ctx context.Context, q Query, slots []uint32, out []float32) error {
-	if err := g.check(&q); err != nil {
-		return err
-	}
-	s := g.acquire(q.Vector)
-	defer s.release()
-	for len(slots) > 0 {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		n := min(len(slots), exactBlock)
-		s.fresh = append(s.fresh[:0], slots[:n]...)
-		distances, err := s.measureVectors(ctx, &q)
-		if err != nil {
-			return err
-		}
-		for i, d := range distances {
-			out[i] = g.cfg.Metric.score(d)
-		}
-		slots, out = slots[n:], out[n:]
-	}
-	return nil
 }

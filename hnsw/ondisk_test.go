@@ -54,6 +54,19 @@ func onShelf(t *testing.T, cfg Config) (*world, *shelf) {
 	return w, s
 }
 
+// some goes through every third slot below n.
+func some(n uint32) func([]uint32) int {
+	next := uint32(0)
+	return func(block []uint32) int {
+		i := 0
+		for ; i < len(block) && next < n; next += 3 {
+			block[i] = next
+			i++
+		}
+		return i
+	}
+}
+
 // TestVectorsElsewhereChangeNothing compares graphs that hold their vectors with
 // graphs that do not, through all that is done to vectors: insert, learn anew,
 // search, scan, score.
@@ -103,14 +116,17 @@ func TestVectorsElsewhereChangeNothing(t *testing.T) {
 					if err != nil || !slices.Equal(got, want) {
 						t.Fatalf("the scan found %v (%v) instead of %v", got, err, want)
 					}
-					slots := []uint32{5, 1, 700, 3}
-					scores := make([]float32, 4)
-					wanted := make([]float32, 4)
-					if err := errors.Join(w.g.Score(context.Background(), b, slots, scores), held.g.Score(context.Background(), a, slots, wanted)); err != nil {
-						t.Fatal(err)
-					}
-					if !slices.Equal(scores, wanted) {
-						t.Fatalf("scores %v instead of %v", scores, wanted)
+					for name, among := range map[string]func(g *Graph, q Query) ([]Hit, error){
+						"among": func(g *Graph, q Query) ([]Hit, error) { return g.Among(context.Background(), q, some(n), nil) },
+						"exact": func(g *Graph, q Query) ([]Hit, error) { return g.ExactAmong(context.Background(), q, some(n), nil) },
+					} {
+						want, err := among(held.g, a)
+						if err != nil {
+							t.Fatal(err)
+						}
+						if got, err := among(w.g, b); err != nil || !slices.Equal(got, want) {
+							t.Fatalf("%s found %v (%v) instead of %v", name, got, err, want)
+						}
 					}
 				}
 			})
@@ -191,8 +207,10 @@ func TestReadErrorsEndASearch(t *testing.T) {
 			return err
 		},
 		"exact": func(ctx context.Context, q Query) error { _, err := w.g.Exact(ctx, q, nil); return err },
-		"score": func(ctx context.Context, q Query) error {
-			return w.g.Score(ctx, q, make([]uint32, 50), make([]float32, 50))
+		"among": func(ctx context.Context, q Query) error { _, err := w.g.Among(ctx, q, some(900), nil); return err },
+		"exact among": func(ctx context.Context, q Query) error {
+			_, err := w.g.ExactAmong(ctx, q, some(900), nil)
+			return err
 		},
 	}
 	for name, call := range calls {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"freshet/hnsw/kernels"
@@ -17,8 +18,13 @@ type Hit struct {
 }
 
 // Query asks for the K slots nearest to Vector that View shows and Accept, if
-// there is one, accepts. Ef is how many candidates the search keeps, at least K.
-// What Search does is added to Work, if there is one.
+// there is one, accepts; Accept is asked first. Ef is how many candidates the
+// search keeps, at least K.
+//
+// With an Accept, Accepted is how many slots it accepts, 0 for not known: where
+// the query is apart from them the search keeps more candidates. It gives up after
+// Budget distances, if that is not 0. What Search does is added to Work, if there is
+// one.
 //
 // How codes are used is up to the graph, unless a query says more.
 type Query struct {
@@ -27,6 +33,9 @@ type Query struct {
 	View   View
 	Accept func(slot uint32) bool
 	Work   *Work
+
+	Accepted int
+	Budget   int
 
 	Vectors     VectorReader // as of View; for graphs that hold no vectors
 	IgnoreCodes bool         // walk on vectors; where none are held, score all candidates on them
@@ -55,7 +64,7 @@ func (g *Graph) check(q *Query) error {
 }
 
 // Search appends the best hits to dst, best first, ties by slot. The error is
-// the context's, or about the query's dimension.
+// the context's, ErrGaveUp, or about the query's dimension.
 func (g *Graph) Search(ctx context.Context, q Query, dst []Hit) ([]Hit, error) {
 	if err := g.check(&q); err != nil || q.K <= 0 {
 		return dst, err
@@ -231,29 +240,50 @@ func (s *searcher) gather(slot uint32, level int) {
 	s.work.Lists++
 }
 
-// walkAccepting is walk where only some nodes count: it leaves the ef nearest
-// that are visible and accepted in s.found, walking through the others. It ends
-// when all that is left to expand is farther than ef accepted ones.
+// The graph leads less surely to points that are far away. So a query that is
+// apart from the accepted slots keeps apartWidth times ef: one for which the share
+// of accepted ones among the nodes it comes by differs from that among all, by
+// apartShare of it and by more than apartSigmas standard deviations of chance.
+// Where the accepted are just the nearest it costs little, where they are drawn at
+// random it does not happen.
+const (
+	apartWidth  = 4
+	apartShare  = 0.15
+	apartSigmas = 2
+)
+
+// walkAccepting is walk where only some nodes count: it leaves the nearest that are
+// visible and accepted in s.found, walking through the others. It ends when all
+// that is left to expand is farther than ef accepted ones.
 func (s *searcher) walkAccepting(ctx context.Context, near uint64, q *Query) error {
 	s.visit(key(near).slot())
 	s.frontier, s.found = s.frontier[:0], s.found[:0]
+	s.passed, s.accepted, s.keep = 0, 0, q.Ef
+	if q.Accepted > 0 {
+		s.keep = min(apartWidth*q.Ef, MaxEf)
+	}
 	s.take(near, q)
+	ef, spent := q.Ef, 0
 	for len(s.frontier) > 0 {
 		if s.expanded++; s.expanded%contextEvery == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
 		s.fresh = s.fresh[:0]
-		for width := 0; width < beam && len(s.frontier) > 0; width++ {
-			if len(s.found) == q.Ef && s.frontier[0] > s.found[q.Ef-1] {
-				break
-			}
+		for width := 0; width < beam && len(s.frontier) > 0 && !s.enough(ef); width++ {
 			s.gather(key(s.frontier.pop()).slot(), 0)
 		}
 		if len(s.fresh) == 0 {
-			if len(s.found) == q.Ef && len(s.frontier) > 0 && s.frontier[0] > s.found[q.Ef-1] {
+			if !s.enough(ef) {
+				continue
+			}
+			if ef == s.keep || !s.apart(q) {
 				return nil
 			}
+			ef = s.keep
 			continue
+		}
+		if spent += len(s.fresh); q.Budget > 0 && spent > q.Budget {
+			return ErrGaveUp
 		}
 		for i, d := range s.measure() {
 			s.take(keyOf(d, s.fresh[i]), q)
@@ -262,14 +292,30 @@ func (s *searcher) walkAccepting(ctx context.Context, near uint64, q *Query) err
 	return nil
 }
 
+// enough says whether ef accepted nodes are nearer than all there is to expand.
+func (s *searcher) enough(ef int) bool {
+	return len(s.found) >= ef && len(s.frontier) > 0 && s.frontier[0] > s.found[ef-1]
+}
+
+// apart says whether the query is apart from the accepted slots, as far as the
+// walk has come.
+func (s *searcher) apart(q *Query) bool {
+	share := min(float64(q.Accepted)/float64(s.g.Len()), 1)
+	expected := share * float64(s.passed)
+	deviation := math.Abs(float64(s.accepted) - expected)
+	return deviation > apartShare*expected && deviation*deviation > apartSigmas*apartSigmas*expected*(1-share)
+}
+
 // take considers a node for the frontier and for what is found.
 func (s *searcher) take(k uint64, q *Query) {
-	if len(s.found) == q.Ef && k >= s.found[q.Ef-1] {
+	if len(s.found) == s.keep && k >= s.found[s.keep-1] {
 		return
 	}
 	s.frontier.push(k)
+	s.passed++
 	slot := key(k).slot()
-	if q.View.Visible(slot) && (q.Accept == nil || q.Accept(slot)) {
-		s.found, _ = insert(s.found, k, q.Ef)
+	if (q.Accept == nil || q.Accept(slot)) && q.View.Visible(slot) {
+		s.accepted++
+		s.found, _ = insert(s.found, k, s.keep)
 	}
 }

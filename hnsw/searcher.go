@@ -20,6 +20,7 @@ type searcher struct {
 
 	pool     []uint64 // the best candidates so far, see key
 	fresh    []uint32 // neighbours not seen before
+	block    []uint32 // of slots that are all looked at
 	dist     []float32
 	ints     []int32 // a kernel's results on codes
 	expanded int     // candidates expanded, for the occasional look at the context
@@ -31,6 +32,9 @@ type searcher struct {
 
 	frontier heap     // candidates to expand when what is found and where to walk differ
 	found    []uint64 // the best accepted so far
+	keep     int      // how many of them are kept
+	passed   int      // nodes that were considered
+	accepted int      // of them
 	picked   []uint32
 	pickedAs coded // a candidate in codes, while it is compared with those picked
 

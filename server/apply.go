@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// request is one Apply on its way through the writer.
+// request is one Apply, or another job, on its way through the writer.
 type request struct {
+	job     func() error // in place of a batch
 	batch   Batch
 	applied Applied
 	err     error
@@ -35,7 +36,17 @@ func (c *Collection) Apply(ctx context.Context, b Batch) (Applied, error) {
 			return Applied{}, err
 		}
 	}
-	req := &request{batch: b, done: make(chan struct{})}
+	return c.submit(ctx, &request{batch: b, done: make(chan struct{})})
+}
+
+// do has the writer do a job between two groups. When ctx ends first it may or
+// may not be done.
+func (c *Collection) do(ctx context.Context, job func() error) error {
+	_, err := c.submit(ctx, &request{job: job, done: make(chan struct{})})
+	return err
+}
+
+func (c *Collection) submit(ctx context.Context, req *request) (Applied, error) {
 	select {
 	case <-c.closing:
 		return Applied{}, errClosed
@@ -98,12 +109,21 @@ func (c *Collection) write() {
 	}
 }
 
-// serve applies one request together with those that wait behind it.
+// serve applies one request together with those that wait behind it, up to a job.
 func (c *Collection) serve(first *request) {
+	if first.job != nil {
+		first.err = first.job()
+		close(first.done)
+		return
+	}
 	group := []*request{first}
 	for points := len(first.batch.Ops); len(group) < maxGroupRequests && points < maxGroupPoints; {
 		select {
 		case req := <-c.queue:
+			if req.job != nil {
+				defer c.serve(req)
+				break
+			}
 			group = append(group, req)
 			points += len(req.batch.Ops)
 			continue
@@ -196,15 +216,13 @@ func (tx *tx) selected(s Select) ([][]byte, error) {
 	if err := tx.flush(); err != nil {
 		return nil, err
 	}
-	v, err := tx.c.acquire()
+	sel, err := tx.c.choose(s.Filter)
 	if err != nil {
 		return nil, err
 	}
-	defer v.release()
-	var keys [][]byte
-	err = tx.c.scanMatches(context.Background(), v, s.Filter, nil, func(key []byte, _ stored) bool {
-		keys = append(keys, append([]byte(nil), key...))
-		return true
-	})
-	return keys, err
+	defer sel.v.release()
+	if err := sel.resolve(context.Background()); err != nil {
+		return nil, err
+	}
+	return sel.keys(nil), nil
 }

@@ -202,3 +202,49 @@ func TestDeadlineEndsSearches(t *testing.T) {
 		}
 	}
 }
+
+// Searches with the same filter share its evaluation where that reads less than
+// they would read themselves, and else do not get into each other's way.
+func TestSharedSelections(t *testing.T) {
+	c := testCollection(t)
+	var ops []Op
+	for i := range 3 * 2 * walkDistances * defaultEf {
+		ops = append(ops, upsert(point.Number(uint64(i)), Version{}, float32(i), 0, fmt.Sprintf(`{"third":%d}`, i%3)))
+	}
+	apply(t, c, Batch{Ops: ops})
+	f := mustFilter(t, `{"must":{"key":"third","match":{"value":1}}}`)
+	request := SearchRequest{Vector: []float32{0, 0}, Limit: 1, Filter: f}
+	for searches, shares := range map[int]bool{2: false, 3: true} {
+		var requests []SearchRequest
+		for range searches {
+			requests = append(requests, request)
+		}
+		v, shared, err := c.chooseFor(requests)
+		if err != nil {
+			t.Fatal(err)
+		}
+		taken := make([]*selection, searches)
+		var group sync.WaitGroup
+		for i := range taken {
+			group.Go(func() {
+				sel, err := shared[f].take(context.Background())
+				if err == nil {
+					err = sel.resolve(context.Background())
+				}
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if n := int(sel.sure.GetCardinality()); n != len(ops)/3 {
+					t.Errorf("%d points pass", n)
+				}
+				taken[i] = sel
+			})
+		}
+		group.Wait()
+		if same := taken[0] == taken[1]; same != shares {
+			t.Errorf("%d searches share a selection: %v", searches, same)
+		}
+		v.release()
+	}
+}

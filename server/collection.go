@@ -27,10 +27,12 @@ type Collection struct {
 	store *storage.Store
 	log   *slog.Logger
 
-	config atomic.Pointer[Config]
-	slots  *hnsw.Slots
-	graphs map[string]*hnsw.Graph // by vector name; fixed after opening
-	ids    *idTable
+	config   atomic.Pointer[Config]
+	slots    *hnsw.Slots
+	graphs   map[string]*hnsw.Graph // by vector name; fixed after opening
+	ids      *idTable
+	indexes  *indexSet
+	indexing chan struct{} // held while an index is built or dropped
 
 	view  atomic.Pointer[view]
 	views sync.WaitGroup                // views not yet released
@@ -74,20 +76,22 @@ func (c *Collection) Config() Config { return *c.config.Load() }
 // starts its writer.
 func openCollection(ctx context.Context, db *DB, entry catalogEntry) (*Collection, error) {
 	c := &Collection{
-		name:    entry.Name,
-		space:   storage.Space{Collection: entry.ID},
-		store:   db.store,
-		log:     db.log.With("collection", entry.Name),
-		slots:   hnsw.NewSlots(),
-		graphs:  map[string]*hnsw.Graph{},
-		ids:     newIDTable(),
-		dirty:   &db.dirty,
-		cores:   db.cores,
-		queue:   make(chan *request, queueLength),
-		closing: make(chan struct{}),
-		stopped: make(chan struct{}),
-		streams: newStreamTable(),
-		workers: runtime.GOMAXPROCS(0),
+		name:     entry.Name,
+		space:    storage.Space{Collection: entry.ID},
+		store:    db.store,
+		log:      db.log.With("collection", entry.Name),
+		slots:    hnsw.NewSlots(),
+		graphs:   map[string]*hnsw.Graph{},
+		ids:      newIDTable(),
+		indexes:  newIndexSet(),
+		indexing: make(chan struct{}, 1),
+		dirty:    &db.dirty,
+		cores:    db.cores,
+		queue:    make(chan *request, queueLength),
+		closing:  make(chan struct{}),
+		stopped:  make(chan struct{}),
+		streams:  newStreamTable(),
+		workers:  runtime.GOMAXPROCS(0),
 	}
 	c.config.Store(&entry.Config)
 	c.moved.Store(newSignal())
@@ -99,6 +103,10 @@ func openCollection(ctx context.Context, db *DB, entry catalogEntry) (*Collectio
 		return nil, errors.Join(fmt.Errorf("open collection %q: %w", entry.Name, err), c.closeGraphs())
 	}
 	c.publish()
+	if err := c.openIndexes(ctx); err != nil {
+		close(c.stopped) // the writer, that never began
+		return nil, errors.Join(fmt.Errorf("open collection %q: %w", entry.Name, err), c.close())
+	}
 	go c.write()
 	return c, nil
 }
@@ -196,6 +204,6 @@ func (c *Collection) Info() (Info, error) {
 	return Info{
 		Name: c.name, Config: c.Config(),
 		Points: v.points, IndexedVectors: v.vectors, Operation: v.operation,
-		Memory: memory,
+		Memory: memory, Indexes: c.indexes.info(),
 	}, nil
 }

@@ -1,204 +1,144 @@
 package server
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"slices"
+	"sync"
+
+	"github.com/RoaringBitmap/roaring/v2"
 
 	"freshet/hnsw"
-	"freshet/server/filter"
-	"freshet/storage"
 )
 
-// How a filtered search is done. Without payload indexes a filter is evaluated
-// by reading payloads, so the question is which points to read:
+// How a filtered search is done. With all points that match known, n of them,
+// there are two ways: to look at each, n distances in the order of memory; or to
+// walk the graph and collect matches, which comes by walkDistances×ef points for
+// ef of them if all match, and by as many more as fewer match. A distance of a
+// walk costs as much as walkCost of the other kind: the row is anywhere in memory,
+// and the candidates are kept in order. Where matches are not where the query is
+// a walk comes by far more points than that; so it gives up when it has cost as
+// much as looking at all the matches.
 //
-//   - a filter that names ids: those;
-//   - few points, or few that match in a sample: all of them, in key order, and
-//     the matches are scored exactly;
-//   - otherwise those that a walk of the graph comes by, the matches among
-//     which are collected until there are ef of them.
+// Of a filter that indexes do not settle, payloads have to be read, which costs
+// far more than distances: the way that reads fewer is taken.
 const (
-	planSample   = 200    // points evaluated to estimate the selectivity
-	walkMinMatch = 10     // matches in the sample below which all points are read
-	scanPoints   = 10_000 // collections up to this size are read whole
+	walkDistances = 12
+	walkCost      = 3
+	// So few times the hits wanted are looked at on their vectors at once: the best
+	// of them would be anyhow.
+	fewMatches = 4
+
+	planSample = 200 // payloads read to estimate how many match
 )
 
 func (s *search) filtered(ctx context.Context) ([]hnsw.Hit, error) {
-	if ids := s.r.Filter.IDs(); ids != nil {
-		var slots []uint32
-		for _, id := range ids {
-			if slot, ok := s.c.ids.visible(id.AppendKey(nil), s.v.slots); ok {
-				slots = append(slots, slot)
-			}
-		}
-		slices.Sort(slots)
-		slots = slices.Compact(slots)
-		slots, err := s.matching(slots)
+	sel := s.selection
+	s.query.Ef = max(s.query.Ef, s.query.K)
+	if doubts := int(sel.doubts.GetCardinality()); doubts > 0 && !s.r.Exact {
+		matches, err := s.estimate(ctx, doubts)
 		if err != nil {
 			return nil, err
 		}
-		return s.score(ctx, slots)
+		// A walk reads this many payloads for each match it needs.
+		if 2*walkDistances*s.query.Ef < matches {
+			hits, err := s.walk(ctx, s.graph.Len()/2)
+			if done(hits, err, s.query.K) {
+				return hits, err
+			}
+		}
 	}
-	if s.r.Exact || s.v.points <= scanPoints {
-		return s.scan(ctx)
-	}
-	likely, err := s.sample()
-	if err != nil {
+	if err := sel.resolve(ctx); err != nil {
 		return nil, err
 	}
-	if likely < walkMinMatch {
-		return s.scan(ctx)
+	next := sel.sure.ManyIterator()
+	n := int(sel.sure.GetCardinality())
+	if s.r.Exact || n <= fewMatches*s.query.K {
+		return s.graph.ExactAmong(ctx, s.query, next.NextMany, nil)
 	}
-	return s.walk(ctx)
-}
-
-// sample returns how many of planSample evenly spread points match.
-func (s *search) sample() (int, error) {
-	var slots []uint32
-	total := uint32(s.c.slots.Len())
-	for slot := uint32(0); slot < total; slot += max(1, total/planSample) {
-		if s.v.slots.Visible(slot) {
-			slots = append(slots, slot)
+	expected := walkDistances * float64(s.query.Ef) * float64(s.graph.Len()) / float64(n)
+	if expected*walkCost < float64(n) {
+		hits, err := s.walk(ctx, n/walkCost)
+		if done(hits, err, s.query.K) {
+			return hits, err
 		}
 	}
-	n := len(slots)
-	matches, err := s.matching(slots)
-	if err != nil || n == 0 {
+	return s.graph.Among(ctx, s.query, next.NextMany, nil)
+}
+
+// done says whether nothing else has to be tried after a walk. Some matches may
+// be out of the graph's reach.
+func done(hits []hnsw.Hit, err error, k int) bool {
+	return err == nil && len(hits) >= k || err != nil && !errors.Is(err, hnsw.ErrGaveUp)
+}
+
+// estimate returns about how many points match, by a sample of those in doubt.
+func (s *search) estimate(ctx context.Context, doubts int) (int, error) {
+	sample, matched := roaring.New(), roaring.New()
+	for i := range min(planSample, doubts) {
+		slot, err := s.selection.doubts.Select(uint32(i * doubts / min(planSample, doubts)))
+		if err != nil {
+			return 0, err
+		}
+		sample.Add(slot)
+	}
+	if err := s.selection.match(ctx, sample, matched); err != nil {
 		return 0, err
 	}
-	return len(matches) * planSample / n, nil
+	share := float64(matched.GetCardinality()) / float64(sample.GetCardinality())
+	return int(s.selection.sure.GetCardinality()) + int(share*float64(doubts)), nil
 }
 
-// walk searches the graph and reads the payloads it comes by.
-func (s *search) walk(ctx context.Context) ([]hnsw.Hit, error) {
+// walk searches the graph for points of the selection, looking at those in doubt
+// that it comes by. It gives up after so many distances.
+func (s *search) walk(ctx context.Context, budget int) ([]hnsw.Hit, error) {
+	sel := s.selection
+	// Walks ask for a bit at a time, which takes a bitmap ten times as long.
+	sure, doubts := denseOf(sel.sure), denseOf(sel.doubts)
+	defer func() { dense.Put(sure); dense.Put(doubts) }()
 	var failed error
-	m := s.matcher()
+	m := matcher{s: sel}
 	q := s.query
+	// With some more it finds matches so surely as a search without filter finds all.
+	q.Ef += q.Ef/4 + 8
+	q.Budget = budget
+	if sel.doubts.IsEmpty() {
+		q.Accepted = int(sel.sure.GetCardinality())
+	}
 	q.Accept = func(slot uint32) bool {
-		ok, err := m.match(slot)
-		if err != nil && failed == nil {
-			failed = err
+		if sure.has(slot) {
+			return true
 		}
+		if !doubts.has(slot) || failed != nil {
+			return false
+		}
+		var ok bool
+		ok, failed = m.match(ctx, slot)
 		return ok
 	}
 	hits, err := s.graph.Search(ctx, q, nil)
-	if err == nil {
-		err = failed
+	if failed != nil {
+		return nil, failed
 	}
-	if err != nil || len(hits) >= s.query.K {
-		return hits, err
-	}
-	return s.scan(ctx)
+	return hits, err
 }
 
-// scan reads every payload and scores the matches exactly.
-func (s *search) scan(ctx context.Context) ([]hnsw.Hit, error) {
-	var slots []uint32
-	err := s.c.scanMatches(ctx, s.v, s.r.Filter, nil, func(key []byte, _ stored) bool {
-		if slot, ok := s.c.ids.visible(key, s.v.slots); ok {
-			slots = append(slots, slot)
-		}
-		return true
-	})
-	if err != nil {
-		return nil, err
-	}
-	return s.score(ctx, slots)
+// bits is a set of slots with a bit for each.
+type bits struct{ words []uint64 }
+
+// dense holds *bits, to be used again.
+var dense = sync.Pool{New: func() any { return &bits{} }}
+
+func denseOf(set *roaring.Bitmap) *bits {
+	b := dense.Get().(*bits)
+	n := int(set.DenseSize())
+	b.words = slices.Grow(b.words[:0], n)[:n]
+	clear(b.words)
+	set.WriteDenseTo(b.words)
+	return b
 }
 
-// matching keeps the slots whose points match, in place.
-func (s *search) matching(slots []uint32) ([]uint32, error) {
-	m := s.matcher()
-	kept := slots[:0]
-	for _, slot := range slots {
-		ok, err := m.match(slot)
-		if err != nil {
-			return nil, err
-		}
-		if ok {
-			kept = append(kept, slot)
-		}
-	}
-	return kept, nil
-}
-
-// score returns the best K of the slots that have the vector.
-func (s *search) score(ctx context.Context, slots []uint32) ([]hnsw.Hit, error) {
-	slots = slices.DeleteFunc(slots, func(slot uint32) bool { return !s.graph.Has(slot) })
-	scores := make([]float32, len(slots))
-	if err := s.graph.Score(ctx, s.query, slots, scores); err != nil {
-		return nil, err
-	}
-	hits := make([]hnsw.Hit, len(slots))
-	for i, slot := range slots {
-		hits[i] = hnsw.Hit{Slot: slot, Score: scores[i]}
-	}
-	sign := -1
-	if s.graph.Config().Metric.Ascending() {
-		sign = 1
-	}
-	slices.SortFunc(hits, func(a, b hnsw.Hit) int {
-		return cmp.Or(sign*cmp.Compare(a.Score, b.Score), cmp.Compare(a.Slot, b.Slot))
-	})
-	return hits[:min(len(hits), s.query.K)], nil
-}
-
-// matcher evaluates the filter on slots, one at a time.
-type matcher struct {
-	s        *search
-	key, val []byte
-}
-
-func (s *search) matcher() *matcher { return &matcher{s: s} }
-
-func (m *matcher) match(slot uint32) (bool, error) {
-	c := m.s.c
-	id := c.ids.key(slot)
-	m.key = storage.AppendKey(m.key[:0], storage.Point, c.space, id)
-	var err error
-	if m.val, err = m.s.v.snapshot.Get(m.val[:0], m.key); err != nil {
-		return false, err
-	}
-	record, err := decodeStored(m.val)
-	if err != nil {
-		return false, err
-	}
-	return c.matches(m.s.r.Filter, id, slot, record)
-}
-
-// matches evaluates a filter on a stored point.
-func (c *Collection) matches(f *filter.Filter, key []byte, slot uint32, record stored) (bool, error) {
-	return f.Match(&subject{c: c, key: key, slot: slot, raw: record.payload})
-}
-
-// scanMatches calls visit for every point of the view that matches the filter
-// (nil: all), in id order from the encoded id from on (nil: the first), until
-// visit returns false. key and record are valid only during the call.
-func (c *Collection) scanMatches(ctx context.Context, v *view, f *filter.Filter, from []byte, visit func(key []byte, record stored) bool) error {
-	prefix := storage.AppendKey(nil, storage.Point, c.space, nil)
-	if from != nil {
-		from = storage.AppendKey(nil, storage.Point, c.space, from)
-	}
-	all := f == nil || f.Empty()
-	n := 0
-	err := v.snapshot.Scan(prefix, from, func(key, value []byte) (bool, error) {
-		if n++; n%256 == 0 && ctx.Err() != nil {
-			return false, ctx.Err()
-		}
-		record, err := decodeStored(value)
-		if err != nil {
-			return false, err
-		}
-		id := storage.Suffix(key)
-		if !all {
-			slot, _ := c.ids.visible(id, v.slots)
-			ok, err := c.matches(f, id, slot, record)
-			if err != nil || !ok {
-				return true, err
-			}
-		}
-		return visit(id, record), nil
-	})
-	return searchError(ctx, err)
+func (b *bits) has(slot uint32) bool {
+	word := slot >> 6
+	return int(word) < len(b.words) && b.words[word]>>(slot&63)&1 != 0
 }

@@ -89,5 +89,6 @@ type Info struct {
 	Points         int
 	IndexedVectors int
 	Operation      uint64
-	Memory         hnsw.Memory // of the graphs, with what slots take among the links
+	Memory         hnsw.Memory          // of the graphs, with what slots take among the links
+	Indexes        map[string]IndexInfo // payload indexes by field
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"freshet/server/filter"
 	"freshet/server/payload"
@@ -42,22 +43,33 @@ func (c *Collection) Retrieve(ctx context.Context, ids []point.ID, withPayload p
 
 // Scroll returns one page of the points that match, in id order.
 func (c *Collection) Scroll(ctx context.Context, r ScrollRequest) (ScrollPage, error) {
-	v, err := c.acquire()
+	if r.Filter == nil {
+		r.Filter = &filter.Filter{}
+	}
+	sel, err := c.choose(r.Filter)
 	if err != nil {
 		return ScrollPage{}, err
 	}
-	defer v.release()
-	return c.scroll(ctx, v, r)
+	defer sel.v.release()
+	return sel.page(ctx, r)
 }
 
-func (c *Collection) scroll(ctx context.Context, v *view, r ScrollRequest) (ScrollPage, error) {
+// page reads one page of the points that pass, in id order.
+func (s *selection) page(ctx context.Context, r ScrollRequest) (ScrollPage, error) {
 	var from []byte
 	if !r.Offset.IsZero() {
 		from = r.Offset.AppendKey(nil)
 	}
+	few, err := s.fewFor(ctx, r.Limit)
+	if err != nil {
+		return ScrollPage{}, err
+	}
+	if few {
+		return s.pageOf(ctx, s.keys(from), &r)
+	}
 	page := ScrollPage{Records: []Record{}}
 	var failed error
-	err := c.scanMatches(ctx, v, r.Filter, from, func(key []byte, s stored) bool {
+	err = s.scan(ctx, from, nil, func(key []byte, slot uint32, stored stored) bool {
 		id, err := point.FromKey(key)
 		if err != nil {
 			failed = err
@@ -67,13 +79,8 @@ func (c *Collection) scroll(ctx context.Context, v *view, r ScrollRequest) (Scro
 			page.Next = id
 			return false
 		}
-		slot, ok := c.ids.visible(key, v.slots)
-		if !ok {
-			failed = errors.New("a stored point has no slot: " + id.String())
-			return false
-		}
-		s.payload = append([]byte(nil), s.payload...)
-		record, err := c.shape(v, id, slot, s, r.WithPayload, r.WithVector)
+		stored.payload = slices.Clone(stored.payload)
+		record, err := s.c.shape(s.v, id, slot, stored, r.WithPayload, r.WithVector)
 		page.Records = append(page.Records, record)
 		failed = err
 		return err == nil
@@ -81,20 +88,59 @@ func (c *Collection) scroll(ctx context.Context, v *view, r ScrollRequest) (Scro
 	return page, errors.Join(err, failed)
 }
 
+// fewFor says whether a page is found faster by sorting the ids of all matches
+// than by going through the points in order until it is full. It resolves few
+// doubts itself.
+func (s *selection) fewFor(ctx context.Context, limit int) (bool, error) {
+	doubts, points := int(s.doubts.GetCardinality()), s.v.points
+	few := func(n int) bool { return n*n/2 < limit*points }
+	if doubts*getCost > points || !few(doubts+int(s.sure.GetCardinality())) {
+		return false, nil
+	}
+	return true, s.resolve(ctx)
+}
+
+// pageOf reads the first points of a list.
+func (s *selection) pageOf(ctx context.Context, keys [][]byte, r *ScrollRequest) (ScrollPage, error) {
+	page := ScrollPage{Records: []Record{}}
+	for _, key := range keys[:min(len(keys), r.Limit)] {
+		if ctx.Err() != nil {
+			return ScrollPage{}, deadline(ctx)
+		}
+		slot, ok := s.c.ids.visible(key, s.v.slots)
+		if !ok {
+			return ScrollPage{}, errNoSlot
+		}
+		record, err := s.c.record(s.v, slot, r.WithPayload, r.WithVector)
+		if err != nil {
+			return ScrollPage{}, err
+		}
+		page.Records = append(page.Records, record)
+	}
+	var err error
+	if len(keys) > r.Limit {
+		page.Next, err = point.FromKey(keys[r.Limit])
+	}
+	return page, err
+}
+
 // Count returns how many points match the filter (nil: all).
 func (c *Collection) Count(ctx context.Context, f *filter.Filter) (int, error) {
-	v, err := c.acquire()
+	if f == nil || f.Empty() {
+		v, err := c.acquire()
+		if err != nil {
+			return 0, err
+		}
+		defer v.release()
+		return v.points, nil
+	}
+	sel, err := c.choose(f)
 	if err != nil {
 		return 0, err
 	}
-	defer v.release()
-	if f == nil || f.Empty() {
-		return v.points, nil
+	defer sel.v.release()
+	if err := sel.resolve(ctx); err != nil {
+		return 0, searchError(ctx, err)
 	}
-	n := 0
-	err = c.scanMatches(ctx, v, f, nil, func([]byte, stored) bool {
-		n++
-		return true
-	})
-	return n, err
+	return int(sel.sure.GetCardinality()), nil
 }

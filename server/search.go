@@ -39,6 +39,8 @@ type search struct {
 	graph *hnsw.Graph
 	query hnsw.Query
 	self  uint32 // slot of the point the query was taken from, not returned
+
+	selection *selection // of a search with a filter
 }
 
 func (s *search) run(ctx context.Context) ([]hnsw.Hit, error) {
@@ -64,7 +66,7 @@ func (s *search) run(ctx context.Context) ([]hnsw.Hit, error) {
 	}
 	var hits []hnsw.Hit
 	switch {
-	case s.r.Filter != nil && !s.r.Filter.Empty():
+	case s.selection != nil:
 		hits, err = s.filtered(ctx)
 	case s.r.Exact:
 		hits, err = s.graph.Exact(ctx, s.query, nil)

@@ -5,13 +5,13 @@ import (
 	"freshet/server/point"
 )
 
-// subject shows a stored point to a filter; the payload is decoded only if the
-// filter looks at it.
+// subject shows a stored point to a filter; the payload is loaded and decoded
+// only if the filter looks at it.
 type subject struct {
 	c       *Collection
 	key     []byte // encoded id
 	slot    uint32
-	raw     []byte
+	load    func() ([]byte, error) // the payload, empty for none
 	doc     map[string]any
 	decoded bool
 }
@@ -21,11 +21,13 @@ func (s *subject) ID() (point.ID, error) { return point.FromKey(s.key) }
 
 // Payload returns the decoded payload.
 func (s *subject) Payload() (map[string]any, error) {
-	if s.decoded || len(s.raw) == 0 {
+	if s.decoded {
 		return s.doc, nil
 	}
-	var err error
-	s.doc, err = payload.Decode(s.raw)
+	raw, err := s.load()
+	if err == nil && len(raw) > 0 {
+		s.doc, err = payload.Decode(raw)
+	}
 	s.decoded = err == nil
 	return s.doc, err
 }

@@ -32,8 +32,9 @@ type tx struct {
 type pending struct {
 	exists, existed bool
 	stored          stored
-	versioned       bool // stored.version is that of a write or a delete
-	tombstone       bool // the delete's version is, or was, in the store
+	was             []byte // payload that is stored
+	versioned       bool   // stored.version is that of a write or a delete
+	tombstone       bool   // the delete's version is, or was, in the store
 	vectors         Vectors
 	loaded          bool // vectors holds what is stored
 	moved           bool // vectors differ from what is stored
@@ -62,6 +63,7 @@ func (tx *tx) lookup(key []byte) (*pending, error) {
 			return nil, getErr
 		}
 		p.stored, err = decodeStored(value)
+		p.was = p.stored.payload
 	} else {
 		err = tx.loadTombstone(p, key)
 	}
@@ -271,6 +273,11 @@ func (tx *tx) commit() error {
 		c.slots.Release(staged.taken())
 		return err
 	}
+	change, err := tx.indexed(staged)
+	if err != nil {
+		c.slots.Release(staged.taken())
+		return err
+	}
 	searched := time.Now()
 	b := c.store.NewBatch()
 	err = errors.Join(tx.fill(b), tx.putNodes(b, staged))
@@ -295,8 +302,10 @@ func (tx *tx) commit() error {
 	if !tx.sync {
 		c.dirty.Store(true)
 	}
-	tx.settle(staged)
-	c.publish()
+	c.indexes.update(change, func() {
+		tx.settle(staged)
+		c.publish()
+	})
 	tx.commitTime += committed.Sub(searched) + synced.Sub(linked)
 	tx.indexTime += searched.Sub(started) + linked.Sub(committed) + time.Since(synced)
 	return nil

@@ -4,8 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
-	"strings"
-	"time"
 )
 
 // field reads a condition on a field: any number of operators, of which one
@@ -26,8 +24,8 @@ func (p *parser) field(m map[string]json.RawMessage, path string) (condition, er
 		{"geo_radius", readCircle},
 		{"geo_polygon", readPolygon},
 		{"values_count", readCount},
-		{"is_empty", readFlag(isEmpty)},
-		{"is_null", readFlag(isNull)},
+		{"is_empty", readFlag(Empty{}, Empty{Not: true})},
+		{"is_null", readFlag(Null{}, Null{Not: true})},
 	} {
 		if raw := m[op.name]; !isNullJSON(raw) {
 			if err := op.read(c, raw); err != nil {
@@ -41,16 +39,17 @@ func (p *parser) field(m map[string]json.RawMessage, path string) (condition, er
 	return c, nil
 }
 
-func readFlag(test rawTest) func(*field, []byte) error {
+func readFlag(yes, no RawTest) func(*field, []byte) error {
 	return func(c *field, raw []byte) error {
 		want, err := strconv.ParseBool(string(raw))
 		if err != nil {
 			return fmt.Errorf("invalid type: expected a boolean")
 		}
-		if !want {
-			test = not(test)
+		if want {
+			c.raws = append(c.raws, yes)
+		} else {
+			c.raws = append(c.raws, no)
 		}
-		c.raws = append(c.raws, test)
 		return nil
 	}
 }
@@ -60,24 +59,26 @@ func readMatch(c *field, raw []byte) error {
 	if err != nil {
 		return noVariant("MatchInterface")
 	}
-	var test valueTest
+	var test Test
 	switch {
 	case m["value"] != nil:
 		v, ok := scalar(m["value"])
 		if !ok {
 			return noVariant("MatchInterface")
 		}
-		test = oneOf(map[any]struct{}{v: {}})
+		test = OneOf{map[any]struct{}{v: {}}}
 	case m["any"] != nil, m["except"] != nil:
-		name, build := "any", oneOf
+		name := "any"
 		if m["any"] == nil {
-			name, build = "except", noneOf
+			name = "except"
 		}
 		set, err := scalarSet(m[name])
 		if err != nil {
 			return err
 		}
-		test = build(set)
+		if test = (OneOf{set}); name == "except" {
+			test = NoneOf{set}
+		}
 	default:
 		if test, err = textMatch(m); err != nil {
 			return err
@@ -87,33 +88,21 @@ func readMatch(c *field, raw []byte) error {
 	return nil
 }
 
-// textMatch reads the operators on text. Without a text index they look for
-// substrings, case and all.
-func textMatch(m map[string]json.RawMessage) (valueTest, error) {
+// textMatch reads the operators on text.
+func textMatch(m map[string]json.RawMessage) (Test, error) {
 	for _, op := range []struct {
 		name string
-		test func(want string) valueTest
-	}{
-		{"text", contains},
-		{"phrase", contains},
-		{"text_any", func(want string) valueTest { return anyWord(strings.Fields(want)) }},
-		{"prefix", func(want string) valueTest {
-			return textTest(func(s string) bool { return strings.HasPrefix(s, want) })
-		}},
-	} {
+		op   TextOp
+	}{{"text", AllWords}, {"phrase", Phrase}, {"text_any", AnyWord}, {"prefix", Prefix}} {
 		if raw := m[op.name]; raw != nil {
 			var want *string
 			if err := json.Unmarshal(raw, &want); err != nil || want == nil {
 				return nil, noVariant("MatchInterface")
 			}
-			return op.test(*want), nil
+			return Text{Op: op.op, Query: *want}, nil
 		}
 	}
 	return nil, noVariant("MatchInterface")
-}
-
-func contains(want string) valueTest {
-	return textTest(func(s string) bool { return strings.Contains(s, want) })
 }
 
 // scalar reads a string, an integer or a boolean.
@@ -166,20 +155,20 @@ func readRange(c *field, raw []byte) error {
 	if err := json.Unmarshal(raw, &bounds); err != nil || raw[0] != '{' {
 		return noVariant("RangeInterface")
 	}
-	var n numberRange
-	var t timeRange
+	var n Range
+	var t TimeRange
 	numbers, times := 0, 0
 	for _, b := range []struct {
 		raw    *json.RawMessage
 		number **float64
-		moment **time.Time
-	}{{bounds.Gt, &n.gt, &t.gt}, {bounds.Gte, &n.gte, &t.gte}, {bounds.Lt, &n.lt, &t.lt}, {bounds.Lte, &n.lte, &t.lte}} {
+		moment **int64
+	}{{bounds.Gt, &n.GT, &t.GT}, {bounds.Gte, &n.GTE, &t.GTE}, {bounds.Lt, &n.LT, &t.LT}, {bounds.Lte, &n.LTE, &t.LTE}} {
 		if b.raw == nil {
 			continue
 		}
 		var text string
 		if json.Unmarshal(*b.raw, &text) == nil {
-			moment, ok := parseTime(text)
+			moment, ok := Moment(text)
 			if !ok {
 				return noVariant("RangeInterface")
 			}
@@ -195,9 +184,9 @@ func readRange(c *field, raw []byte) error {
 	case times > 0 && numbers > 0:
 		return noVariant("RangeInterface")
 	case times > 0:
-		c.tests = append(c.tests, t.test)
+		c.tests = append(c.tests, t)
 	default:
-		c.tests = append(c.tests, n.test)
+		c.tests = append(c.tests, n)
 	}
 	return nil
 }
@@ -217,7 +206,7 @@ func readCount(c *field, raw []byte) error {
 	if r.Gt == nil && r.Gte == nil && r.Lt == nil && r.Lte == nil {
 		return fmt.Errorf("values_count needs one of `lt`, `gt`, `gte`, `lte`")
 	}
-	c.raws = append(c.raws, countIn(numberRange{gt: wide(r.Gt), gte: wide(r.Gte), lt: wide(r.Lt), lte: wide(r.Lte)}))
+	c.raws = append(c.raws, Count{Range{GT: wide(r.Gt), GTE: wide(r.Gte), LT: wide(r.Lt), LTE: wide(r.Lte)}})
 	return nil
 }
 
@@ -231,7 +220,7 @@ func readBox(c *field, raw []byte) error {
 			return err
 		}
 	}
-	c.tests = append(c.tests, b.test)
+	c.tests = append(c.tests, b)
 	return nil
 }
 
@@ -246,7 +235,7 @@ func readCircle(c *field, raw []byte) error {
 	if err := circle.Center.check(); err != nil {
 		return err
 	}
-	c.tests = append(c.tests, circle.test)
+	c.tests = append(c.tests, circle)
 	return nil
 }
 
@@ -258,6 +247,6 @@ func readPolygon(c *field, raw []byte) error {
 	if err := p.check(); err != nil {
 		return err
 	}
-	c.tests = append(c.tests, p.test)
+	c.tests = append(c.tests, p)
 	return nil
 }

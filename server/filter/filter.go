@@ -102,14 +102,3 @@ func atLeast(at *place, conditions []condition, n int) (bool, error) {
 func (f *Filter) Empty() bool {
 	return len(f.must)+len(f.should)+len(f.mustNot)+len(f.minShould) == 0
 }
-
-// IDs returns the only ids that can pass, if the filter demands one of a list;
-// otherwise nil.
-func (f *Filter) IDs() []point.ID {
-	for _, c := range f.must {
-		if c, ok := c.(*hasID); ok {
-			return c.list
-		}
-	}
-	return nil
-}

@@ -147,18 +147,11 @@ func TestValidationErrors(t *testing.T) {
 	}
 }
 
-func TestIDsAndEmpty(t *testing.T) {
-	if f := parse(t, `{"must":[{"key":"a","match":{"value":1}},{"has_id":[1,"x"]}]}`); len(f.IDs()) != 2 || f.Empty() {
-		t.Errorf("ids %v, empty %v", f.IDs(), f.Empty())
-	}
-	if f := parse(t, `{"must":{"has_id":[]}}`); f.IDs() == nil {
-		t.Error("an empty list of ids means that nothing passes")
-	}
-	if f := parse(t, `{"should":[{"has_id":[1]}]}`); f.IDs() != nil {
-		t.Error("an alternative does not restrict the ids")
-	}
-	if f := parse(t, `{"must":[],"should":null}`); !f.Empty() {
-		t.Error("a filter without conditions is empty")
+func TestEmpty(t *testing.T) {
+	for text, want := range map[string]bool{`{"must":[],"should":null}`: true, `{}`: true, `{"must":{}}`: false, `{"must_not":{"has_id":[]}}`: false} {
+		if got := parse(t, text).Empty(); got != want {
+			t.Errorf("%s: %v", text, got)
+		}
 	}
 }
 

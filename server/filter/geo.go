@@ -27,27 +27,21 @@ func (l location) check() error {
 	return nil
 }
 
-// spot returns the location a payload value stands for.
-func spot(v any) (lon, lat float64, ok bool) {
+// Spot returns the place a payload value stands for.
+func Spot(v any) (lon, lat float64, ok bool) {
 	m, isMap := v.(map[string]any)
 	if !isMap {
 		return 0, 0, false
 	}
-	lon, okLon := toFloat(m["lon"])
-	lat, okLat := toFloat(m["lat"])
+	lon, okLon := Number(m["lon"])
+	lat, okLat := Number(m["lat"])
 	return lon, lat, okLon && okLat && math.Abs(lat) <= 90 && math.Abs(lon) <= 180
 }
 
-func toFloat(v any) (float64, bool) {
-	switch v := v.(type) {
-	case int64:
-		return float64(v), true
-	case uint64:
-		return float64(v), true
-	case float64:
-		return v, true
-	}
-	return 0, false
+// in tests a payload value against an area.
+func in(a Area, v any) bool {
+	lon, lat, ok := Spot(v)
+	return ok && a.Contains(lon, lat)
 }
 
 type box struct {
@@ -55,9 +49,10 @@ type box struct {
 	BottomRight location `json:"bottom_right"`
 }
 
-func (b box) test(v any) bool {
-	lon, lat, ok := spot(v)
-	if !ok || lat >= *b.TopLeft.Lat || lat <= *b.BottomRight.Lat {
+func (b box) Holds(v any) bool { return in(b, v) }
+
+func (b box) Contains(lon, lat float64) bool {
+	if lat >= *b.TopLeft.Lat || lat <= *b.BottomRight.Lat {
 		return false
 	}
 	west, east := *b.TopLeft.Lon, *b.BottomRight.Lon
@@ -67,15 +62,26 @@ func (b box) test(v any) bool {
 	return lon > west && lon < east
 }
 
+func (b box) Frames() []Frame {
+	west, east := *b.TopLeft.Lon, *b.BottomRight.Lon
+	if west > east {
+		east += 360
+	}
+	return frames(west, *b.BottomRight.Lat, east, *b.TopLeft.Lat)
+}
+
 type circle struct {
 	Center location `json:"center"`
 	Radius *float64 `json:"radius"` // metres
 }
 
-func (c circle) test(v any) bool {
-	lon, lat, ok := spot(v)
-	return ok && haversine(lon, lat, *c.Center.Lon, *c.Center.Lat) < *c.Radius
+func (c circle) Holds(v any) bool { return in(c, v) }
+
+func (c circle) Contains(lon, lat float64) bool {
+	return haversine(lon, lat, *c.Center.Lon, *c.Center.Lat) < *c.Radius
 }
+
+func (c circle) Frames() []Frame { return circleFrames(*c.Center.Lon, *c.Center.Lat, *c.Radius) }
 
 // haversine is the great-circle distance in metres.
 func haversine(lon1, lat1, lon2, lat2 float64) float64 {
@@ -135,9 +141,20 @@ func (p polygon) check() error {
 	return nil
 }
 
-func (p polygon) test(v any) bool {
-	lon, lat, ok := spot(v)
-	if !ok || !p.Exterior.contains(lon, lat) {
+func (p polygon) Holds(v any) bool { return in(p, v) }
+
+func (p polygon) Frames() []Frame {
+	first := p.Exterior.Points[0]
+	west, south, east, north := *first.Lon, *first.Lat, *first.Lon, *first.Lat
+	for _, l := range p.Exterior.Points {
+		west, east = min(west, *l.Lon), max(east, *l.Lon)
+		south, north = min(south, *l.Lat), max(north, *l.Lat)
+	}
+	return frames(west, south, east, north)
+}
+
+func (p polygon) Contains(lon, lat float64) bool {
+	if !p.Exterior.contains(lon, lat) {
 		return false
 	}
 	for _, r := range p.Interiors {

@@ -155,9 +155,9 @@ func (p *parser) condition(raw []byte, path string, depth int) (condition, error
 	case m["key"] != nil:
 		return p.field(m, path)
 	case m["is_empty"] != nil:
-		return keyed(m["is_empty"], isEmpty)
+		return keyed(m["is_empty"], Empty{})
 	case m["is_null"] != nil:
-		return keyed(m["is_null"], isNull)
+		return keyed(m["is_null"], Null{})
 	case m["has_id"] != nil:
 		return parseHasID(m["has_id"])
 	case m["has_vector"] != nil:
@@ -196,7 +196,7 @@ func parsePath(raw []byte) (payload.Path, error) {
 }
 
 // keyed reads {"key": path} for a test of raw values.
-func keyed(raw []byte, test rawTest) (condition, error) {
+func keyed(raw []byte, test RawTest) (condition, error) {
 	m, err := members(raw)
 	if err != nil || m["key"] == nil {
 		return nil, noVariant("Condition")
@@ -205,7 +205,7 @@ func keyed(raw []byte, test rawTest) (condition, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &field{path: path, raws: []rawTest{test}}, nil
+	return &field{path: path, raws: []RawTest{test}}, nil
 }
 
 func (p *parser) nested(raw []byte, path string, depth int) (condition, error) {

@@ -91,6 +91,30 @@ func cutKey(s string) (key, rest string, ok bool) {
 // String returns the path as it was written.
 func (p Path) String() string { return p.text }
 
+// Key returns the path in the one form that all its spellings have in common.
+func (p Path) Key() string {
+	var b strings.Builder
+	for i, st := range p.steps {
+		switch st.kind {
+		case byKey:
+			if i > 0 {
+				b.WriteByte('.')
+			}
+			b.WriteByte('"')
+			b.WriteString(st.key)
+			b.WriteByte('"')
+		case byIndex:
+			fmt.Fprintf(&b, "[%d]", st.index)
+		case everyElement:
+			b.WriteString("[]")
+		}
+	}
+	return b.String()
+}
+
+// Root returns the key that the path begins with.
+func (p Path) Root() string { return p.steps[0].key }
+
 // Raw calls yield for every value at the path, until yield returns false. An
 // array is one value.
 func (p Path) Raw(doc any, yield func(v any) bool) { raw(doc, p.steps, yield) }
