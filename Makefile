@@ -26,6 +26,7 @@ lint:
 unit:
 	$(GO) test ./...
 	cd hnsw/kernels/gen && $(GO) vet ./...
+	cd bench/plot && $(GO) vet ./... && $(GO) test ./...
 
 race:
 	$(GO) test -race ./...
@@ -50,13 +51,13 @@ fuzz:
 	  done; \
 	done
 
-# BASE and QUERIES name .npy files to measure with instead of the sample.
+# A quarter of an hour; FULL=1: hours. BASE and QUERIES name .npy files to
+# measure with instead, NAME what the tables call them.
 bench:
 	bench/setup.sh
-	$(GO) build -o .cache/bench ./bench
-	for what in graph filter ingest http; do \
-	  echo "## $$what"; .cache/bench $$what $(if $(BASE),--base $(BASE) --queries $(QUERIES)) || exit 1; \
-	done
+	$(GO) build -ldflags "-X main.commit=$$(git describe --always --dirty)" -o .cache/bench ./bench
+	$(GO) build -C bench/plot -o ../../.cache/bench-plot .
+	.cache/bench all $(if $(FULL),--full) $(if $(BASE),--base $(BASE) --queries $(QUERIES)) $(if $(NAME),--name $(NAME))
 
 image:
 	docker build --build-arg VERSION=$(VERSION) -t freshet:$(VERSION) .

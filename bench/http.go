@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"freshet/api"
@@ -45,37 +46,41 @@ func database(ctx context.Context, dim int) (db *server.DB, c *server.Collection
 
 // benchHTTP sends searches through HTTP on loopback, one client, and asks a
 // graph of the same vectors directly in between.
-func benchHTTP(ctx context.Context, d *dataset) (err error) {
+func benchHTTP(ctx context.Context, d *dataset) (s *section, err error) {
 	db, c, closeAll, err := database(ctx, d.base.dim)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, closeAll()) }()
 	for from := 0; from < d.base.rows; from += batch {
 		op := server.Op{Kind: server.Upsert}
 		for i := from; i < min(from+batch, d.base.rows); i++ {
-			op.Points = append(op.Points, server.Point{ID: point.Number(uint64(i)), Vectors: server.Vectors{"": d.base.row(i)}})
+			// The database normalises what it is given; the rows are mapped to be read only.
+			op.Points = append(op.Points, server.Point{ID: point.Number(uint64(i)), Vectors: server.Vectors{"": slices.Clone(d.base.row(i))}})
 		}
 		if _, err := c.Apply(ctx, server.Batch{Ops: []server.Op{op}}); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	g, slots, err := build(ctx, d)
+	x, _, err := buildIndex(ctx, d)
+	if x != nil {
+		defer func() { err = errors.Join(err, x.close()) }()
+	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	url, closeAPI, err := serve(ctx, api.New(db, api.Options{}).HTTPServer())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, closeAPI()) }()
 	url += "/collections/bench/points/query"
-	bare, closeBare, err := serve(ctx, &http.Server{Handler: http.HandlerFunc(answer), ReadHeaderTimeout: time.Second})
+	bareURL, closeBare, err := serve(ctx, &http.Server{Handler: http.HandlerFunc(bare), ReadHeaderTimeout: time.Second})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, closeBare()) }()
-	var graph, collection, whole, transport []time.Duration
+	var graph, collection, whole, transport []float64
 	var hits []hnsw.Hit
 	const warm = 200
 	for i := range warm + 4000 {
@@ -86,40 +91,44 @@ func benchHTTP(ctx context.Context, d *dataset) (err error) {
 			"query": map[string]any{"nearest": query(2)}, "limit": k, "with_payload": false, "params": map[string]any{"hnsw_ef": httpEf},
 		})
 		if err != nil {
-			return err
+			return nil, err
 		}
 		t0 := time.Now()
-		hits, err = g.Search(ctx, hnsw.Query{Vector: query(0), K: k, Ef: httpEf, View: slots.View()}, hits[:0])
+		hits, err = x.g.Search(ctx, hnsw.Query{Vector: query(0), K: k, Ef: httpEf, View: x.slots.View()}, hits[:0])
 		if err != nil {
-			return err
+			return nil, err
 		}
 		t1 := time.Now()
 		if _, err := c.Search(ctx, server.SearchRequest{Vector: query(1), Limit: k, Ef: httpEf}); err != nil {
-			return err
+			return nil, err
 		}
 		t2 := time.Now()
 		if err := post(ctx, url, body); err != nil {
-			return err
+			return nil, err
 		}
 		t3 := time.Now()
-		if err := post(ctx, bare, body); err != nil {
-			return err
+		if err := post(ctx, bareURL, body); err != nil {
+			return nil, err
 		}
 		t4 := time.Now()
 		if i >= warm {
-			graph, collection, whole = append(graph, t1.Sub(t0)), append(collection, t2.Sub(t1)), append(whole, t3.Sub(t2))
-			transport = append(transport, t4.Sub(t3))
+			graph, collection, whole = append(graph, t1.Sub(t0).Seconds()), append(collection, t2.Sub(t1).Seconds()), append(whole, t3.Sub(t2).Seconds())
+			transport = append(transport, t4.Sub(t3).Seconds())
 		}
 	}
-	fmt.Printf("%d vectors, %d dimensions, hnsw_ef %d, top %d without payload, one client, µs\n\n", d.base.rows, d.base.dim, httpEf, k)
-	fmt.Printf("                     P50      P99   P50 above the graph\n")
-	for _, x := range []struct {
+	t := table{Head: []string{"", "P50", "P99", "P50 above the graph"}}
+	for _, row := range []struct {
 		name  string
-		times []time.Duration
+		times []float64
 	}{{"graph", graph}, {"collection", collection}, {"HTTP", whole}, {"HTTP, no search", transport}} {
-		fmt.Printf("%-15s %8.0f %8.0f   %19.0f\n", x.name, us(quantile(x.times, 0.5)), us(quantile(x.times, 0.99)), us(quantile(x.times, 0.5)-quantile(graph, 0.5)))
+		p50 := quantile(row.times, 0.5)
+		t.Rows = append(t.Rows, []string{row.name, micros(p50), micros(quantile(row.times, 0.99)), micros(p50 - quantile(graph, 0.5))})
 	}
-	return nil
+	return &section{
+		Title:  "HTTP: " + d.name,
+		Lead:   fmt.Sprintf("%s; hnsw_ef %d, top %d without payload, one client, µs on the clock.", d.describe(), httpEf, k),
+		Tables: []table{t},
+	}, nil
 }
 
 // serve runs an HTTP server on loopback.
@@ -139,9 +148,9 @@ func serve(ctx context.Context, srv *http.Server) (url string, stop func() error
 	}, nil
 }
 
-// answer reads a request and answers with as much as a search does: the least
+// bare reads a request and answers with as much as a search does: the least
 // that HTTP itself costs.
-func answer(w http.ResponseWriter, r *http.Request) {
+func bare(w http.ResponseWriter, r *http.Request) {
 	if _, err := io.Copy(io.Discard, r.Body); err == nil {
 		_, err = w.Write(make([]byte, 400))
 		_ = err // the client sees it too

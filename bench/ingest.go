@@ -29,30 +29,40 @@ const (
 
 // benchIngest runs a broker and measures, at each rate, when each record
 // reaches a plain consumer and when it is searchable.
-func benchIngest(ctx context.Context, d *dataset) (err error) {
+func benchIngest(ctx context.Context, d *dataset) (s *section, err error) {
 	broker, stop, err := startBroker(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
 	values := make([][]byte, min(d.base.rows, 20_000))
 	for i := range values {
 		if values[i], err = json.Marshal(map[string]any{"id": "doc-" + strconv.Itoa(i), "embedding": d.base.row(i)}); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	fmt.Printf("JSON records of %d dimensions, %d bytes, one partition, acks 1, linger 0; %s at each rate; ms from produce\n\n",
-		d.base.dim, len(values[0]), perRate)
-	fmt.Printf("records/s   transit P50      P99   searchable P50      P99   above transit P50      P99\n")
+	t := table{Head: []string{
+		"records/s", "transit P50", "P99", "searchable P50", "P99", "above transit P50", "P99",
+	}}
 	for _, rate := range rates {
+		progress("ingest: %d records per second", rate)
 		transit, visible, err := measure(ctx, broker, d.base.dim, rate, values)
 		if err != nil {
-			return fmt.Errorf("at %d records/s: %w", rate, err)
+			return nil, fmt.Errorf("at %d records/s: %w", rate, err)
 		}
+		row := []string{grouped(rate)}
 		t50, t99, v50, v99 := quantile(transit, 0.5), quantile(transit, 0.99), quantile(visible, 0.5), quantile(visible, 0.99)
-		fmt.Printf("%9d   %11.2f %8.2f   %14.2f %8.2f   %17.2f %8.2f\n", rate, ms(t50), ms(t99), ms(v50), ms(v99), ms(v50-t50), ms(v99-t99))
+		for _, x := range []float64{t50, t99, v50, v99, v50 - t50, v99 - t99} {
+			row = append(row, fmt.Sprintf("%.2f", 1e3*x))
+		}
+		t.Rows = append(t.Rows, row)
 	}
-	return nil
+	return &section{
+		Title: "From Kafka: " + d.name,
+		Lead: fmt.Sprintf("JSON records of %d dimensions, %d bytes, one partition, acks 1, linger 0; %s at each rate; ms from produce. "+
+			"Transit is to a plain consumer of the same topic, in the same run.", d.base.dim, len(values[0]), perRate),
+		Tables: []table{t},
+	}, nil
 }
 
 func freePort(ctx context.Context) (string, error) {
@@ -117,7 +127,7 @@ func (c *clock) reach(next int64, at time.Time) {
 	}
 }
 
-func measure(ctx context.Context, broker string, dim, rate int, values [][]byte) (transit, visible []time.Duration, err error) {
+func measure(ctx context.Context, broker string, dim, rate int, values [][]byte) (transit, visible []float64, err error) {
 	topic := "bench-" + strconv.Itoa(rate)
 	client, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.DefaultProduceTopic(topic), kgo.ProducerLinger(0),
 		kgo.RequiredAcks(kgo.LeaderAck()), kgo.DisableIdempotentWrite(), kgo.MaxProduceRequestsInflightPerBroker(1),
@@ -190,8 +200,8 @@ func measure(ctx context.Context, broker string, dim, rate int, values [][]byte)
 	}
 	from := int64(rate) * int64(warmUp/time.Second)
 	for i := from; i < total; i++ {
-		transit = append(transit, arrived.times[i].Sub(sent[i]))
-		visible = append(visible, applied.times[i].Sub(sent[i]))
+		transit = append(transit, arrived.times[i].Sub(sent[i]).Seconds())
+		visible = append(visible, applied.times[i].Sub(sent[i]).Seconds())
 	}
 	return transit, visible, nil
 }

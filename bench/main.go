@@ -9,11 +9,9 @@ import (
 	"os"
 	"os/signal"
 	"slices"
-	"time"
+	"strings"
 
 	"github.com/spf13/cobra"
-
-	"freshet/examples/minilm"
 )
 
 func main() {
@@ -26,71 +24,107 @@ func main() {
 	}
 }
 
-// dataset is what a benchmark works on: rows of length 1.
-type dataset struct{ base, queries *matrix }
+// options are the flags.
+type options struct {
+	source
+	engines []string
+	rounds  int
+	full    bool
+}
+
+// part is a part of the benchmark, on one set of data.
+type part struct {
+	name, short string
+	run         func(ctx context.Context, d *dataset, o options) (*section, error)
+}
+
+var allParts = []part{
+	{"graph", "Recall, rates, memory and latencies of inserts beside hnswlib, faiss and usearch", func(ctx context.Context, d *dataset, o options) (*section, error) {
+		return benchGraph(ctx, d, o.engines, o.rounds)
+	}},
+	{"updates", "A graph whose points were all replaced three times beside one built afresh", func(ctx context.Context, d *dataset, o options) (*section, error) {
+		return benchUpdates(ctx, d, o.rounds)
+	}},
+	{"latency", "Searches beside inserts", func(ctx context.Context, d *dataset, _ options) (*section, error) {
+		return benchLatency(ctx, d)
+	}},
+	{"filters", "Searches among some of the points", func(ctx context.Context, d *dataset, o options) (*section, error) {
+		return benchFilters(ctx, d, o.rounds)
+	}},
+	{"bound", "Searches beside what the memory can deliver", func(ctx context.Context, d *dataset, o options) (*section, error) {
+		return benchBound(ctx, d, o.rounds)
+	}},
+	{"ingest", "Time from produce to searchable beside the broker's own transit", func(ctx context.Context, d *dataset, _ options) (*section, error) {
+		return benchIngest(ctx, d)
+	}},
+	{"http", "What HTTP adds to the time of a search", func(ctx context.Context, d *dataset, _ options) (*section, error) {
+		return benchHTTP(ctx, d)
+	}},
+}
+
+// do measures the part on the data of the options.
+func (p part) do(ctx context.Context, o options) error {
+	d, err := open(o.source)
+	if err != nil {
+		return err
+	}
+	s, err := p.run(ctx, d, o)
+	if err != nil {
+		return fmt.Errorf("%s of %s: %w", p.name, d.name, err)
+	}
+	s.Part, s.Data, s.Dim, s.Size = p.name, d.name, d.base.dim, d.base.rows
+	return s.finish(os.Stdout)
+}
 
 func command() *cobra.Command {
 	root := &cobra.Command{Use: "bench", Short: "Measure freshet", SilenceUsage: true, SilenceErrors: true}
-	base := root.PersistentFlags().String("base", "", ".npy file of vectors (float16 or float32); default: the sample in examples/minilm")
-	queries := root.PersistentFlags().String("queries", "", ".npy file of queries")
-	add := func(name, short string, run func(ctx context.Context, d *dataset) error) {
-		root.AddCommand(&cobra.Command{Use: name, Short: short, Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
-			d, err := load(*base, *queries)
-			if err != nil {
+	var o options
+	flags := root.PersistentFlags()
+	flags.StringVar(&o.base, "base", "", ".npy file of vectors (float16 or float32); default: the sample in examples/minilm")
+	flags.StringVar(&o.queries, "queries", "", ".npy file of queries")
+	flags.StringVar(&o.name, "name", "", "what the tables call the vectors; default: the name of the file")
+	flags.StringVar(&o.shape, "synthetic", "", "generate vectors: "+clusteredShape+" or "+gaussianShape)
+	flags.IntVar(&o.dim, "dim", 384, "dimensions of generated vectors")
+	flags.IntVar(&o.size, "size", 10_000, "number of generated vectors")
+	flags.IntVar(&o.rounds, "rounds", 3, "rounds of searches; medians count")
+	flags.StringSliceVar(&o.engines, "engines", engineNames(), "that take part in graph")
+	for _, p := range allParts {
+		root.AddCommand(&cobra.Command{Use: p.name, Short: p.short, Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.check(); err != nil {
 				return err
 			}
-			return run(cmd.Context(), d)
+			return p.do(cmd.Context(), o)
 		}})
 	}
-	add("graph", "Recall, queries per second and build rate beside hnswlib, one thread each", benchGraph)
-	add("ingest", "Time from produce to searchable beside the broker's own transit", benchIngest)
-	add("filter", "Recall and time of filtered searches beside exact scans of the matches", benchFilter)
-	add("http", "What HTTP adds to the time of a search", benchHTTP)
+	all := &cobra.Command{Use: "all", Short: "All parts, on several sets of data unless --base or --synthetic names one, and the report", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+		if err := o.check(); err != nil {
+			return err
+		}
+		if err := runAll(cmd.Context(), o); err != nil {
+			return err
+		}
+		return writeReport(cmd.Context())
+	}}
+	all.Flags().BoolVar(&o.full, "full", false, "up to a million vectors and 1,536 dimensions: hours")
+	root.AddCommand(all,
+		&cobra.Command{Use: "report", Short: "Write docs/benchmarks.md of what was measured", Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+			return writeReport(cmd.Context())
+		}},
+		&cobra.Command{Use: "engine NAME BASE QUERIES", Hidden: true, Args: cobra.ExactArgs(3), RunE: func(cmd *cobra.Command, args []string) error {
+			return serveEngine(cmd.Context(), args[0], args[1], args[2], os.Stdin, os.Stdout)
+		}},
+	)
 	return root
 }
 
-func load(base, queries string) (*dataset, error) {
-	d := &dataset{}
-	var err error
-	if base == "" && queries == "" {
-		d.base, err = fromSample(minilm.Base())
-		if err == nil {
-			d.queries, err = fromSample(minilm.Queries())
-		}
-	} else {
-		d.base, err = readNPY(base)
-		if err == nil {
-			d.queries, err = readNPY(queries)
+func (o options) check() error {
+	if o.rounds < 1 || o.rounds > 1000 {
+		return fmt.Errorf("--rounds %d: want 1 to 1,000", o.rounds)
+	}
+	for _, name := range o.engines {
+		if !slices.Contains(engineNames(), name) {
+			return fmt.Errorf("--engines: no %q among %s", name, strings.Join(engineNames(), ", "))
 		}
 	}
-	if err != nil {
-		return nil, err
-	}
-	if d.base.dim != d.queries.dim {
-		return nil, fmt.Errorf("vectors of %d dimensions, queries of %d", d.base.dim, d.queries.dim)
-	}
-	d.base.normalize()
-	d.queries.normalize()
-	return d, nil
+	return o.source.check()
 }
-
-func fromSample(rows []minilm.Row, err error) (*matrix, error) {
-	m := &matrix{rows: len(rows), dim: minilm.Dim}
-	for _, row := range rows {
-		m.data = append(m.data, row.Vector...)
-	}
-	return m, err
-}
-
-// quantile returns the q-quantile by the nearest rank.
-func quantile(values []time.Duration, q float64) time.Duration {
-	if len(values) == 0 {
-		return 0
-	}
-	sorted := slices.Clone(values)
-	slices.Sort(sorted)
-	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]
-}
-
-func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-func us(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }

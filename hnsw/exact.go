@@ -13,6 +13,12 @@ func (g *Graph) Exact(ctx context.Context, q Query, dst []Hit) ([]Hit, error) {
 	s := g.acquire(q.Vector)
 	defer s.release()
 	s.pool = s.pool[:0]
+	if all, ok := q.Vectors.(VectorScanner); ok && g.vectors == nil {
+		if err := s.scan(ctx, all, &q); err != nil {
+			return dst, err
+		}
+		return s.appendVisible(dst, s.pool, &q), nil
+	}
 	total := uint32(g.slots.Len())
 	for slot := uint32(0); slot < total; {
 		if err := ctx.Err(); err != nil {

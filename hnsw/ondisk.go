@@ -17,6 +17,15 @@ type VectorReader interface {
 	ReadVector(slot uint32, dst []float32) (bool, error)
 }
 
+// VectorScanner is a VectorReader that goes through all vectors faster than it reads
+// them one by one.
+type VectorScanner interface {
+	VectorReader
+	// ScanVectors stores one vector after the other in what next returned last,
+	// and calls next with its slot. next is first called without one.
+	ScanVectors(ctx context.Context, next func(slot uint32, ok bool) []float32) error
+}
+
 // readRows is room for vectors while they are compared with the query.
 type readRows struct {
 	rows  *kernels.Rows
@@ -69,6 +78,32 @@ func (s *searcher) measureVectors(ctx context.Context, q *Query) ([]float32, err
 		s.g.dist.computeRows(&s.query[0], s.read.rows, s.read.slots[:len(some)], s.dist[from:])
 	}
 	return s.dist, nil
+}
+
+// scan leaves the best of all slots that count in s.pool.
+func (s *searcher) scan(ctx context.Context, all VectorScanner, q *Query) error {
+	if s.read.rows == nil {
+		s.read.init(s.g.cfg.Dim)
+	}
+	s.fresh = s.fresh[:0]
+	score := func() {
+		s.room()
+		s.g.dist.computeRows(&s.query[0], s.read.rows, s.read.slots[:len(s.fresh)], s.dist)
+		for i, d := range s.dist {
+			s.pool, _ = insert(s.pool, keyOf(d, s.fresh[i]), q.K)
+		}
+		s.fresh = s.fresh[:0]
+	}
+	err := all.ScanVectors(ctx, func(slot uint32, ok bool) []float32 {
+		if ok && (q.Accept == nil || q.Accept(slot)) && s.g.Has(slot) && q.View.Visible(slot) {
+			if s.fresh = append(s.fresh, slot); len(s.fresh) == readStep {
+				score()
+			}
+		}
+		return unsafe.Slice((*float32)(s.read.rows.At(uint32(len(s.fresh)))), s.g.cfg.Dim)
+	})
+	score()
+	return err
 }
 
 // ignoreCodes makes a search do without codes as far as it can.

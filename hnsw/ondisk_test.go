@@ -16,6 +16,21 @@ type shelf struct {
 	onRead  func()
 }
 
+// scannedShelf can go through its vectors, which come in no order.
+type scannedShelf struct{ *shelf }
+
+func (s scannedShelf) ScanVectors(ctx context.Context, next func(slot uint32, ok bool) []float32) error {
+	dst := next(0, false)
+	for slot, v := range s.vectors {
+		if err := errors.Join(ctx.Err(), s.fail); err != nil {
+			return err
+		}
+		copy(dst, v)
+		dst = next(slot, slot%5 != 4)
+	}
+	return nil
+}
+
 func (s *shelf) ReadVector(slot uint32, dst []float32) (bool, error) {
 	s.reads++
 	if s.onRead != nil {
@@ -116,6 +131,35 @@ func TestVectorsElsewhereChangeNothing(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestScannedVectorsElsewhere compares exact searches that go through the vectors
+// with ones that read them by their slots.
+func TestScannedVectorsElsewhere(t *testing.T) {
+	const dim = 40
+	w, s := onShelf(t, Config{Dim: dim, Metric: Cosine})
+	w.insert(clustered(7, 500, dim), 50, 2)
+	for _, v := range clustered(8, 20, dim) {
+		q := w.query(v, 10, 10)
+		q.Vectors = s
+		q.Accept = func(slot uint32) bool { return slot%3 != 0 && slot%5 != 4 }
+		want, err := w.g.Exact(context.Background(), q, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		q.Vectors = scannedShelf{s}
+		q.Accept = func(slot uint32) bool { return slot%3 != 0 } // the shelf leaves out the others
+		got, err := w.g.Exact(context.Background(), q, nil)
+		if err != nil || !slices.Equal(got, want) {
+			t.Fatalf("found %v (%v) instead of %v", got, err, want)
+		}
+	}
+	s.fail = errors.New("broken")
+	q := w.query(make([]float32, dim), 10, 10)
+	q.Vectors = scannedShelf{s}
+	if _, err := w.g.Exact(context.Background(), q, nil); !errors.Is(err, s.fail) {
+		t.Errorf("a failed scan gives %v", err)
 	}
 }
 

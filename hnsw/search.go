@@ -23,7 +23,8 @@ type Hit struct {
 //
 // With an Accept, Accepted is how many slots it accepts, 0 for not known: where
 // the query is apart from them the search keeps more candidates. It gives up after
-// Budget distances, if that is not 0.
+// Budget distances, if that is not 0. What Search does is added to Work, if there is
+// one.
 //
 // How codes are used is up to the graph, unless a query says more.
 type Query struct {
@@ -31,6 +32,7 @@ type Query struct {
 	K, Ef  int
 	View   View
 	Accept func(slot uint32) bool
+	Work   *Work
 
 	Accepted int
 	Budget   int
@@ -73,6 +75,7 @@ func (g *Graph) Search(ctx context.Context, q Query, dst []Hit) ([]Hit, error) {
 	}
 	s := g.acquire(q.Vector)
 	defer s.release()
+	defer s.report(q.Work)
 	if q.IgnoreCodes {
 		s.ignoreCodes(&q)
 	}
@@ -175,6 +178,7 @@ func (s *searcher) descend(entry uint32, top, bottom int) uint64 {
 	for level := top; level > bottom; level-- {
 		for {
 			s.fresh = readList(s.fresh[:0], s.g.list(key(best).slot(), level), s.limit)
+			s.work.Lists++
 			before := best
 			for i, d := range s.measure() {
 				best = min(best, keyOf(d, s.fresh[i]))
@@ -233,6 +237,7 @@ func (s *searcher) gather(slot uint32, level int) {
 	}
 	n += kernels.Gather(kernels.Best, list, s.visited, s.limit, rows.rows.Load(), s.fresh[n:])
 	s.fresh = s.fresh[:n]
+	s.work.Lists++
 }
 
 // The graph leads less surely to points that are far away. So a query that is

@@ -24,6 +24,7 @@ type searcher struct {
 	dist     []float32
 	ints     []int32 // a kernel's results on codes
 	expanded int     // candidates expanded, for the occasional look at the context
+	work     Work
 
 	exact       []uint64  // the best by their vectors
 	approximate []float32 // distances by codes, of the fresh slots
@@ -64,7 +65,7 @@ func (g *Graph) acquire(query []float32) *searcher {
 			s.layer = s.codes.halves
 		}
 	}
-	s.limit, s.expanded = uint32(limit), 0
+	s.limit, s.expanded, s.work = uint32(limit), 0, Work{}
 	if query != nil {
 		copy(s.query, query)
 		if s.codes != nil {
@@ -111,6 +112,8 @@ func (s *searcher) measure() []float32 {
 	}
 	s.room()
 	s.layer.compute(&s.coded, s.fresh, s.ints, s.dist)
+	s.work.Codes += len(s.fresh)
+	s.work.CodeBytes += len(s.fresh) * s.layer.rows.stride
 	return s.dist
 }
 
@@ -118,6 +121,7 @@ func (s *searcher) measure() []float32 {
 func (s *searcher) measureExactly() []float32 {
 	s.room()
 	s.g.dist.compute(&s.query[0], s.fresh, s.dist)
+	s.work.Vectors += len(s.fresh)
 	return s.dist
 }
 

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -52,10 +53,34 @@ func (c *Collection) vectorReader(v *view, name string) hnsw.VectorReader {
 	if c.graphs[name].Config().Vectors == nil {
 		return nil
 	}
-	return &vectorReader{
+	return &viewVectors{v: v, ids: c.ids, vectorReader: vectorReader{
 		space: c.space, name: name, store: v.snapshot,
 		owner: func(slot uint32) ([]byte, bool) { return c.ids.key(slot), true },
-	}
+	}}
+}
+
+// viewVectors are the vectors that a view shows.
+type viewVectors struct {
+	vectorReader
+	v   *view
+	ids *idTable
+}
+
+// ScanVectors goes through the vectors in the order of their ids.
+func (r *viewVectors) ScanVectors(ctx context.Context, next func(slot uint32, ok bool) []float32) error {
+	dst := next(0, false)
+	return r.v.snapshot.Scan(storage.AppendKey(nil, storage.Vector, r.space, nil), nil, func(key, value []byte) (bool, error) {
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		found, err := findVector(value, r.name, dst)
+		if err != nil || !found {
+			return err == nil, err
+		}
+		slot, ok := r.ids.visible(storage.Suffix(key), r.v.slots)
+		dst = next(slot, ok)
+		return true, nil
+	})
 }
 
 // vector returns a copy of a slot's vector, nil if it has none of the name: the
