@@ -25,9 +25,9 @@ import (
 const (
 	walkDistances = 12
 	walkCost      = 3
-	// So few times the hits wanted are looked at on their vectors at once: the best
-	// of them would be anyhow.
-	fewMatches = 4
+	// Up to so many times ef, and twice that of the hits wanted, matches are looked at
+	// on their vectors at once: most of them would be anyhow.
+	fewMatches = 2
 
 	planSample = 200 // payloads read to estimate how many match
 )
@@ -53,7 +53,7 @@ func (s *search) filtered(ctx context.Context) ([]hnsw.Hit, error) {
 	}
 	next := sel.sure.ManyIterator()
 	n := int(sel.sure.GetCardinality())
-	if s.r.Exact || n <= fewMatches*s.query.K {
+	if s.r.Exact || n <= fewMatches*(s.query.Ef+2*s.query.K) {
 		return s.graph.ExactAmong(ctx, s.query, next.NextMany, nil)
 	}
 	expected := walkDistances * float64(s.query.Ef) * float64(s.graph.Len()) / float64(n)

@@ -63,11 +63,11 @@ func (f *Filter) Bounds(ix Indexes) Bounds {
 		b = b.andNot(boundsOf(c, ix))
 	}
 	if len(f.should) > 0 {
-		any := Exactly(none)
+		one := Exactly(none)
 		for _, c := range f.should {
-			any = any.or(boundsOf(c, ix))
+			one = one.or(boundsOf(c, ix))
 		}
-		b = b.and(any)
+		b = b.and(one)
 	}
 	if len(f.minShould) > 0 {
 		b = b.and(f.boundsOfMinShould(ix))

@@ -186,7 +186,7 @@ func (ix *Index) Test(t filter.Test) filter.Bounds {
 
 // Raw implements filter.Index.
 func (ix *Index) Raw(t filter.RawTest, all *roaring.Bitmap) filter.Bounds {
-	set := none
+	var set *roaring.Bitmap
 	not := false
 	switch t := t.(type) {
 	case filter.Empty:
