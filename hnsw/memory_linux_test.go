@@ -10,6 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+const countedVectors = 3000
+
 // resident is the memory that the system has given an arena.
 func resident(t *testing.T, a *arena) int {
 	t.Helper()

@@ -26,7 +26,7 @@ func perVector(dim, m int, cfg Config) float64 {
 // TestBytesPerVector compares the formula with what graphs report, and with what
 // the system has given their arenas.
 func TestBytesPerVector(t *testing.T) {
-	const n = 3000
+	const n = countedVectors
 	for _, dim := range []int{64, 384, 1536} {
 		for name, cfg := range map[string]Config{
 			"default": {}, "8 bits": {Codes: ByteCodes}, "no codes": {Codes: NoCodes}, "on disk": {Vectors: &shelf{}}, "Manhattan, M 32": {Metric: Manhattan, M: 32},

@@ -71,7 +71,7 @@ func some(n uint32) func([]uint32) int {
 // graphs that do not, through all that is done to vectors: insert, learn anew,
 // search, scan, score.
 func TestVectorsElsewhereChangeNothing(t *testing.T) {
-	const dim, n = 40, 3000
+	const dim, n = 40, 1500
 	for _, metric := range []Metric{Cosine, Dot, Euclid} {
 		for _, codes := range []Codes{AutoCodes, ByteCodes} {
 			t.Run(fmt.Sprintf("%v/%d", metric, codes), func(t *testing.T) {
@@ -277,7 +277,7 @@ func TestWithoutCodesVectorsAreHeld(t *testing.T) {
 // TestUseOfCodes checks what a query can say about codes.
 func TestUseOfCodes(t *testing.T) {
 	const dim, k = 256, 10
-	vectors := clustered(7, 4000, dim)
+	vectors := clustered(7, 2000, dim)
 	plain := newWorld(t, Config{Dim: dim, Metric: Euclid, Codes: NoCodes})
 	w := newWorld(t, Config{Dim: dim, Metric: Euclid})
 	held, s := onShelf(t, Config{Dim: dim, Metric: Euclid})
@@ -288,12 +288,12 @@ func TestUseOfCodes(t *testing.T) {
 	queries := clustered(8, 40, dim)
 	for _, v := range queries {
 		truth := w.nearest(v, k, nil)
-		q := w.query(v, k, 30)
+		q := w.query(v, k, 100)
 		for name, change := range map[string]func(*Query){
 			"default":      func(*Query) {},
 			"ignore":       func(q *Query) { q.IgnoreCodes, q.CodeScores = true, true },
 			"code scores":  func(q *Query) { q.CodeScores = true },
-			"oversampling": func(q *Query) { q.Rescore = 100 },
+			"oversampling": func(q *Query) { q.Rescore = 300 },
 		} {
 			q := q
 			change(&q)
@@ -308,14 +308,14 @@ func TestUseOfCodes(t *testing.T) {
 				t.Fatalf("%s: a score is off by %g", name, far)
 			}
 		}
-		onDisk := held.query(v, k, 30)
+		onDisk := held.query(v, k, 100)
 		onDisk.Vectors, onDisk.IgnoreCodes = s, true
 		s.reads = 0
 		recall["ignore on disk"] += held.recall(held.search(onDisk), truth) / float64(len(queries))
-		if s.reads < 30 {
+		if s.reads < 100 {
 			t.Fatalf("only %d candidates were scored on their vectors", s.reads)
 		}
-		recall["none"] += plain.recall(plain.search(plain.query(v, k, 30)), truth) / float64(len(queries))
+		recall["none"] += plain.recall(plain.search(plain.query(v, k, 100)), truth) / float64(len(queries))
 	}
 	t.Log(recall)
 	for name, least := range map[string]float64{
