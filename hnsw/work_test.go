@@ -19,9 +19,10 @@ func TestWork(t *testing.T) {
 		if twice != (Work{2 * once.Lists, 2 * once.Codes, 2 * once.CodeBytes, 2 * once.Vectors}) {
 			t.Errorf("dim %d: one search %+v, two searches %+v", dim, once, twice)
 		}
-		walked, row := once.Vectors, 0
+		walked := once.Vectors
 		if c := w.g.codes.Load(); c != nil {
-			walked, row = once.Codes, once.CodeBytes/once.Codes
+			walked = once.Codes
+			row := once.CodeBytes / once.Codes
 			if row != c.bytes.rows.stride && row != c.halves.rows.stride {
 				t.Errorf("dim %d: %d bytes a row of codes", dim, row)
 			}
