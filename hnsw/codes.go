@@ -6,17 +6,16 @@ import (
 	"errors"
 	"math"
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"unsafe"
 
 	"freshet/hnsw/kernels"
 )
 
-// The graph is built on codes of 8 bits a dimension and searched on codes of 4
-// or 8, an eighth or a quarter of the vectors' bytes: above some 100,000 vectors
-// the time goes to memory. What a search returns is scored on the vectors
-// themselves.
+// The graph is walked on codes of 4 or 8 bits a dimension, an eighth or a quarter of
+// the vectors' bytes: above some 100,000 vectors the time goes to memory. Inserts
+// choose neighbours by codes of 8 bits. What a search returns is scored on the
+// vectors themselves.
 //
 // A code is a component's difference from the mean of all vectors, in steps of
 // the vector's own: no range has to be learned, so neither outliers nor vectors
@@ -34,11 +33,16 @@ import (
 // takes no more memory than its codes would.
 const codedFrom = kernels.Block + 1
 
+// halvesFrom is the dimension from which codes of 4 bits are kept. The fewer
+// dimensions, the less their errors cancel out: of 100, a scan of all codes lost up
+// to a point of recall.
+const halvesFrom = kernels.HalfBlock
+
 // codes holds the codes of all vectors about one mean. When the mean is learned
 // anew, another codes takes its place; a search keeps the one it began with.
 //
-// There are two layers: bytes, on which the graph is built, and halves, codes of
-// 4 bits, on which it is searched where they are good enough for the data. They
+// There are two layers: bytes, by which neighbours are chosen, and halves, codes
+// of 4 bits, on which the graph is walked where they are good enough for the data. They
 // take half as much memory to look at, and are half as exact: about what scoring
 // the best on their vectors makes up for.
 type codes struct {
@@ -46,26 +50,20 @@ type codes struct {
 	mean   []float32
 	square float64     // m·m, 0 for Euclid
 	spread float64     // mean of |x−m|² when the mean was learned
-	bytes  layer       // codes from -127 to 127, stored with byteBias added
-	halves *layer      // codes from -7.5 to 7.5, stored with halfBias added; nil where rows would be no shorter
+	bytes  layer       // codes from -127 to 127
+	halves *layer      // codes from -7.5 to 7.5; nil below halvesFrom
 	coarse atomic.Bool // the halves are good enough
 	judged judged
 }
 
-// layer is the vectors in codes of one size.
+// layer is the vectors in codes of one size. The terms of several rows share a
+// cache line: beside its row, each would take one to itself.
 type layer struct {
-	rows   *arena
-	termAt int // where in a row the term is
-	bias   float64
-	kernel codeKernel
+	rows, terms *arena
+	kernel      codeKernel
 }
 
-type codeKernel func(l kernels.Level, query *byte, rows *kernels.Rows, slots []uint32, out []int32)
-
-const (
-	byteBias = 128
-	halfBias = 7.5
-)
+type codeKernel func(l kernels.Level, q *kernels.CodeQuery, rows, terms *kernels.Rows, slots []uint32, out []float32)
 
 // Whether codes of 4 bits are good enough is judged by the searches of inserts:
 // of the judgeTop nearest nodes that one of them found by bytes, nearly all must
@@ -81,35 +79,38 @@ const (
 	judgeFade   = 256 // judgements
 )
 
-// judged is the mean of the judgements so far.
+// judged is the mean of the judgements so far. It is the writer's.
 type judged struct {
-	mu   sync.Mutex
 	mean float64
 	n    int
 }
 
-// add takes in the share of the nearest that were kept and says whether halves
-// are good enough.
-func (j *judged) add(kept float64) bool {
-	j.mu.Lock()
-	defer j.mu.Unlock()
+// judge takes in the share of the nearest that were kept in one comparison, -1
+// for none, and decides whether halves are good enough.
+func (c *codes) judge(kept float64) {
+	if kept < 0 {
+		return
+	}
+	j := &c.judged
 	j.n = min(j.n+1, judgeFade)
 	j.mean += (kept - j.mean) / float64(j.n)
-	return j.n >= judgeFade/4 && j.mean >= judgeLeast
+	c.coarse.Store(j.n >= judgeFade/4 && j.mean >= judgeLeast)
 }
 
-// judgeHalves compares the order of s.pool, found by bytes, with that by halves.
-func (s *searcher) judgeHalves() {
+// judgeHalves compares the order of s.pool, found by bytes, with that by halves
+// and returns the share of the nearest that were kept, -1 if it cannot tell. The
+// query is that of setRow.
+func (s *searcher) judgeHalves() float64 {
 	c := s.codes
 	if c == nil || c.halves == nil || len(s.pool) < 2*judgeWithin {
-		return
+		return -1
 	}
 	s.fresh = s.fresh[:0]
 	for _, k := range s.pool {
 		s.fresh = append(s.fresh, key(k).slot())
 	}
 	s.room()
-	c.halves.compute(&s.coded, s.fresh, s.ints, s.dist)
+	c.halves.compute(&s.coded, s.fresh, s.dist)
 	kept := 0
 	for _, d := range s.dist[:judgeTop] {
 		nearer := 0
@@ -122,30 +123,13 @@ func (s *searcher) judgeHalves() {
 			kept++
 		}
 	}
-	c.coarse.Store(c.judged.add(float64(kept) / judgeTop))
+	return float64(kept) / judgeTop
 }
 
-// term is what the distances to a vector have beside the product of codes. It
-// lies in the row's padding, or behind it, and comes with it from memory.
-type term struct {
-	extra float64 // |x̃|² for Euclid, −m·x̃ otherwise
-	step  float32
-	sum   int32 // of the codes, of a byte layer
-}
-
-const termBytes = int(unsafe.Sizeof(term{}))
-
-// newLayer returns an empty layer of rows of used bytes, computed with in whole
-// blocks by the kernel.
-func newLayer(used int, bias float64, kernel codeKernel) layer {
-	padded := (used + kernels.CodeBlock - 1) / kernels.CodeBlock * kernels.CodeBlock
-	l := layer{termAt: padded - termBytes, bias: bias, kernel: kernel}
-	if used > l.termAt {
-		l.termAt = padded
-	}
-	l.rows = newArena(l.termAt+termBytes, kernels.CodeBlock)
-	l.rows.setBlocks(padded / kernels.CodeBlock)
-	return l
+// newLayer returns an empty layer of rows of so many bytes.
+func newLayer(row int, kernel codeKernel) layer {
+	const term = int(unsafe.Sizeof(kernels.Term{}))
+	return layer{rows: newArena(row, kernels.CodeBlock), terms: newArena(term, term), kernel: kernel}
 }
 
 // row returns the first n bytes of a slot's row.
@@ -153,43 +137,40 @@ func (l *layer) row(slot uint32, n int) []byte {
 	return unsafe.Slice((*byte)(l.rows.row(slot)), n)
 }
 
-func (l *layer) term(slot uint32) *term {
-	return (*term)(unsafe.Add(l.rows.row(slot), l.termAt))
-}
+func (l *layer) grow(slot uint32) error { return errors.Join(l.rows.grow(slot), l.terms.grow(slot)) }
 
 // compute stores the distance of the query to each slot in out; smaller is
-// nearer. ints is working memory as long as out.
-func (l *layer) compute(q *coded, slots []uint32, ints []int32, out []float32) {
-	rows := l.rows.rows.Load()
-	l.kernel(kernels.Best, &q.bytes[0], rows, slots, ints)
-	bias := l.bias * q.sum
-	for i, slot := range slots {
-		t := (*term)(unsafe.Add(rows.At(slot), l.termAt))
-		out[i] = float32(t.extra + q.base - q.factor*float64(t.step)*(float64(ints[i])-bias))
-	}
+// nearer.
+func (l *layer) compute(q *coded, slots []uint32, out []float32) {
+	l.kernel(kernels.Best, &q.CodeQuery, l.rows.rows.Load(), l.terms.rows.Load(), slots, out)
 }
+
+// request asks for rows and terms from memory.
+func (l *layer) request(slots []uint32) {
+	kernels.Request(kernels.Best, l.rows.rows.Load(), l.terms.rows.Load(), slots)
+}
+
+func (l *layer) term(slot uint32) *kernels.Term { return (*kernels.Term)(l.terms.row(slot)) }
 
 const largestCode = 127
 
-// coded is a query in codes of a byte. The distance to a row is the row's extra +
-// base − factor × the row's step × the product of codes.
+// coded is a query in codes of a byte, with room for them.
 type coded struct {
-	bytes        []byte
-	base, factor float64
-	sum          float64 // of the codes: what a stored code's bias is multiplied with
+	kernels.CodeQuery
+	room []byte
 }
 
 func newCoded(dim int) coded {
-	return coded{bytes: alignedBytes((dim + kernels.HalfBlock - 1) / kernels.HalfBlock * kernels.HalfBlock)}
+	return coded{room: alignedBytes((dim + kernels.HalfBlock - 1) / kernels.HalfBlock * kernels.HalfBlock)}
 }
 
 func newCodes(metric Metric, dim int, sample [][]float32) *codes {
 	c := &codes{
 		euclid: metric == Euclid, mean: make([]float32, dim),
-		bytes: newLayer(dim, byteBias, kernels.DotCodes),
+		bytes: newLayer(dim, kernels.Bytes),
 	}
-	halves := newLayer((dim+kernels.HalfBlock-1)/kernels.HalfBlock*kernels.CodeBlock, halfBias, kernels.DotHalves)
-	if halves.rows.stride < c.bytes.rows.stride {
+	if dim >= halvesFrom {
+		halves := newLayer((dim+1)/2, kernels.Halves)
 		c.halves = &halves
 	}
 	for k := range c.mean {
@@ -208,57 +189,66 @@ func newCodes(metric Metric, dim int, sample [][]float32) *codes {
 	return c
 }
 
-func (c *codes) distanceToMean(v []float32) (square float64) {
+func (c *codes) distanceToMean(v []float32) float64 {
+	mean := c.mean[:len(v)]
+	var even, odd float64 // independent chains of additions
 	for k, x := range v {
-		d := float64(x) - float64(c.mean[k])
-		square += d * d
+		d := float64(x) - float64(mean[k])
+		even, odd = odd, even+d*d
 	}
-	return square
+	return even + odd
 }
 
 // quantize writes the signed codes of v and returns their step and what the
 // distances need. A step is never so small that dividing by it overflows.
-func (c *codes) quantize(dst []byte, v []float32) (t term) {
-	var largest float32
+func (c *codes) quantize(dst []byte, v []float32) (t kernels.Term) {
+	mean := c.mean[:len(v)]
+	dst = dst[:len(v)]
+	const sign = 1 << 31
+	var largest uint32 // magnitude: without their signs, floats are ordered like their bits
 	for k, x := range v {
-		d := x - c.mean[k]
-		largest = max(largest, d, -d)
+		largest = max(largest, math.Float32bits(x-mean[k])&^sign)
 	}
-	t.step = min(max(largest/largestCode, leastStep), math.MaxFloat32/largestCode)
-	inverse := 1 / t.step
-	var squares int32
-	var dot float64
+	t.Step = min(max(math.Float32frombits(largest)/largestCode, leastStep), math.MaxFloat32/largestCode)
+	inverse := 1 / t.Step
+	var squares int64
 	for k, x := range v {
-		scaled := min(max((x-c.mean[k])*inverse, -largestCode), largestCode)
-		code := int32(scaled+byteBias+0.5) - byteBias // rounds
+		scaled := (x - mean[k]) * inverse
+		if scaled > largestCode {
+			scaled = largestCode
+		} else if scaled < -largestCode {
+			scaled = -largestCode
+		}
+		code := int32(scaled+(kernels.ByteBias+0.5)) - kernels.ByteBias // rounds
 		dst[k] = byte(int8(code))
-		t.sum += code
-		squares += code * code
-		dot += float64(c.mean[k]) * float64(code)
+		t.Sum += code
+		squares += int64(code * code)
 	}
 	if c.euclid {
-		t.extra = float64(t.step) * float64(t.step) * float64(squares)
-	} else {
-		t.extra = -float64(t.step) * dot
+		t.Extra = float64(t.Step) * float64(t.Step) * float64(squares)
+		return t
 	}
+	var even, odd float64 // independent chains of additions
+	for k, code := range dst {
+		even, odd = odd, even+float64(mean[k])*float64(int8(code))
+	}
+	t.Extra = -float64(t.Step) * (even + odd)
 	return t
 }
 
 const leastStep = 1e-37
 
-// flip turns signed codes, eight at a time, into stored ones and back.
-const flip = 0x8080808080808080
-
-// put stores the codes of a slot's vector; the arenas must have grown to it.
+// put stores the codes of a slot's vector; the layers must have grown to it.
 func (c *codes) put(slot uint32, v []float32) {
-	row := c.bytes.row(slot, len(v))
+	row := c.bytes.row(slot, c.bytes.rows.stride)
+	clear(row)
 	t := c.quantize(row, v)
 	*c.bytes.term(slot) = t
-	for k := range v {
-		row[k] ^= byteBias
+	for k := range row {
+		row[k] ^= kernels.ByteBias
 	}
 	if c.halves != nil {
-		c.putHalves(slot, v, t.extra)
+		c.putHalves(slot, v, t.Extra)
 	}
 }
 
@@ -267,63 +257,68 @@ func (c *codes) put(slot uint32, v []float32) {
 // minimum distortion", 1960), the others for those with longer tails.
 var halfSteps = [...]float64{0.335, 0.45, 0.6, 0.9}
 
+// halfTried is the least number of components that steps are tried on, if there
+// are as many.
+const halfTried = 96
+
 // putHalves stores the codes of 4 bits. Their step is then chosen so that the
 // product of the vector with itself comes out right: rounding makes vectors
 // shorter in their own direction.
 func (c *codes) putHalves(slot uint32, v []float32, extra float64) {
-	row := c.halves.row(slot, c.halves.rows.blocks*kernels.CodeBlock)
+	row := c.halves.row(slot, c.halves.rows.stride)
 	square := c.distanceToMean(v)
 	deviation := math.Sqrt(square / float64(len(v)))
-	var own, decoded float64 // products of the vector with its codes, and of these with themselves
-	best := -1.0
-	step := float32(0)
+	var best, step float64
 	for _, s := range halfSteps {
-		x := float32(max(s*deviation, leastStep))
-		o, d := c.halve(nil, v, x)
-		if cosine := o * o / max(d*square, math.SmallestNonzeroFloat64); cosine > best {
-			best, step, own, decoded = cosine, x, o, d
+		x := max(s*deviation, leastStep)
+		// A part of the components tells which step fits them best.
+		own, decoded := c.halve(nil, v, float32(x), 1+len(v)/halfTried)
+		if fit := own * own / decoded; fit > best || step == 0 {
+			best, step = fit, x
 		}
 	}
 	clear(row)
-	c.halve(row, v, step)
-	*c.halves.term(slot) = term{extra: extra}
-	if own > 0 && decoded > 0 {
-		c.halves.term(slot).step = float32(min(square/own, math.MaxFloat32))
+	own, _ := c.halve(row, v, float32(step), 1)
+	t := kernels.Term{Extra: extra}
+	if own > 0 {
+		t.Step = float32(min(square/own, math.MaxFloat32))
 	}
+	*c.halves.term(slot) = t
 }
 
-// halve computes the codes of 4 bits with a step, writes them if there is a row
-// for them, and returns the product of the vector with its codes and that of the
-// codes with themselves.
-func (c *codes) halve(row []byte, v []float32, step float32) (own, decoded float64) {
+// halve computes the codes of 4 bits of one in every components with a step. It
+// writes them if there is a row for them, and returns the product of these
+// components with their codes, and that of the codes with themselves.
+func (c *codes) halve(row []byte, v []float32, step float32, every int) (own, decoded float64) {
 	inverse := 1 / step
-	var ownSum, decodedSum float64
-	for k, x := range v {
-		d := x - c.mean[k]
+	mean := c.mean[:len(v)]
+	for k := 0; k < len(v); k += every {
+		d := v[k] - mean[k]
 		code := min(max(int32(d*inverse+8), 0), 15)
-		y := float32(code) - halfBias
-		ownSum += float64(d) * float64(y)
-		decodedSum += float64(y) * float64(y)
+		y := float64(code) - kernels.HalfBias
+		own += float64(d) * y
+		decoded += y * y
 		if row != nil {
 			block, within := k/kernels.HalfBlock, k%kernels.HalfBlock
 			row[block*kernels.CodeBlock+within%kernels.CodeBlock] |= byte(code) << (within / kernels.CodeBlock * 4)
 		}
 	}
-	return ownSum, decodedSum
+	return own, decoded
 }
 
 // arenas are those of the layers there are.
 func (c *codes) arenas() []*arena {
-	if c.halves == nil {
-		return []*arena{c.bytes.rows}
+	all := []*arena{c.bytes.rows, c.bytes.terms}
+	if c.halves != nil {
+		all = append(all, c.halves.rows, c.halves.terms)
 	}
-	return []*arena{c.bytes.rows, c.halves.rows}
+	return all
 }
 
 func (c *codes) grow(slot uint32) error {
-	err := c.bytes.rows.grow(slot)
+	err := c.bytes.grow(slot)
 	if c.halves != nil {
-		err = errors.Join(err, c.halves.rows.grow(slot))
+		err = errors.Join(err, c.halves.grow(slot))
 	}
 	return err
 }
@@ -338,35 +333,46 @@ func (c *codes) free() error {
 
 // limit is the first slot that the codes have no room for.
 func (c *codes) limit() int {
-	n := c.bytes.rows.capacity()
-	if c.halves != nil {
-		n = min(n, c.halves.rows.capacity())
+	n := math.MaxInt
+	for _, rows := range c.arenas() {
+		n = min(n, rows.capacity())
 	}
 	return n
 }
 
 // query makes a vector the query.
 func (c *codes) query(dst *coded, v []float32) {
-	c.ask(dst, c.quantize(dst.bytes, v))
+	t := c.quantize(dst.room, v)
+	c.ask(dst, &t)
+	dst.Codes, dst.Stored = &dst.room[0], false
 }
 
 // rowAsQuery makes the stored codes of a slot the query.
 func (c *codes) rowAsQuery(dst *coded, slot uint32) {
-	row := c.bytes.row(slot, (len(c.mean)+7)&^7)
+	row := c.bytes.row(slot, c.bytes.rows.stride)
 	for i := 0; i < len(row); i += 8 {
-		binary.LittleEndian.PutUint64(dst.bytes[i:], binary.LittleEndian.Uint64(row[i:])^flip)
+		binary.LittleEndian.PutUint64(dst.room[i:], binary.LittleEndian.Uint64(row[i:])^flip)
 	}
-	clear(dst.bytes[len(c.mean):]) // rows have their terms there
-	c.ask(dst, *c.bytes.term(slot))
+	c.ask(dst, c.bytes.term(slot))
+	dst.Codes, dst.Stored = &dst.room[0], false
 }
 
-func (c *codes) ask(dst *coded, t term) {
-	dst.base = t.extra - c.square
-	dst.factor = float64(t.step)
+// flip turns stored codes, eight at a time, into signed ones.
+const flip = 0x8080808080808080
+
+// storedQuery makes the codes of a slot the query, for the layer of bytes.
+func (c *codes) storedQuery(dst *coded, slot uint32) {
+	c.ask(dst, c.bytes.term(slot))
+	dst.Codes, dst.Stored = &c.bytes.row(slot, 1)[0], true
+}
+
+func (c *codes) ask(dst *coded, t *kernels.Term) {
+	dst.Base = float64(t.Extra) - c.square
+	dst.Factor = float64(t.Step)
 	if c.euclid {
-		dst.factor *= 2
+		dst.Factor *= 2
 	}
-	dst.sum = float64(t.sum)
+	dst.Sum = t.Sum
 }
 
 // The mean is learned from the first batch, again each time the graph has grown

@@ -44,9 +44,9 @@ type Query struct {
 }
 
 // beam is how many candidates are expanded together: their neighbours go to the
-// kernel in one call, so that more memory is requested at a time, at the cost
-// of a few distances that a strict order would have saved.
-const beam = 4
+// kernel in one call, while those of as many more come from memory. More would
+// cost distances that a strict order saves.
+const beam = 2
 
 // contextEvery is the number of expansions between two looks at the context.
 const contextEvery = 64
@@ -109,18 +109,24 @@ func (g *Graph) Search(ctx context.Context, q Query, dst []Hit) ([]Hit, error) {
 // rescoreStep is how many candidates are scored on their vectors at a time.
 const rescoreStep = 16
 
+// rescoreErrors is how many standard errors of the codes a candidate may be too
+// far away and still be scored on its vector. With the largest error seen in its
+// place, which one in seventeen exceeds, clustered vectors lost up to a point of
+// recall; on real embeddings neither loses any, and one vector more is scored.
+const rescoreErrors = 3
+
 // rescore orders the best visible candidates of a walk on codes, sorted, by the
 // distances of their vectors. It goes on until the rest, by their codes and the
-// largest error that has shown up, are farther than the K-th best.
+// errors that have shown up, are farther than the K-th best.
 func (s *searcher) rescore(ctx context.Context, candidates []uint64, q *Query) ([]uint64, error) {
 	if s.codes == nil || q.CodeScores {
 		return candidates, nil
 	}
 	s.exact = s.exact[:0]
-	var largest float32 // error
+	var squares float64 // of the errors
 	scored := 0
 	for next := 0; next < len(candidates); {
-		if n := len(s.exact); n == q.K && scored >= q.Rescore && key(candidates[next]).distance()-largest > key(s.exact[n-1]).distance() {
+		if n := len(s.exact); n == q.K && scored >= q.Rescore && key(candidates[next]).distance()-rescoreErrors*float32(math.Sqrt(squares/float64(scored))) > key(s.exact[n-1]).distance() {
 			break
 		}
 		s.fresh, s.approximate = s.fresh[:0], s.approximate[:0]
@@ -135,13 +141,19 @@ func (s *searcher) rescore(ctx context.Context, candidates []uint64, q *Query) (
 			return nil, err
 		}
 		for i, d := range distances {
-			largest = max(largest, s.approximate[i]-d)
+			e := float64(s.approximate[i] - d)
+			squares += e * e
 			s.exact, _ = insert(s.exact, keyOf(d, s.fresh[i]), q.K)
 		}
 		scored += len(s.fresh)
 	}
 	return s.exact, nil
 }
+
+// halfMore says how many more candidates a walk on codes of 4 bits keeps, one in
+// so many: some that a walk on vectors would keep do not come up to the others by
+// such codes.
+const halfMore = 6
 
 // widened returns the ef of a plain walk that is expected to come by q.Ef
 // living nodes. It says no where most are dead or a filter decides.
@@ -150,7 +162,11 @@ func (s *searcher) widened(q *Query) (ef int, ok bool) {
 	if q.Accept != nil || 2*dead > total {
 		return 0, false
 	}
-	return q.Ef + q.Ef*dead/(total-dead), true
+	ef = q.Ef + q.Ef*dead/(total-dead)
+	if s.codes != nil && s.layer == s.codes.halves {
+		ef += ef / halfMore
+	}
+	return ef, true
 }
 
 // appendVisible turns the first K visible keys into hits.
@@ -179,6 +195,7 @@ func (s *searcher) descend(entry uint32, top, bottom int) uint64 {
 		for {
 			s.fresh = readList(s.fresh[:0], s.g.list(key(best).slot(), level), s.limit)
 			s.work.Lists++
+			s.request()
 			before := best
 			for i, d := range s.measure() {
 				best = min(best, keyOf(d, s.fresh[i]))
@@ -192,52 +209,63 @@ func (s *searcher) descend(entry uint32, top, bottom int) uint64 {
 }
 
 // walk is the search of one level (Algorithm 2 of the paper): from the node
-// given, it leaves the ef nearest nodes it came by in s.pool, visible or not.
+// given, it leaves the ef nearest nodes it came by in s.pool, visible or not. The
+// next candidates are chosen before the neighbours of the last are measured:
+// meanwhile those of the next come from memory.
 func (s *searcher) walk(ctx context.Context, near uint64, level, ef int) error {
 	s.visit(key(near).slot())
 	s.pool = append(s.pool[:0], near)
+	s.fresh = s.fresh[:0]
 	next := 0 // no candidate before this one is left to expand
-	for next < len(s.pool) {
+	farthest := float32(math.Inf(1))
+	for next < len(s.pool) || len(s.fresh) > 0 {
 		if s.expanded++; s.expanded%contextEvery == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		s.fresh = s.fresh[:0]
+		s.ahead = s.ahead[:0]
 		for width := 0; next < len(s.pool) && width < beam; next++ {
 			if s.pool[next]&expandedBit == 0 {
 				s.pool[next] |= expandedBit
-				s.gather(key(s.pool[next]).slot(), level)
+				s.ahead = s.gather(s.ahead, key(s.pool[next]).slot(), level)
 				width++
 			}
 		}
 		for i, d := range s.measure() {
-			k := keyOf(d, s.fresh[i])
-			if len(s.pool) == ef && k >= s.pool[ef-1] {
+			if d > farthest {
 				continue
 			}
 			var at int
-			s.pool, at = insert(s.pool, k, ef)
+			if s.pool, at = insert(s.pool, keyOf(d, s.fresh[i]), ef); at < 0 {
+				continue
+			}
 			next = min(next, at)
+			if len(s.pool) == ef {
+				farthest = key(s.pool[ef-1]).distance()
+			}
 			if level == 0 {
 				kernels.Prefetch(s.g.base.row(s.fresh[i])) // it may be expanded soon
 			}
 		}
+		s.fresh, s.ahead = s.ahead, s.fresh
 	}
 	return nil
 }
 
-// gather appends the neighbours of a node that were not seen yet to s.fresh,
-// and requests what measure will read of them.
-func (s *searcher) gather(slot uint32, level int) {
+// gather appends the neighbours of a node that were not seen yet to dst, and
+// requests what measure will read of them.
+func (s *searcher) gather(dst []uint32, slot uint32, level int) []uint32 {
 	list := s.g.list(slot, level)
-	n := len(s.fresh)
-	s.fresh = slices.Grow(s.fresh, len(list))[:n+len(list)]
-	rows := s.g.vectors
+	n := len(dst)
+	dst = slices.Grow(dst, len(list))[:n+len(list)]
+	var rows, terms *kernels.Rows
 	if s.codes != nil {
-		rows = s.layer.rows
+		rows, terms = s.layer.rows.rows.Load(), s.layer.terms.rows.Load()
+	} else {
+		rows = s.g.vectors.rows.Load()
 	}
-	n += kernels.Gather(kernels.Best, list, s.visited, s.limit, rows.rows.Load(), s.fresh[n:])
-	s.fresh = s.fresh[:n]
+	n += kernels.Gather(kernels.Best, list, s.visited, s.limit, rows, terms, dst[n:])
 	s.work.Lists++
+	return dst[:n]
 }
 
 // The graph leads less surely to points that are far away. So a query that is
@@ -269,8 +297,8 @@ func (s *searcher) walkAccepting(ctx context.Context, near uint64, q *Query) err
 			return ctx.Err()
 		}
 		s.fresh = s.fresh[:0]
-		for width := 0; width < beam && len(s.frontier) > 0 && !s.enough(ef); width++ {
-			s.gather(key(s.frontier.pop()).slot(), 0)
+		for width := 0; width < 2*beam && len(s.frontier) > 0 && !s.enough(ef); width++ {
+			s.fresh = s.gather(s.fresh, key(s.frontier.pop()).slot(), 0)
 		}
 		if len(s.fresh) == 0 {
 			if !s.enough(ef) {
