@@ -51,13 +51,6 @@ func newArena(rowBytes, align int) *arena {
 	return a
 }
 
-// setBlocks says how much of a row, which may have more behind it, the kernels
-// compute with. The arena must be empty.
-func (a *arena) setBlocks(n int) {
-	a.blocks = n
-	a.rows.Store(&kernels.Rows{Shift: a.shift, Stride: a.stride, Blocks: n})
-}
-
 // grow makes room for the slot's row. Only the writer calls it.
 func (a *arena) grow(slot uint32) error {
 	if n := int64(slot) + 1; n > a.used.Load() {

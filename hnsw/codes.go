@@ -6,7 +6,6 @@ import (
 	"errors"
 	"math"
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"unsafe"
 
@@ -46,26 +45,20 @@ type codes struct {
 	mean   []float32
 	square float64     // m·m, 0 for Euclid
 	spread float64     // mean of |x−m|² when the mean was learned
-	bytes  layer       // codes from -127 to 127, stored with byteBias added
-	halves *layer      // codes from -7.5 to 7.5, stored with halfBias added; nil where rows would be no shorter
+	bytes  layer       // codes from -127 to 127
+	halves *layer      // codes from -7.5 to 7.5; nil where rows would be no shorter
 	coarse atomic.Bool // the halves are good enough
 	judged judged
 }
 
-// layer is the vectors in codes of one size.
+// layer is the vectors in codes of one size. The terms of several rows share a
+// cache line: beside its row, each would take one to itself.
 type layer struct {
-	rows   *arena
-	termAt int // where in a row the term is
-	bias   float64
-	kernel codeKernel
+	rows, terms *arena
+	kernel      codeKernel
 }
 
-type codeKernel func(l kernels.Level, query *byte, rows *kernels.Rows, slots []uint32, out []int32)
-
-const (
-	byteBias = 128
-	halfBias = 7.5
-)
+type codeKernel func(l kernels.Level, q *kernels.CodeQuery, rows, terms *kernels.Rows, slots []uint32, out []float32)
 
 // Whether codes of 4 bits are good enough is judged by the searches of inserts:
 // of the judgeTop nearest nodes that one of them found by bytes, nearly all must
@@ -81,35 +74,38 @@ const (
 	judgeFade   = 256 // judgements
 )
 
-// judged is the mean of the judgements so far.
+// judged is the mean of the judgements so far. It is the writer's.
 type judged struct {
-	mu   sync.Mutex
 	mean float64
 	n    int
 }
 
-// add takes in the share of the nearest that were kept and says whether halves
-// are good enough.
-func (j *judged) add(kept float64) bool {
-	j.mu.Lock()
-	defer j.mu.Unlock()
+// judge takes in the share of the nearest that were kept in one comparison, -1
+// for none, and decides whether halves are good enough.
+func (c *codes) judge(kept float64) {
+	if kept < 0 {
+		return
+	}
+	j := &c.judged
 	j.n = min(j.n+1, judgeFade)
 	j.mean += (kept - j.mean) / float64(j.n)
-	return j.n >= judgeFade/4 && j.mean >= judgeLeast
+	c.coarse.Store(j.n >= judgeFade/4 && j.mean >= judgeLeast)
 }
 
-// judgeHalves compares the order of s.pool, found by bytes, with that by halves.
-func (s *searcher) judgeHalves() {
+// judgeHalves compares the order of s.pool, found by bytes, with that by halves
+// and returns the share of the nearest that were kept, -1 if it cannot tell. The
+// query is that of setRow.
+func (s *searcher) judgeHalves() float64 {
 	c := s.codes
 	if c == nil || c.halves == nil || len(s.pool) < 2*judgeWithin {
-		return
+		return -1
 	}
 	s.fresh = s.fresh[:0]
 	for _, k := range s.pool {
 		s.fresh = append(s.fresh, key(k).slot())
 	}
 	s.room()
-	c.halves.compute(&s.coded, s.fresh, s.ints, s.dist)
+	c.halves.compute(&s.coded, s.fresh, s.dist)
 	kept := 0
 	for _, d := range s.dist[:judgeTop] {
 		nearer := 0
@@ -122,30 +118,13 @@ func (s *searcher) judgeHalves() {
 			kept++
 		}
 	}
-	c.coarse.Store(c.judged.add(float64(kept) / judgeTop))
+	return float64(kept) / judgeTop
 }
 
-// term is what the distances to a vector have beside the product of codes. It
-// lies in the row's padding, or behind it, and comes with it from memory.
-type term struct {
-	extra float64 // |x̃|² for Euclid, −m·x̃ otherwise
-	step  float32
-	sum   int32 // of the codes, of a byte layer
-}
-
-const termBytes = int(unsafe.Sizeof(term{}))
-
-// newLayer returns an empty layer of rows of used bytes, computed with in whole
-// blocks by the kernel.
-func newLayer(used int, bias float64, kernel codeKernel) layer {
-	padded := (used + kernels.CodeBlock - 1) / kernels.CodeBlock * kernels.CodeBlock
-	l := layer{termAt: padded - termBytes, bias: bias, kernel: kernel}
-	if used > l.termAt {
-		l.termAt = padded
-	}
-	l.rows = newArena(l.termAt+termBytes, kernels.CodeBlock)
-	l.rows.setBlocks(padded / kernels.CodeBlock)
-	return l
+// newLayer returns an empty layer of rows of so many bytes.
+func newLayer(row int, kernel codeKernel) layer {
+	const term = int(unsafe.Sizeof(kernels.Term{}))
+	return layer{rows: newArena(row, kernels.CodeBlock), terms: newArena(term, term), kernel: kernel}
 }
 
 // row returns the first n bytes of a slot's row.
@@ -153,42 +132,39 @@ func (l *layer) row(slot uint32, n int) []byte {
 	return unsafe.Slice((*byte)(l.rows.row(slot)), n)
 }
 
-func (l *layer) term(slot uint32) *term {
-	return (*term)(unsafe.Add(l.rows.row(slot), l.termAt))
-}
+func (l *layer) grow(slot uint32) error { return errors.Join(l.rows.grow(slot), l.terms.grow(slot)) }
 
 // compute stores the distance of the query to each slot in out; smaller is
-// nearer. ints is working memory as long as out.
-func (l *layer) compute(q *coded, slots []uint32, ints []int32, out []float32) {
-	rows := l.rows.rows.Load()
-	l.kernel(kernels.Best, &q.bytes[0], rows, slots, ints)
-	bias := l.bias * q.sum
-	for i, slot := range slots {
-		t := (*term)(unsafe.Add(rows.At(slot), l.termAt))
-		out[i] = float32(t.extra + q.base - q.factor*float64(t.step)*(float64(ints[i])-bias))
-	}
+// nearer.
+func (l *layer) compute(q *coded, slots []uint32, out []float32) {
+	l.kernel(kernels.Best, &q.CodeQuery, l.rows.rows.Load(), l.terms.rows.Load(), slots, out)
 }
+
+// request asks for rows and terms from memory.
+func (l *layer) request(slots []uint32) {
+	kernels.Request(kernels.Best, l.rows.rows.Load(), l.terms.rows.Load(), slots)
+}
+
+func (l *layer) term(slot uint32) *kernels.Term { return (*kernels.Term)(l.terms.row(slot)) }
 
 const largestCode = 127
 
-// coded is a query in codes of a byte. The distance to a row is the row's extra +
-// base − factor × the row's step × the product of codes.
+// coded is a query in codes of a byte, with room for them.
 type coded struct {
-	bytes        []byte
-	base, factor float64
-	sum          float64 // of the codes: what a stored code's bias is multiplied with
+	kernels.CodeQuery
+	room []byte
 }
 
 func newCoded(dim int) coded {
-	return coded{bytes: alignedBytes((dim + kernels.HalfBlock - 1) / kernels.HalfBlock * kernels.HalfBlock)}
+	return coded{room: alignedBytes((dim + kernels.HalfBlock - 1) / kernels.HalfBlock * kernels.HalfBlock)}
 }
 
 func newCodes(metric Metric, dim int, sample [][]float32) *codes {
 	c := &codes{
 		euclid: metric == Euclid, mean: make([]float32, dim),
-		bytes: newLayer(dim, byteBias, kernels.DotCodes),
+		bytes: newLayer(dim, kernels.Bytes),
 	}
-	halves := newLayer((dim+kernels.HalfBlock-1)/kernels.HalfBlock*kernels.CodeBlock, halfBias, kernels.DotHalves)
+	halves := newLayer((dim+kernels.HalfBlock-1)/kernels.HalfBlock*kernels.CodeBlock, kernels.Halves)
 	if halves.rows.stride < c.bytes.rows.stride {
 		c.halves = &halves
 	}
@@ -218,47 +194,45 @@ func (c *codes) distanceToMean(v []float32) (square float64) {
 
 // quantize writes the signed codes of v and returns their step and what the
 // distances need. A step is never so small that dividing by it overflows.
-func (c *codes) quantize(dst []byte, v []float32) (t term) {
+func (c *codes) quantize(dst []byte, v []float32) (t kernels.Term) {
 	var largest float32
 	for k, x := range v {
 		d := x - c.mean[k]
 		largest = max(largest, d, -d)
 	}
-	t.step = min(max(largest/largestCode, leastStep), math.MaxFloat32/largestCode)
-	inverse := 1 / t.step
-	var squares int32
+	t.Step = min(max(largest/largestCode, leastStep), math.MaxFloat32/largestCode)
+	inverse := 1 / t.Step
+	var squares int64
 	var dot float64
 	for k, x := range v {
 		scaled := min(max((x-c.mean[k])*inverse, -largestCode), largestCode)
-		code := int32(scaled+byteBias+0.5) - byteBias // rounds
+		code := int32(scaled+kernels.ByteBias+0.5) - kernels.ByteBias // rounds
 		dst[k] = byte(int8(code))
-		t.sum += code
-		squares += code * code
+		t.Sum += code
+		squares += int64(code) * int64(code)
 		dot += float64(c.mean[k]) * float64(code)
 	}
 	if c.euclid {
-		t.extra = float64(t.step) * float64(t.step) * float64(squares)
+		t.Extra = float64(t.Step) * float64(t.Step) * float64(squares)
 	} else {
-		t.extra = -float64(t.step) * dot
+		t.Extra = -float64(t.Step) * dot
 	}
 	return t
 }
 
 const leastStep = 1e-37
 
-// flip turns signed codes, eight at a time, into stored ones and back.
-const flip = 0x8080808080808080
-
-// put stores the codes of a slot's vector; the arenas must have grown to it.
+// put stores the codes of a slot's vector; the layers must have grown to it.
 func (c *codes) put(slot uint32, v []float32) {
-	row := c.bytes.row(slot, len(v))
+	row := c.bytes.row(slot, c.bytes.rows.stride)
+	clear(row)
 	t := c.quantize(row, v)
 	*c.bytes.term(slot) = t
-	for k := range v {
-		row[k] ^= byteBias
+	for k := range row {
+		row[k] ^= kernels.ByteBias
 	}
 	if c.halves != nil {
-		c.putHalves(slot, v, t.extra)
+		c.putHalves(slot, v, t.Extra)
 	}
 }
 
@@ -271,7 +245,7 @@ var halfSteps = [...]float64{0.335, 0.45, 0.6, 0.9}
 // product of the vector with itself comes out right: rounding makes vectors
 // shorter in their own direction.
 func (c *codes) putHalves(slot uint32, v []float32, extra float64) {
-	row := c.halves.row(slot, c.halves.rows.blocks*kernels.CodeBlock)
+	row := c.halves.row(slot, c.halves.rows.stride)
 	square := c.distanceToMean(v)
 	deviation := math.Sqrt(square / float64(len(v)))
 	var own, decoded float64 // products of the vector with its codes, and of these with themselves
@@ -286,10 +260,11 @@ func (c *codes) putHalves(slot uint32, v []float32, extra float64) {
 	}
 	clear(row)
 	c.halve(row, v, step)
-	*c.halves.term(slot) = term{extra: extra}
+	t := kernels.Term{Extra: extra}
 	if own > 0 && decoded > 0 {
-		c.halves.term(slot).step = float32(min(square/own, math.MaxFloat32))
+		t.Step = float32(min(square/own, math.MaxFloat32))
 	}
+	*c.halves.term(slot) = t
 }
 
 // halve computes the codes of 4 bits with a step, writes them if there is a row
@@ -301,7 +276,7 @@ func (c *codes) halve(row []byte, v []float32, step float32) (own, decoded float
 	for k, x := range v {
 		d := x - c.mean[k]
 		code := min(max(int32(d*inverse+8), 0), 15)
-		y := float32(code) - halfBias
+		y := float32(code) - kernels.HalfBias
 		ownSum += float64(d) * float64(y)
 		decodedSum += float64(y) * float64(y)
 		if row != nil {
@@ -314,16 +289,17 @@ func (c *codes) halve(row []byte, v []float32, step float32) (own, decoded float
 
 // arenas are those of the layers there are.
 func (c *codes) arenas() []*arena {
-	if c.halves == nil {
-		return []*arena{c.bytes.rows}
+	all := []*arena{c.bytes.rows, c.bytes.terms}
+	if c.halves != nil {
+		all = append(all, c.halves.rows, c.halves.terms)
 	}
-	return []*arena{c.bytes.rows, c.halves.rows}
+	return all
 }
 
 func (c *codes) grow(slot uint32) error {
-	err := c.bytes.rows.grow(slot)
+	err := c.bytes.grow(slot)
 	if c.halves != nil {
-		err = errors.Join(err, c.halves.rows.grow(slot))
+		err = errors.Join(err, c.halves.grow(slot))
 	}
 	return err
 }
@@ -338,35 +314,46 @@ func (c *codes) free() error {
 
 // limit is the first slot that the codes have no room for.
 func (c *codes) limit() int {
-	n := c.bytes.rows.capacity()
-	if c.halves != nil {
-		n = min(n, c.halves.rows.capacity())
+	n := math.MaxInt
+	for _, rows := range c.arenas() {
+		n = min(n, rows.capacity())
 	}
 	return n
 }
 
 // query makes a vector the query.
 func (c *codes) query(dst *coded, v []float32) {
-	c.ask(dst, c.quantize(dst.bytes, v))
+	t := c.quantize(dst.room, v)
+	c.ask(dst, &t)
+	dst.Codes, dst.Stored = &dst.room[0], false
 }
 
 // rowAsQuery makes the stored codes of a slot the query.
 func (c *codes) rowAsQuery(dst *coded, slot uint32) {
-	row := c.bytes.row(slot, (len(c.mean)+7)&^7)
+	row := c.bytes.row(slot, c.bytes.rows.stride)
 	for i := 0; i < len(row); i += 8 {
-		binary.LittleEndian.PutUint64(dst.bytes[i:], binary.LittleEndian.Uint64(row[i:])^flip)
+		binary.LittleEndian.PutUint64(dst.room[i:], binary.LittleEndian.Uint64(row[i:])^flip)
 	}
-	clear(dst.bytes[len(c.mean):]) // rows have their terms there
-	c.ask(dst, *c.bytes.term(slot))
+	c.ask(dst, c.bytes.term(slot))
+	dst.Codes, dst.Stored = &dst.room[0], false
 }
 
-func (c *codes) ask(dst *coded, t term) {
-	dst.base = t.extra - c.square
-	dst.factor = float64(t.step)
+// flip turns stored codes, eight at a time, into signed ones.
+const flip = 0x8080808080808080
+
+// storedQuery makes the codes of a slot the query, for the layer of bytes.
+func (c *codes) storedQuery(dst *coded, slot uint32) {
+	c.ask(dst, c.bytes.term(slot))
+	dst.Codes, dst.Stored = &c.bytes.row(slot, 1)[0], true
+}
+
+func (c *codes) ask(dst *coded, t *kernels.Term) {
+	dst.Base = float64(t.Extra) - c.square
+	dst.Factor = float64(t.Step)
 	if c.euclid {
-		dst.factor *= 2
+		dst.Factor *= 2
 	}
-	dst.sum = float64(t.sum)
+	dst.Sum = t.Sum
 }
 
 // The mean is learned from the first batch, again each time the graph has grown

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"testing"
+
+	"freshet/hnsw/kernels"
 )
 
 // shapes are data that are easy and hard to say in 8 bits a dimension.
@@ -126,22 +128,23 @@ func TestDistancesOnCodes(t *testing.T) {
 					}
 					c.put(slot, v)
 					decoded[i] = make([]float32, dim)
-					step := c.bytes.term(slot).step
+					step := c.bytes.term(slot).Step
 					for k := range v {
-						decoded[i][k] = c.mean[k] + step*(float32(c.bytes.row(slot, dim)[k])-byteBias)
+						decoded[i][k] = c.mean[k] + step*(float32(c.bytes.row(slot, dim)[k])-kernels.ByteBias)
 						if e := math.Abs(float64(decoded[i][k]) - float64(v[k])); e > 0.51*float64(step)+1e-6*scale {
 							t.Fatalf("%g stands for %g, a step is %g", decoded[i][k], v[k], step)
 						}
 					}
 				}
 				slots := []uint32{0, 1, 2, 39}
-				out, ints := make([]float32, len(slots)), make([]int32, len(slots))
-				row, query := newCoded(dim), newCoded(dim)
+				out := make([]float32, len(slots))
+				row, stored, query := newCoded(dim), newCoded(dim), newCoded(dim)
 				for slot := range uint32(n) {
 					c.rowAsQuery(&row, slot)
+					c.storedQuery(&stored, slot)
 					c.query(&query, sample[slot])
-					for _, q := range []*coded{&row, &query} {
-						c.bytes.compute(q, slots, ints, out)
+					for _, q := range []*coded{&row, &stored, &query} {
+						c.bytes.compute(q, slots, out)
 						for i, other := range slots {
 							want := score(metric, decoded[slot], decoded[other])
 							if metric == Euclid {

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"unsafe"
+
+	"freshet/hnsw/kernels"
 )
 
 // Item is a vector to insert for a slot. The vector is copied.
@@ -21,8 +23,9 @@ type Item struct {
 // but which no list names yet. One that is not linked leaves nothing behind but
 // the slots it was given.
 type Staged struct {
-	g     *Graph
-	nodes []stagedNode
+	g      *Graph
+	coarse bool // the graph's codes of 4 bits are good enough to search with
+	nodes  []stagedNode
 }
 
 // stagedNode is a node with the neighbours it will have at each level.
@@ -30,6 +33,7 @@ type stagedNode struct {
 	slot       uint32
 	first      uint32 // index of the first upper list, 0 if there is none
 	neighbours [][]uint32
+	kept       float64 // what judgeHalves said, -1 if it was not asked
 }
 
 // Stage copies the vectors in and chooses the neighbours of each: among the
@@ -53,13 +57,23 @@ func (g *Graph) Stage(ctx context.Context, items []Item, workers int) (*Staged, 
 		if err != nil {
 			return nil, err
 		}
-		st.nodes[i] = stagedNode{slot: item.Slot, first: first, neighbours: make([][]uint32, level+1)}
+		st.nodes[i] = stagedNode{slot: item.Slot, first: first, neighbours: make([][]uint32, level+1), kept: -1}
 		g.hold(item)
 	}
 	if err := g.encode(items, workers); err != nil {
 		return nil, err
 	}
-	return st, st.place(ctx, workers)
+	c := g.codes.Load()
+	st.coarse = c != nil && c.coarse.Load()
+	if err := st.place(ctx, workers); err != nil {
+		return nil, err
+	}
+	if c != nil {
+		for i := range st.nodes {
+			c.judge(st.nodes[i].kept)
+		}
+	}
+	return st, nil
 }
 
 // All goes through the slots of the batch and the neighbours chosen for each, by
@@ -141,6 +155,10 @@ func (st *Staged) choose(ctx context.Context, i int) error {
 	g, node := st.g, &st.nodes[i]
 	s := g.acquire(nil)
 	defer s.release()
+	judge := node.slot%judgeEvery == 0
+	if st.coarse && !judge {
+		s.layer = s.codes.halves
+	}
 	s.setRow(node.slot)
 	level := len(node.neighbours) - 1
 	entry, top, ok := g.start()
@@ -155,9 +173,10 @@ func (st *Staged) choose(ctx context.Context, i int) error {
 			if err := s.walk(ctx, near, level, g.cfg.EfConstruct); err != nil {
 				return err
 			}
+			s.settle()
 			near = s.pool[0] &^ expandedBit
-			if level == 0 && node.slot%judgeEvery == 0 {
-				s.judgeHalves()
+			if level == 0 && judge {
+				node.kept = s.judgeHalves()
 			}
 		}
 		if err := s.dropRetired(ctx, near, level); err != nil {
@@ -209,6 +228,9 @@ func (s *searcher) dropRetired(ctx context.Context, near uint64, level int) erro
 // chosen than to the query. Places left are filled with the nearest of those
 // passed over (keepPrunedConnections): 0.3 to 1 point of recall for nothing at
 // search time. The result is valid until the next call.
+//
+// Each one chosen is compared at once with all that are left, which takes out
+// those that it is in the way of.
 func (s *searcher) diverse(candidates []uint64, limit int) []uint32 {
 	s.picked = s.picked[:0]
 	if len(candidates) <= limit {
@@ -217,52 +239,46 @@ func (s *searcher) diverse(candidates []uint64, limit int) []uint32 {
 		}
 		return s.picked
 	}
-	for i, k := range candidates {
-		if len(s.picked) == limit {
-			break
+	left := append(s.left[:0], candidates...)
+	behind := s.behind[:0]
+	for len(left) > 0 && len(s.picked) < limit {
+		chosen := key(left[0]).slot()
+		s.picked = append(s.picked, chosen)
+		s.fresh = s.fresh[:0]
+		for _, k := range left[1:] {
+			s.fresh = append(s.fresh, key(k).slot())
 		}
-		if s.spread(key(k).slot(), key(k).distance()) {
+		kept := left[:0]
+		for i, d := range s.measureFrom(chosen) {
+			if k := left[i+1]; d < key(k).distance() {
+				behind = append(behind, k)
+			} else {
+				kept = append(kept, k)
+			}
+		}
+		left = kept
+	}
+	if missing := limit - len(s.picked); missing > 0 {
+		slices.Sort(behind)
+		for _, k := range behind[:min(missing, len(behind))] {
 			s.picked = append(s.picked, key(k).slot())
-			candidates[i] |= expandedBit
-		} else {
-			candidates[i] &^= expandedBit
 		}
 	}
-	for _, k := range candidates {
-		if len(s.picked) == limit {
-			break
-		}
-		if k&expandedBit == 0 {
-			s.picked = append(s.picked, key(k).slot())
-		}
-	}
+	s.left, s.behind = left, behind
 	return s.picked
 }
 
-// spread says whether the slot is nearer to the query, at the distance given,
-// than to every one picked. A few are compared at a time: most that fail do so
-// on the first ones.
-func (s *searcher) spread(slot uint32, distance float32) bool {
-	const step = 4
-	var out [step]float32
-	var ints [step]int32
-	if s.codes != nil && len(s.picked) > 0 {
-		s.codes.rowAsQuery(&s.pickedAs, slot)
+// measureFrom computes the distances of the fresh slots from another slot, on
+// bytes if there are codes.
+func (s *searcher) measureFrom(slot uint32) []float32 {
+	s.room()
+	if s.codes != nil {
+		s.codes.storedQuery(&s.pickedAs, slot)
+		s.codes.bytes.compute(&s.pickedAs, s.fresh, s.dist)
+	} else {
+		s.g.dist.compute((*float32)(s.g.vectors.row(slot)), s.fresh, s.dist)
 	}
-	for i := 0; i < len(s.picked); i += step {
-		some := s.picked[i:min(i+step, len(s.picked))]
-		if s.codes != nil {
-			s.layer.compute(&s.pickedAs, some, ints[:], out[:])
-		} else {
-			s.g.dist.compute((*float32)(s.g.vectors.row(slot)), some, out[:])
-		}
-		for _, d := range out[:len(some)] {
-			if d < distance {
-				return false
-			}
-		}
-	}
-	return true
+	return s.dist
 }
 
 // Link makes the batch part of the graph. Whether it is visible is up to Slots.
@@ -274,6 +290,11 @@ func (st *Staged) Link() {
 		node := &st.nodes[i]
 		g.setNode(node)
 		for level, neighbours := range node.neighbours {
+			if level == 0 {
+				for _, n := range neighbours {
+					kernels.Prefetch(g.base.row(n))
+				}
+			}
 			for _, n := range neighbours {
 				s.linkBack(n, node.slot, level)
 			}
@@ -317,6 +338,7 @@ func (s *searcher) linkBack(n, slot uint32, level int) {
 		return
 	}
 	s.fresh = append(s.fresh, slot)
+	s.request()
 	s.setRow(n)
 	s.pool = s.pool[:0]
 	for i, d := range s.measure() {

@@ -325,7 +325,7 @@ func (l *Loader) judge() {
 		near := s.descend(entry, top, 0)
 		s.reset()
 		if s.walk(context.Background(), near, 0, g.cfg.EfConstruct) == nil {
-			s.judgeHalves()
+			s.codes.judge(s.judgeHalves())
 		}
 		s.release()
 	}

@@ -157,8 +157,8 @@ func (g *Graph) inParts(slots []uint32, c *codes, visit func([]Item) error) erro
 
 // decode stores in v the vector that a slot's codes stand for.
 func (c *codes) decode(v []float32, slot uint32) {
-	step := c.bytes.term(slot).step
+	step := c.bytes.term(slot).Step
 	for k, code := range c.bytes.row(slot, len(v)) {
-		v[k] = c.mean[k] + step*float32(int(code)-byteBias)
+		v[k] = c.mean[k] + step*float32(int(code)-kernels.ByteBias)
 	}
 }

@@ -267,6 +267,7 @@ func (s *searcher) mendList(n uint32, level int) bool {
 // neighbours of s.lost, for as many as n has lost.
 func (s *searcher) pickFrom(n uint32, level, lost, limit int) {
 	s.secondHand(n, level)
+	s.request()
 	s.setRow(n)
 	s.pool = s.pool[:0]
 	for i, d := range s.measure() {
@@ -284,6 +285,18 @@ func (s *searcher) pickFrom(n uint32, level, lost, limit int) {
 			s.picked = append(s.picked, key(k).slot())
 		}
 	}
+}
+
+// spread says whether the slot is nearer to the query, at the distance given,
+// than to every one picked.
+func (s *searcher) spread(slot uint32, distance float32) bool {
+	s.fresh = append(s.fresh[:0], s.picked...)
+	for _, d := range s.measureFrom(slot) {
+		if d < distance {
+			return false
+		}
+	}
+	return true
 }
 
 // linkIfRoom adds a link from node x to n, unless there is one or the list is
@@ -306,7 +319,7 @@ func (s *searcher) secondHand(n uint32, level int) {
 	}
 	s.fresh = s.fresh[:0]
 	for _, d := range s.lost {
-		s.gather(d, level)
+		s.fresh = s.gather(s.fresh, d, level)
 	}
 	s.forgetVisit(n)
 	for _, slot := range s.picked {

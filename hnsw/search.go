@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"slices"
+	"strconv"
 
 	"freshet/hnsw/kernels"
 )
@@ -46,7 +48,13 @@ type Query struct {
 // beam is how many candidates are expanded together: their neighbours go to the
 // kernel in one call, so that more memory is requested at a time, at the cost
 // of a few distances that a strict order would have saved.
-const beam = 4
+var beam = func() int {
+	n, _ := strconv.Atoi(os.Getenv("BEAM"))
+	if n == 0 {
+		n = 4
+	}
+	return n
+}()
 
 // contextEvery is the number of expansions between two looks at the context.
 const contextEvery = 64
@@ -192,20 +200,23 @@ func (s *searcher) descend(entry uint32, top, bottom int) uint64 {
 }
 
 // walk is the search of one level (Algorithm 2 of the paper): from the node
-// given, it leaves the ef nearest nodes it came by in s.pool, visible or not.
+// given, it leaves the ef nearest nodes it came by in s.pool, visible or not. The
+// next candidates are chosen before the neighbours of the last are measured:
+// meanwhile those of the next come from memory.
 func (s *searcher) walk(ctx context.Context, near uint64, level, ef int) error {
 	s.visit(key(near).slot())
 	s.pool = append(s.pool[:0], near)
+	s.fresh = s.fresh[:0]
 	next := 0 // no candidate before this one is left to expand
-	for next < len(s.pool) {
+	for next < len(s.pool) || len(s.fresh) > 0 {
 		if s.expanded++; s.expanded%contextEvery == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		s.fresh = s.fresh[:0]
+		s.ahead = s.ahead[:0]
 		for width := 0; next < len(s.pool) && width < beam; next++ {
 			if s.pool[next]&expandedBit == 0 {
 				s.pool[next] |= expandedBit
-				s.gather(key(s.pool[next]).slot(), level)
+				s.ahead = s.gather(s.ahead, key(s.pool[next]).slot(), level)
 				width++
 			}
 		}
@@ -221,23 +232,26 @@ func (s *searcher) walk(ctx context.Context, near uint64, level, ef int) error {
 				kernels.Prefetch(s.g.base.row(s.fresh[i])) // it may be expanded soon
 			}
 		}
+		s.fresh, s.ahead = s.ahead, s.fresh
 	}
 	return nil
 }
 
-// gather appends the neighbours of a node that were not seen yet to s.fresh,
-// and requests what measure will read of them.
-func (s *searcher) gather(slot uint32, level int) {
+// gather appends the neighbours of a node that were not seen yet to dst, and
+// requests what measure will read of them.
+func (s *searcher) gather(dst []uint32, slot uint32, level int) []uint32 {
 	list := s.g.list(slot, level)
-	n := len(s.fresh)
-	s.fresh = slices.Grow(s.fresh, len(list))[:n+len(list)]
-	rows := s.g.vectors
+	n := len(dst)
+	dst = slices.Grow(dst, len(list))[:n+len(list)]
+	var rows, terms *kernels.Rows
 	if s.codes != nil {
-		rows = s.layer.rows
+		rows, terms = s.layer.rows.rows.Load(), s.layer.terms.rows.Load()
+	} else {
+		rows = s.g.vectors.rows.Load()
 	}
-	n += kernels.Gather(kernels.Best, list, s.visited, s.limit, rows.rows.Load(), s.fresh[n:])
-	s.fresh = s.fresh[:n]
+	n += kernels.Gather(kernels.Best, list, s.visited, s.limit, rows, terms, dst[n:])
 	s.work.Lists++
+	return dst[:n]
 }
 
 // The graph leads less surely to points that are far away. So a query that is
@@ -270,7 +284,7 @@ func (s *searcher) walkAccepting(ctx context.Context, near uint64, q *Query) err
 		}
 		s.fresh = s.fresh[:0]
 		for width := 0; width < beam && len(s.frontier) > 0 && !s.enough(ef); width++ {
-			s.gather(key(s.frontier.pop()).slot(), 0)
+			s.fresh = s.gather(s.fresh, key(s.frontier.pop()).slot(), 0)
 		}
 		if len(s.fresh) == 0 {
 			if !s.enough(ef) {

@@ -2,6 +2,7 @@ package hnsw
 
 import (
 	"math"
+	"slices"
 	"unsafe"
 
 	"freshet/hnsw/kernels"
@@ -21,9 +22,9 @@ type searcher struct {
 	pool     []uint64 // the best candidates so far, see key
 	fresh    []uint32 // neighbours not seen before
 	block    []uint32 // of slots that are all looked at
+	ahead    []uint32 // those whose distances come next
 	dist     []float32
-	ints     []int32 // a kernel's results on codes
-	expanded int     // candidates expanded, for the occasional look at the context
+	expanded int // candidates expanded, for the occasional look at the context
 	work     Work
 
 	exact       []uint64  // the best by their vectors
@@ -36,7 +37,9 @@ type searcher struct {
 	passed   int      // nodes that were considered
 	accepted int      // of them
 	picked   []uint32
-	pickedAs coded // a candidate in codes, while it is compared with those picked
+	left     []uint64 // candidates that nothing picked is in the way of
+	behind   []uint64 // the others
+	pickedAs coded    // a candidate in codes, while it is compared with those picked
 
 	lost []uint32 // doomed neighbours of a node that is mended
 }
@@ -75,6 +78,24 @@ func (g *Graph) acquire(query []float32) *searcher {
 	return s
 }
 
+// settle orders the pool by bytes, if it was found by halves.
+func (s *searcher) settle() {
+	if s.codes == nil || s.layer == &s.codes.bytes {
+		return
+	}
+	s.fresh = s.fresh[:0]
+	for _, k := range s.pool {
+		s.fresh = append(s.fresh, key(k).slot())
+	}
+	s.room()
+	s.codes.bytes.request(s.fresh)
+	s.codes.bytes.compute(&s.coded, s.fresh, s.dist)
+	for i, d := range s.dist {
+		s.pool[i] = keyOf(d, s.fresh[i])
+	}
+	slices.Sort(s.pool)
+}
+
 // setRow makes the vector of a slot the query.
 func (s *searcher) setRow(slot uint32) {
 	if s.codes != nil {
@@ -111,7 +132,7 @@ func (s *searcher) measure() []float32 {
 		return s.measureExactly()
 	}
 	s.room()
-	s.layer.compute(&s.coded, s.fresh, s.ints, s.dist)
+	s.layer.compute(&s.coded, s.fresh, s.dist)
 	s.work.Codes += len(s.fresh)
 	s.work.CodeBytes += len(s.fresh) * s.layer.rows.stride
 	return s.dist
@@ -125,13 +146,20 @@ func (s *searcher) measureExactly() []float32 {
 	return s.dist
 }
 
+// request asks for what measure reads of the fresh slots from memory.
+func (s *searcher) request() {
+	if s.codes != nil {
+		s.layer.request(s.fresh)
+	}
+}
+
 // room makes the results as long as the list of fresh slots.
 func (s *searcher) room() {
 	n := len(s.fresh)
 	if cap(s.dist) < n {
-		s.dist, s.ints = make([]float32, 2*n), make([]int32, 2*n)
+		s.dist = make([]float32, 2*n)
 	}
-	s.dist, s.ints = s.dist[:n], s.ints[:n]
+	s.dist = s.dist[:n]
 }
 
 // A key is a candidate in one word that sorts by distance, then slot; the

@@ -10,13 +10,13 @@ import (
 )
 
 func detect() Level {
-	wide := cpuid.CPU.Supports(cpuid.AVX512F, cpuid.AVX512DQ, cpuid.AVX512BW, cpuid.AVX512VL, cpuid.AVX2, cpuid.FMA3)
+	wide := cpuid.CPU.Supports(cpuid.AVX512F, cpuid.AVX512DQ, cpuid.AVX512BW, cpuid.AVX512VL, cpuid.AVX2, cpuid.FMA3, cpuid.BMI2)
 	switch {
 	case wide && cpuid.CPU.Supports(cpuid.AVX512VNNI):
 		return VNNI
 	case wide:
 		return AVX512
-	case cpuid.CPU.Supports(cpuid.AVX2, cpuid.FMA3):
+	case cpuid.CPU.Supports(cpuid.AVX2, cpuid.FMA3, cpuid.BMI2):
 		return AVX2
 	default:
 		return Plain
@@ -62,44 +62,62 @@ func l1(l Level, query *float32, r *Rows, slots []uint32, out []float32) {
 	runtime.KeepAlive(r)
 }
 
-func dotCodes(l Level, query *byte, r *Rows, slots []uint32, out []int32) {
-	table := (*uintptr)(unsafe.Pointer(&r.Table[0]))
-	switch {
-	case l >= VNNI:
-		dotCodesVNNI(query, table, &slots[0], len(slots), &out[0], r.Blocks, uint64(r.Shift), r.Stride)
-	case l >= AVX2:
-		dotCodesAVX2(query, table, &slots[0], len(slots), &out[0], r.Blocks, uint64(r.Shift), r.Stride)
-	default:
-		plainDotCodes(query, r, slots, out)
+func byteDistances(l Level, q *CodeQuery, r, t *Rows, slots []uint32, out []float32) {
+	if l == Plain {
+		plainBytes(q, r, t, slots, out)
+		return
+	}
+	table, terms := (*uintptr)(unsafe.Pointer(&r.Table[0])), (*uintptr)(unsafe.Pointer(&t.Table[0]))
+	if l >= VNNI {
+		distancesBytesVNNI(q.Codes, q.flip(), table, uint64(r.Shift), r.Stride, r.Blocks, terms, uint64(t.Shift),
+			&slots[0], len(slots), q.Base, q.Factor, ByteBias*float64(q.Sum), &out[0])
+	} else {
+		distancesBytesAVX2(q.Codes, q.flip(), table, uint64(r.Shift), r.Stride, r.Blocks, terms, uint64(t.Shift),
+			&slots[0], len(slots), q.Base, q.Factor, 0, &out[0])
 	}
 	runtime.KeepAlive(r)
+	runtime.KeepAlive(t)
 }
 
-func dotHalves(l Level, query *byte, r *Rows, slots []uint32, out []int32) {
-	table := (*uintptr)(unsafe.Pointer(&r.Table[0]))
-	switch {
-	case l >= VNNI:
-		dotHalvesVNNI(query, table, &slots[0], len(slots), &out[0], r.Blocks, uint64(r.Shift), r.Stride)
-	case l >= AVX2:
-		dotHalvesAVX2(query, table, &slots[0], len(slots), &out[0], r.Blocks, uint64(r.Shift), r.Stride)
-	default:
-		plainDotHalves(query, r, slots, out)
+func halfDistances(l Level, q *CodeQuery, r, t *Rows, slots []uint32, out []float32) {
+	if l == Plain {
+		plainHalves(q, r, t, slots, out)
+		return
 	}
+	table, terms := (*uintptr)(unsafe.Pointer(&r.Table[0])), (*uintptr)(unsafe.Pointer(&t.Table[0]))
+	kernel := distancesHalvesAVX2
+	if l >= VNNI {
+		kernel = distancesHalvesVNNI
+	}
+	kernel(q.Codes, 0, table, uint64(r.Shift), r.Stride, r.Blocks, terms, uint64(t.Shift),
+		&slots[0], len(slots), q.Base, q.Factor, HalfBias*float64(q.Sum), &out[0])
 	runtime.KeepAlive(r)
+	runtime.KeepAlive(t)
 }
 
 // gatheredLines bounds the lines of a row that are requested ahead: more would
 // push out of the cache what the first rows need.
 const gatheredLines = 12
 
-func gather(l Level, list []uint32, visited []uint64, limit uint32, r *Rows, out []uint32) int {
+func gather(l Level, list []uint32, visited []uint64, limit uint32, r, t *Rows, out []uint32) int {
 	if l == Plain || raced || len(visited) == 0 {
 		return plainGather(list, visited, limit, out)
 	}
+	var terms *uintptr
+	var termShift uint64
+	var termStride int
+	if t != nil {
+		terms, termShift, termStride = (*uintptr)(unsafe.Pointer(&t.Table[0])), uint64(t.Shift), t.Stride
+	}
 	n := gatherAsm(&list[0], len(list), &visited[0], limit, (*uintptr)(unsafe.Pointer(&r.Table[0])),
-		uint64(r.Shift), r.Stride, min(r.Stride/64, gatheredLines), &out[0])
+		uint64(r.Shift), r.Stride, min(r.Blocks, gatheredLines), terms, termShift, termStride, &out[0])
 	runtime.KeepAlive(r)
 	return n
+}
+
+func request(r, t *Rows, slots []uint32) {
+	requestAsm(&slots[0], len(slots), (*uintptr)(unsafe.Pointer(&r.Table[0])), uint64(r.Shift), r.Stride,
+		min(r.Blocks, gatheredLines), (*uintptr)(unsafe.Pointer(&t.Table[0])), uint64(t.Shift), t.Stride)
 }
 
 // Prefetch requests the first two cache lines at p from memory.

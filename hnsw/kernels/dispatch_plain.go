@@ -18,17 +18,19 @@ func l1(_ Level, query *float32, r *Rows, slots []uint32, out []float32) {
 	plainL1(query, r, slots, out)
 }
 
-func dotCodes(_ Level, query *byte, r *Rows, slots []uint32, out []int32) {
-	plainDotCodes(query, r, slots, out)
+func byteDistances(_ Level, q *CodeQuery, r, t *Rows, slots []uint32, out []float32) {
+	plainBytes(q, r, t, slots, out)
 }
 
-func gather(_ Level, list []uint32, visited []uint64, limit uint32, _ *Rows, out []uint32) int {
+func halfDistances(_ Level, q *CodeQuery, r, t *Rows, slots []uint32, out []float32) {
+	plainHalves(q, r, t, slots, out)
+}
+
+func gather(_ Level, list []uint32, visited []uint64, limit uint32, _, _ *Rows, out []uint32) int {
 	return plainGather(list, visited, limit, out)
 }
 
+func request(_, _ *Rows, _ []uint32) {}
+
 // Prefetch does nothing here.
 func Prefetch(unsafe.Pointer) {}
-
-func dotHalves(_ Level, query *byte, r *Rows, slots []uint32, out []int32) {
-	plainDotHalves(query, r, slots, out)
-}

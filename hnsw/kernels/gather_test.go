@@ -35,10 +35,11 @@ func checkGather(t *testing.T, random *rand.Rand, slots, length int, zero bool) 
 			want = append(want, s-1)
 		}
 	}
+	terms := []*Rows{nil, r}[random.IntN(2)]
 	for level := Plain; level <= Best; level++ {
 		visited, out := slices.Clone(before), make([]uint32, length+1)
 		out[length] = 42
-		n := Gather(level, list, visited, limit, r, out)
+		n := Gather(level, list, visited, limit, r, terms, out)
 		if !slices.Equal(out[:n], want) {
 			t.Fatalf("%v: %v, want %v (list %v, limit %d)", level, out[:n], want, list, limit)
 		}

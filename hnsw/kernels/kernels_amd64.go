@@ -34,30 +34,35 @@ func l1AVX512(query *float32, table *uintptr, slots *uint32, n int, out *float32
 //go:noescape
 func l1AVX2(query *float32, table *uintptr, slots *uint32, n int, out *float32, blocks int, shift uint64, stride int)
 
-// dotCodesVNNI stores the dot of the query and the row of each of n slots in out.
+// distancesBytesVNNI computes a distance for each of n slots.
 //
 //go:noescape
-func dotCodesVNNI(query *byte, table *uintptr, slots *uint32, n int, out *int32, blocks int, shift uint64, stride int)
+func distancesBytesVNNI(query *byte, flip uint64, table *uintptr, shift uint64, stride int, blocks int, terms *uintptr, termShift uint64, slots *uint32, n int, base float64, factor float64, bias float64, out *float32)
 
-// dotCodesAVX2 stores the dot of the query and the row of each of n slots in out.
+// distancesBytesAVX2 computes a distance for each of n slots.
 //
 //go:noescape
-func dotCodesAVX2(query *byte, table *uintptr, slots *uint32, n int, out *int32, blocks int, shift uint64, stride int)
+func distancesBytesAVX2(query *byte, flip uint64, table *uintptr, shift uint64, stride int, blocks int, terms *uintptr, termShift uint64, slots *uint32, n int, base float64, factor float64, bias float64, out *float32)
 
-// dotHalvesVNNI stores the dot of the query and the row of each of n slots in out.
+// distancesHalvesVNNI computes a distance for each of n slots.
 //
 //go:noescape
-func dotHalvesVNNI(query *byte, table *uintptr, slots *uint32, n int, out *int32, blocks int, shift uint64, stride int)
+func distancesHalvesVNNI(query *byte, flip uint64, table *uintptr, shift uint64, stride int, blocks int, terms *uintptr, termShift uint64, slots *uint32, n int, base float64, factor float64, bias float64, out *float32)
 
-// dotHalvesAVX2 stores the dot of the query and the row of each of n slots in out.
+// distancesHalvesAVX2 computes a distance for each of n slots.
 //
 //go:noescape
-func dotHalvesAVX2(query *byte, table *uintptr, slots *uint32, n int, out *int32, blocks int, shift uint64, stride int)
+func distancesHalvesAVX2(query *byte, flip uint64, table *uintptr, shift uint64, stride int, blocks int, terms *uintptr, termShift uint64, slots *uint32, n int, base float64, factor float64, bias float64, out *float32)
 
 // gatherAsm is Gather with the first lines of each new row prefetched.
 //
 //go:noescape
-func gatherAsm(list *uint32, n int, visited *uint64, limit uint32, table *uintptr, shift uint64, stride int, lines int, out *uint32) int
+func gatherAsm(list *uint32, n int, visited *uint64, limit uint32, table *uintptr, shift uint64, stride int, lines int, terms *uintptr, termShift uint64, termStride int, out *uint32) int
+
+// requestAsm prefetches the first lines of the rows of n slots, and their terms.
+//
+//go:noescape
+func requestAsm(slots *uint32, n int, table *uintptr, shift uint64, stride int, lines int, terms *uintptr, termShift uint64, termStride int)
 
 // prefetchAsm requests two lines from memory.
 //

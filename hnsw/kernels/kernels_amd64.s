@@ -816,683 +816,1464 @@ l1AVX2_done:
 	VZEROUPPER
 	RET
 
-// func dotCodesVNNI(query *byte, table *uintptr, slots *uint32, n int, out *int32, blocks int, shift uint64, stride int)
-// Requires: AVX, AVX2, AVX512F, AVX512VNNI, CMOV, MMX+
-TEXT ·dotCodesVNNI(SB), NOSPLIT, $0-64
-	MOVQ query+0(FP), AX
-	MOVQ table+8(FP), DX
-	MOVQ slots+16(FP), BX
-	MOVQ n+24(FP), SI
-	MOVQ out+32(FP), DI
-	MOVQ blocks+40(FP), R8
-	SHLQ $0x06, R8
-	MOVQ shift+48(FP), CX
-	MOVQ stride+56(FP), R9
-	MOVQ SI, R10
-	DECQ R10
-	MOVQ $0x00000001, R11
+// func distancesBytesVNNI(query *byte, flip uint64, table *uintptr, shift uint64, stride int, blocks int, terms *uintptr, termShift uint64, slots *uint32, n int, base float64, factor float64, bias float64, out *float32)
+// Requires: AVX, AVX2, AVX512F, AVX512VNNI, BMI2
+TEXT ·distancesBytesVNNI(SB), NOSPLIT, $0-112
+	MOVQ table+16(FP), AX
+	MOVQ shift+24(FP), CX
+	MOVQ stride+32(FP), DX
+	MOVQ slots+64(FP), BX
+	MOVQ out+104(FP), SI
+	MOVQ n+72(FP), DI
 
-dotCodesVNNI_head:
-	CMPQ  R11, $+8
-	JGE   dotCodesVNNI_start
-	CMPQ  R11, SI
-	JGE   dotCodesVNNI_start
-	MOVL  (BX)(R11*4), R12
-	MOVQ  R12, R13
-	SHRQ  CL, R13
-	MOVQ  (DX)(R13*8), R13
-	MOVQ  $-1, R14
-	SHLQ  CL, R14
-	NOTQ  R14
-	ANDQ  R12, R14
-	IMULQ R9, R14
-	ADDQ  R14, R13
-	LEAQ  (R13)(R8*1), R12
+distancesBytesVNNI_by4:
+	CMPQ  DI, $0x04
+	JL    distancesBytesVNNI_by4_done
+	MOVL  (BX), R8
+	SHRXQ CX, R8, R9
+	BZHIQ CX, R8, R8
+	IMULQ DX, R8
+	ADDQ  (AX)(R9*8), R8
+	MOVL  4(BX), R9
+	SHRXQ CX, R9, R10
+	BZHIQ CX, R9, R9
+	IMULQ DX, R9
+	ADDQ  (AX)(R10*8), R9
+	MOVL  8(BX), R10
+	SHRXQ CX, R10, R11
+	BZHIQ CX, R10, R10
+	IMULQ DX, R10
+	ADDQ  (AX)(R11*8), R10
+	MOVL  12(BX), R11
+	SHRXQ CX, R11, R12
+	BZHIQ CX, R11, R11
+	IMULQ DX, R11
+	ADDQ  (AX)(R12*8), R11
+	MOVQ  query+0(FP), R12
+	MOVQ  blocks+40(FP), R13
+	VPXOR X0, X0, X0
+	VPXOR X1, X1, X1
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
+	VPXOR X4, X4, X4
+	VPXOR X5, X5, X5
+	VPXOR X6, X6, X6
+	VPXOR X7, X7, X7
+	SUBQ  $0x02, R13
+	JL    distancesBytesVNNI_by4_narrow
 
-dotCodesVNNI_head_line:
-	PREFETCHT0 (R13)
-	ADDQ       $0x40, R13
-	CMPQ       R13, R12
-	JLT        dotCodesVNNI_head_line
-	INCQ       R11
-	JMP        dotCodesVNNI_head
+distancesBytesVNNI_by4_wide:
+	VPBROADCASTQ flip+8(FP), Z8
+	VPXORQ       (R12), Z8, Z9
+	VMOVDQU32    (R8), Z10
+	VPDPBUSD     Z9, Z10, Z0
+	VMOVDQU32    (R9), Z10
+	VPDPBUSD     Z9, Z10, Z2
+	VMOVDQU32    (R10), Z10
+	VPDPBUSD     Z9, Z10, Z4
+	VMOVDQU32    (R11), Z10
+	VPDPBUSD     Z9, Z10, Z6
+	VPXORQ       64(R12), Z8, Z8
+	VMOVDQU32    64(R8), Z9
+	VPDPBUSD     Z8, Z9, Z1
+	VMOVDQU32    64(R9), Z9
+	VPDPBUSD     Z8, Z9, Z3
+	VMOVDQU32    64(R10), Z9
+	VPDPBUSD     Z8, Z9, Z5
+	VMOVDQU32    64(R11), Z9
+	VPDPBUSD     Z8, Z9, Z7
+	ADDQ         $+128, R12
+	ADDQ         $+128, R8
+	ADDQ         $+128, R9
+	ADDQ         $+128, R10
+	ADDQ         $+128, R11
+	SUBQ         $0x02, R13
+	JGE          distancesBytesVNNI_by4_wide
 
-dotCodesVNNI_start:
-	XORQ R11, R11
+distancesBytesVNNI_by4_narrow:
+	CMPQ         R13, $-1
+	JNE          distancesBytesVNNI_by4_sum
+	VPBROADCASTQ flip+8(FP), Z8
+	VPXORQ       (R12), Z8, Z8
+	VMOVDQU32    (R8), Z9
+	VPDPBUSD     Z8, Z9, Z0
+	VMOVDQU32    (R9), Z9
+	VPDPBUSD     Z8, Z9, Z2
+	VMOVDQU32    (R10), Z9
+	VPDPBUSD     Z8, Z9, Z4
+	VMOVDQU32    (R11), Z9
+	VPDPBUSD     Z8, Z9, Z6
 
-dotCodesVNNI_row:
-	CMPQ    R11, SI
-	JGE     dotCodesVNNI_done
-	MOVL    (BX)(R11*4), R12
-	MOVQ    R12, R13
-	SHRQ    CL, R13
-	MOVQ    (DX)(R13*8), R13
-	MOVQ    $-1, R14
-	SHLQ    CL, R14
-	NOTQ    R14
-	ANDQ    R12, R14
-	IMULQ   R9, R14
-	ADDQ    R14, R13
-	LEAQ    8(R11), R12
-	CMPQ    R12, R10
-	CMOVQGT R10, R12
-	MOVL    (BX)(R12*4), R12
-	MOVQ    R12, R14
-	SHRQ    CL, R14
-	MOVQ    (DX)(R14*8), R14
-	MOVQ    $-1, R15
-	SHLQ    CL, R15
-	NOTQ    R15
-	ANDQ    R12, R15
-	IMULQ   R9, R15
-	ADDQ    R15, R14
-	MOVQ    AX, R12
-	MOVQ    R8, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-
-dotCodesVNNI_wide:
-	CMPQ       R15, $+256
-	JLT        dotCodesVNNI_narrow
-	PREFETCHT0 (R14)
-	VMOVDQU32  (R13), Z4
-	VPDPBUSD   (R12), Z4, Z0
-	PREFETCHT0 64(R14)
-	VMOVDQU32  64(R13), Z4
-	VPDPBUSD   64(R12), Z4, Z1
-	PREFETCHT0 128(R14)
-	VMOVDQU32  128(R13), Z4
-	VPDPBUSD   128(R12), Z4, Z2
-	PREFETCHT0 192(R14)
-	VMOVDQU32  192(R13), Z4
-	VPDPBUSD   192(R12), Z4, Z3
-	ADDQ       $+256, R12
-	ADDQ       $+256, R13
-	ADDQ       $+256, R14
-	SUBQ       $+256, R15
-	JMP        dotCodesVNNI_wide
-
-dotCodesVNNI_narrow:
-	CMPQ       R15, $0x00
-	JLE        dotCodesVNNI_sum
-	PREFETCHT0 (R14)
-	VMOVDQU32  (R13), Z4
-	VPDPBUSD   (R12), Z4, Z0
-	ADDQ       $+64, R12
-	ADDQ       $0x40, R13
-	ADDQ       $0x40, R14
-	SUBQ       $0x40, R15
-	JMP        dotCodesVNNI_narrow
-
-dotCodesVNNI_sum:
+distancesBytesVNNI_by4_sum:
 	VPADDD        Z1, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y8
+	VPADDD        Y0, Y8, Y8
 	VPADDD        Z3, Z2, Z2
-	VPADDD        Z2, Z0, Z0
-	VEXTRACTI64X4 $0x01, Z0, Y4
-	VPADDD        Y0, Y4, Y4
-	VEXTRACTI128  $0x01, Y4, X5
-	VPADDD        X4, X5, X4
-	VPSHUFD       $0x4e, X4, X5
-	VPADDD        X5, X4, X4
-	VPSHUFD       $0xb1, X4, X5
-	VPADDD        X5, X4, X4
-	VMOVSS        X4, (DI)(R11*4)
-	INCQ          R11
-	JMP           dotCodesVNNI_row
+	VEXTRACTI64X4 $0x01, Z2, Y9
+	VPADDD        Y2, Y9, Y9
+	VPADDD        Z5, Z4, Z4
+	VEXTRACTI64X4 $0x01, Z4, Y10
+	VPADDD        Y4, Y10, Y10
+	VPADDD        Z7, Z6, Z6
+	VEXTRACTI64X4 $0x01, Z6, Y14
+	VPADDD        Y6, Y14, Y14
+	VPHADDD       Y9, Y8, Y8
+	VPHADDD       Y14, Y10, Y10
+	VPHADDD       Y10, Y8, Y8
+	VEXTRACTI128  $0x01, Y8, X1
+	VPADDD        X1, X8, X1
+	MOVQ          terms+48(FP), R8
+	MOVQ          termShift+56(FP), R9
+	MOVL          (BX), R10
+	SHRXQ         R9, R10, R11
+	BZHIQ         R9, R10, R10
+	MOVQ          (R8)(R11*8), R11
+	ADDQ          R10, R10
+	VMOVUPD       (R11)(R10*8), X0
+	MOVL          4(BX), R10
+	SHRXQ         R9, R10, R11
+	BZHIQ         R9, R10, R10
+	MOVQ          (R8)(R11*8), R11
+	ADDQ          R10, R10
+	VMOVUPD       (R11)(R10*8), X2
+	MOVL          8(BX), R10
+	SHRXQ         R9, R10, R11
+	BZHIQ         R9, R10, R10
+	MOVQ          (R8)(R11*8), R11
+	ADDQ          R10, R10
+	VMOVUPD       (R11)(R10*8), X3
+	MOVL          12(BX), R10
+	SHRXQ         R9, R10, R11
+	BZHIQ         R9, R10, R10
+	MOVQ          (R8)(R11*8), R11
+	ADDQ          R10, R10
+	VMOVUPD       (R11)(R10*8), X4
+	VUNPCKLPD     X2, X0, X11
+	VUNPCKLPD     X4, X3, X5
+	VINSERTF128   $0x01, X5, Y11, Y8
+	VSHUFPS       $0xaa, X2, X0, X0
+	VSHUFPS       $0xaa, X4, X3, X3
+	VSHUFPS       $0x88, X3, X0, X0
+	VCVTDQ2PD     X1, Y9
+	VBROADCASTSD  bias+96(FP), Y14
+	VSUBPD        Y14, Y9, Y9
+	VCVTPS2PD     X0, Y10
+	VBROADCASTSD  factor+88(FP), Y14
+	VMULPD        Y14, Y10, Y10
+	VMULPD        Y10, Y9, Y9
+	VBROADCASTSD  base+80(FP), Y14
+	VADDPD        Y14, Y8, Y8
+	VSUBPD        Y9, Y8, Y8
+	VCVTPD2PSY    Y8, X8
+	VMOVUPS       X8, (SI)
+	ADDQ          $0x10, BX
+	ADDQ          $0x10, SI
+	SUBQ          $0x04, DI
+	JMP           distancesBytesVNNI_by4
 
-dotCodesVNNI_done:
+distancesBytesVNNI_by4_done:
+distancesBytesVNNI_by1:
+	CMPQ  DI, $0x01
+	JL    distancesBytesVNNI_by1_done
+	MOVL  (BX), R8
+	SHRXQ CX, R8, R9
+	BZHIQ CX, R8, R8
+	IMULQ DX, R8
+	ADDQ  (AX)(R9*8), R8
+	MOVQ  query+0(FP), R9
+	MOVQ  blocks+40(FP), R10
+	VPXOR X11, X11, X11
+	VPXOR X12, X12, X12
+	SUBQ  $0x02, R10
+	JL    distancesBytesVNNI_by1_narrow
+
+distancesBytesVNNI_by1_wide:
+	VPBROADCASTQ flip+8(FP), Z0
+	VPXORQ       (R9), Z0, Z1
+	VMOVDQU32    (R8), Z2
+	VPDPBUSD     Z1, Z2, Z11
+	VPXORQ       64(R9), Z0, Z0
+	VMOVDQU32    64(R8), Z1
+	VPDPBUSD     Z0, Z1, Z12
+	ADDQ         $+128, R9
+	ADDQ         $+128, R8
+	SUBQ         $0x02, R10
+	JGE          distancesBytesVNNI_by1_wide
+
+distancesBytesVNNI_by1_narrow:
+	CMPQ         R10, $-1
+	JNE          distancesBytesVNNI_by1_sum
+	VPBROADCASTQ flip+8(FP), Z0
+	VPXORQ       (R9), Z0, Z0
+	VMOVDQU32    (R8), Z1
+	VPDPBUSD     Z0, Z1, Z11
+
+distancesBytesVNNI_by1_sum:
+	VPADDD        Z12, Z11, Z11
+	VEXTRACTI64X4 $0x01, Z11, Y0
+	VPADDD        Y11, Y0, Y0
+	VPHADDD       Y0, Y0, Y0
+	VPHADDD       Y0, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X2
+	VPADDD        X2, X0, X2
+	MOVQ          terms+48(FP), R8
+	MOVQ          termShift+56(FP), R9
+	MOVL          (BX), R10
+	SHRXQ         R9, R10, R11
+	BZHIQ         R9, R10, R10
+	MOVQ          (R8)(R11*8), R11
+	ADDQ          R10, R10
+	VMOVUPD       (R11)(R10*8), X13
+	VSHUFPS       $0xaa, X13, X13, X1
+	VCVTDQ2PD     X2, Y0
+	VBROADCASTSD  bias+96(FP), Y2
+	VSUBPD        Y2, Y0, Y0
+	VCVTPS2PD     X1, Y1
+	VBROADCASTSD  factor+88(FP), Y2
+	VMULPD        Y2, Y1, Y1
+	VMULPD        Y1, Y0, Y0
+	VBROADCASTSD  base+80(FP), Y2
+	VADDPD        Y2, Y13, Y13
+	VSUBPD        Y0, Y13, Y13
+	VCVTPD2PSY    Y13, X13
+	VMOVSS        X13, (SI)
+	ADDQ          $0x04, BX
+	ADDQ          $0x04, SI
+	SUBQ          $0x01, DI
+	JMP           distancesBytesVNNI_by1
+
+distancesBytesVNNI_by1_done:
 	VZEROUPPER
 	RET
 
-// func dotCodesAVX2(query *byte, table *uintptr, slots *uint32, n int, out *int32, blocks int, shift uint64, stride int)
-// Requires: AVX, AVX2, CMOV, MMX+
-TEXT ·dotCodesAVX2(SB), NOSPLIT, $0-64
-	MOVQ query+0(FP), AX
-	MOVQ table+8(FP), DX
-	MOVQ slots+16(FP), BX
-	MOVQ n+24(FP), SI
-	MOVQ out+32(FP), DI
-	MOVQ blocks+40(FP), R8
-	SHLQ $0x06, R8
-	MOVQ shift+48(FP), CX
-	MOVQ stride+56(FP), R9
-	MOVQ SI, R10
-	DECQ R10
-	MOVQ $0x00000001, R11
+// func distancesBytesAVX2(query *byte, flip uint64, table *uintptr, shift uint64, stride int, blocks int, terms *uintptr, termShift uint64, slots *uint32, n int, base float64, factor float64, bias float64, out *float32)
+// Requires: AVX, AVX2, BMI2
+TEXT ·distancesBytesAVX2(SB), NOSPLIT, $0-112
+	MOVQ table+16(FP), AX
+	MOVQ shift+24(FP), CX
+	MOVQ stride+32(FP), DX
+	MOVQ slots+64(FP), BX
+	MOVQ out+104(FP), SI
+	MOVQ n+72(FP), DI
 
-dotCodesAVX2_head:
-	CMPQ  R11, $+8
-	JGE   dotCodesAVX2_start
-	CMPQ  R11, SI
-	JGE   dotCodesAVX2_start
-	MOVL  (BX)(R11*4), R12
-	MOVQ  R12, R13
-	SHRQ  CL, R13
-	MOVQ  (DX)(R13*8), R13
-	MOVQ  $-1, R14
-	SHLQ  CL, R14
-	NOTQ  R14
-	ANDQ  R12, R14
-	IMULQ R9, R14
-	ADDQ  R14, R13
-	LEAQ  (R13)(R8*1), R12
+distancesBytesAVX2_by4:
+	CMPQ  DI, $0x04
+	JL    distancesBytesAVX2_by4_done
+	MOVL  (BX), R8
+	SHRXQ CX, R8, R9
+	BZHIQ CX, R8, R8
+	IMULQ DX, R8
+	ADDQ  (AX)(R9*8), R8
+	MOVL  4(BX), R9
+	SHRXQ CX, R9, R10
+	BZHIQ CX, R9, R9
+	IMULQ DX, R9
+	ADDQ  (AX)(R10*8), R9
+	MOVL  8(BX), R10
+	SHRXQ CX, R10, R11
+	BZHIQ CX, R10, R10
+	IMULQ DX, R10
+	ADDQ  (AX)(R11*8), R10
+	MOVL  12(BX), R11
+	SHRXQ CX, R11, R12
+	BZHIQ CX, R11, R11
+	IMULQ DX, R11
+	ADDQ  (AX)(R12*8), R11
+	MOVQ  query+0(FP), R12
+	MOVQ  blocks+40(FP), R13
+	VPXOR X0, X0, X0
+	VPXOR X1, X1, X1
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
+	SUBQ  $0x02, R13
+	JL    distancesBytesAVX2_by4_narrow
 
-dotCodesAVX2_head_line:
-	PREFETCHT0 (R13)
-	ADDQ       $0x40, R13
-	CMPQ       R13, R12
-	JLT        dotCodesAVX2_head_line
-	INCQ       R11
-	JMP        dotCodesAVX2_head
-
-dotCodesAVX2_start:
-	XORQ R11, R11
-
-dotCodesAVX2_row:
-	CMPQ    R11, SI
-	JGE     dotCodesAVX2_done
-	MOVL    (BX)(R11*4), R12
-	MOVQ    R12, R13
-	SHRQ    CL, R13
-	MOVQ    (DX)(R13*8), R13
-	MOVQ    $-1, R14
-	SHLQ    CL, R14
-	NOTQ    R14
-	ANDQ    R12, R14
-	IMULQ   R9, R14
-	ADDQ    R14, R13
-	LEAQ    8(R11), R12
-	CMPQ    R12, R10
-	CMOVQGT R10, R12
-	MOVL    (BX)(R12*4), R12
-	MOVQ    R12, R14
-	SHRQ    CL, R14
-	MOVQ    (DX)(R14*8), R14
-	MOVQ    $-1, R15
-	SHLQ    CL, R15
-	NOTQ    R15
-	ANDQ    R12, R15
-	IMULQ   R9, R15
-	ADDQ    R15, R14
-	MOVQ    AX, R12
-	MOVQ    R8, R15
-	VPXOR   Y0, Y0, Y0
-	VPXOR   Y1, Y1, Y1
-	VPXOR   Y2, Y2, Y2
-	VPXOR   Y3, Y3, Y3
-
-dotCodesAVX2_wide:
-	CMPQ       R15, $+128
-	JLT        dotCodesAVX2_narrow
-	PREFETCHT0 (R14)
-	VPMOVZXBW  (R13), Y4
-	VPMOVSXBW  (R12), Y5
-	VPMADDWD   Y5, Y4, Y4
-	VPADDD     Y4, Y0, Y0
-	VPMOVZXBW  16(R13), Y4
-	VPMOVSXBW  16(R12), Y5
-	VPMADDWD   Y5, Y4, Y4
-	VPADDD     Y4, Y0, Y0
-	VPMOVZXBW  32(R13), Y4
-	VPMOVSXBW  32(R12), Y5
-	VPMADDWD   Y5, Y4, Y4
-	VPADDD     Y4, Y1, Y1
-	VPMOVZXBW  48(R13), Y4
-	VPMOVSXBW  48(R12), Y5
-	VPMADDWD   Y5, Y4, Y4
-	VPADDD     Y4, Y1, Y1
-	PREFETCHT0 64(R14)
-	VPMOVZXBW  64(R13), Y4
-	VPMOVSXBW  64(R12), Y5
-	VPMADDWD   Y5, Y4, Y4
-	VPADDD     Y4, Y2, Y2
-	VPMOVZXBW  80(R13), Y4
-	VPMOVSXBW  80(R12), Y5
-	VPMADDWD   Y5, Y4, Y4
-	VPADDD     Y4, Y2, Y2
-	VPMOVZXBW  96(R13), Y4
-	VPMOVSXBW  96(R12), Y5
-	VPMADDWD   Y5, Y4, Y4
-	VPADDD     Y4, Y3, Y3
-	VPMOVZXBW  112(R13), Y4
-	VPMOVSXBW  112(R12), Y5
-	VPMADDWD   Y5, Y4, Y4
-	VPADDD     Y4, Y3, Y3
-	ADDQ       $+128, R12
-	ADDQ       $+128, R13
-	ADDQ       $+128, R14
-	SUBQ       $+128, R15
-	JMP        dotCodesAVX2_wide
-
-dotCodesAVX2_narrow:
-	CMPQ       R15, $0x00
-	JLE        dotCodesAVX2_sum
-	PREFETCHT0 (R14)
-	VPMOVZXBW  (R13), Y4
-	VPMOVSXBW  (R12), Y5
-	VPMADDWD   Y5, Y4, Y4
-	VPADDD     Y4, Y0, Y0
-	VPMOVZXBW  16(R13), Y4
-	VPMOVSXBW  16(R12), Y5
-	VPMADDWD   Y5, Y4, Y4
-	VPADDD     Y4, Y0, Y0
-	VPMOVZXBW  32(R13), Y4
-	VPMOVSXBW  32(R12), Y5
-	VPMADDWD   Y5, Y4, Y4
-	VPADDD     Y4, Y1, Y1
-	VPMOVZXBW  48(R13), Y4
-	VPMOVSXBW  48(R12), Y5
-	VPMADDWD   Y5, Y4, Y4
-	VPADDD     Y4, Y1, Y1
-	ADDQ       $+64, R12
-	ADDQ       $0x40, R13
-	ADDQ       $0x40, R14
-	SUBQ       $0x40, R15
-	JMP        dotCodesAVX2_narrow
-
-dotCodesAVX2_sum:
-	VPADDD       Y1, Y0, Y0
-	VPADDD       Y3, Y2, Y2
-	VPADDD       Y2, Y0, Y0
-	VEXTRACTI128 $0x01, Y0, X1
-	VPADDD       X0, X1, X0
-	VPSHUFD      $0x4e, X0, X1
-	VPADDD       X1, X0, X0
-	VPSHUFD      $0xb1, X0, X1
-	VPADDD       X1, X0, X0
-	VMOVSS       X0, (DI)(R11*4)
-	INCQ         R11
-	JMP          dotCodesAVX2_row
-
-dotCodesAVX2_done:
-	VZEROUPPER
-	RET
-
-// func dotHalvesVNNI(query *byte, table *uintptr, slots *uint32, n int, out *int32, blocks int, shift uint64, stride int)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VNNI, CMOV, MMX+
-TEXT ·dotHalvesVNNI(SB), NOSPLIT, $8-64
-	MOVQ query+0(FP), AX
-	MOVQ table+8(FP), DX
-	MOVQ slots+16(FP), BX
-	MOVQ n+24(FP), SI
-	MOVQ out+32(FP), DI
-	MOVQ blocks+40(FP), R8
-	SHLQ $0x06, R8
-	MOVQ shift+48(FP), CX
-	MOVQ stride+56(FP), R9
-	MOVQ SI, R10
-	DECQ R10
-	MOVQ $0x00000001, R11
-
-dotHalvesVNNI_head:
-	CMPQ  R11, $+8
-	JGE   dotHalvesVNNI_start
-	CMPQ  R11, SI
-	JGE   dotHalvesVNNI_start
-	MOVL  (BX)(R11*4), R12
-	MOVQ  R12, R13
-	SHRQ  CL, R13
-	MOVQ  (DX)(R13*8), R13
-	MOVQ  $-1, R14
-	SHLQ  CL, R14
-	NOTQ  R14
-	ANDQ  R12, R14
-	IMULQ R9, R14
-	ADDQ  R14, R13
-	LEAQ  (R13)(R8*1), R12
-
-dotHalvesVNNI_head_line:
-	PREFETCHT0 (R13)
-	ADDQ       $0x40, R13
-	CMPQ       R13, R12
-	JLT        dotHalvesVNNI_head_line
-	INCQ       R11
-	JMP        dotHalvesVNNI_head
-
-dotHalvesVNNI_start:
-	XORQ R11, R11
-
-dotHalvesVNNI_row:
-	CMPQ         R11, SI
-	JGE          dotHalvesVNNI_done
-	MOVL         (BX)(R11*4), R12
-	MOVQ         R12, R13
-	SHRQ         CL, R13
-	MOVQ         (DX)(R13*8), R13
-	MOVQ         $-1, R14
-	SHLQ         CL, R14
-	NOTQ         R14
-	ANDQ         R12, R14
-	IMULQ        R9, R14
-	ADDQ         R14, R13
-	LEAQ         8(R11), R12
-	CMPQ         R12, R10
-	CMOVQGT      R10, R12
-	MOVL         (BX)(R12*4), R12
-	MOVQ         R12, R14
-	SHRQ         CL, R14
-	MOVQ         (DX)(R14*8), R14
-	MOVQ         $-1, R15
-	SHLQ         CL, R15
-	NOTQ         R15
-	ANDQ         R12, R15
-	IMULQ        R9, R15
-	ADDQ         R15, R14
-	MOVQ         AX, R12
-	MOVQ         R8, R15
-	VPXORD       Z0, Z0, Z0
-	VPXORD       Z1, Z1, Z1
-	VPXORD       Z2, Z2, Z2
-	VPXORD       Z3, Z3, Z3
-	MOVL         $0x0f0f0f0f, BP
-	VPBROADCASTD BP, Z4
-
-dotHalvesVNNI_wide:
-	CMPQ       R15, $+256
-	JLT        dotHalvesVNNI_narrow
-	PREFETCHT0 (R14)
-	VMOVDQU32  (R13), Z5
-	VPSRLW     $0x04, Z5, Z6
-	VPANDD     Z4, Z5, Z5
-	VPANDD     Z4, Z6, Z6
-	VPDPBUSD   (R12), Z5, Z0
-	VPDPBUSD   64(R12), Z6, Z0
-	PREFETCHT0 64(R14)
-	VMOVDQU32  64(R13), Z5
-	VPSRLW     $0x04, Z5, Z6
-	VPANDD     Z4, Z5, Z5
-	VPANDD     Z4, Z6, Z6
-	VPDPBUSD   128(R12), Z5, Z1
-	VPDPBUSD   192(R12), Z6, Z1
-	PREFETCHT0 128(R14)
-	VMOVDQU32  128(R13), Z5
-	VPSRLW     $0x04, Z5, Z6
-	VPANDD     Z4, Z5, Z5
-	VPANDD     Z4, Z6, Z6
-	VPDPBUSD   256(R12), Z5, Z2
-	VPDPBUSD   320(R12), Z6, Z2
-	PREFETCHT0 192(R14)
-	VMOVDQU32  192(R13), Z5
-	VPSRLW     $0x04, Z5, Z6
-	VPANDD     Z4, Z5, Z5
-	VPANDD     Z4, Z6, Z6
-	VPDPBUSD   384(R12), Z5, Z3
-	VPDPBUSD   448(R12), Z6, Z3
-	ADDQ       $+512, R12
-	ADDQ       $+256, R13
-	ADDQ       $+256, R14
-	SUBQ       $+256, R15
-	JMP        dotHalvesVNNI_wide
-
-dotHalvesVNNI_narrow:
-	CMPQ       R15, $0x00
-	JLE        dotHalvesVNNI_sum
-	PREFETCHT0 (R14)
-	VMOVDQU32  (R13), Z5
-	VPSRLW     $0x04, Z5, Z6
-	VPANDD     Z4, Z5, Z5
-	VPANDD     Z4, Z6, Z6
-	VPDPBUSD   (R12), Z5, Z0
-	VPDPBUSD   64(R12), Z6, Z0
-	ADDQ       $+128, R12
-	ADDQ       $0x40, R13
-	ADDQ       $0x40, R14
-	SUBQ       $0x40, R15
-	JMP        dotHalvesVNNI_narrow
-
-dotHalvesVNNI_sum:
-	VPADDD        Z1, Z0, Z0
-	VPADDD        Z3, Z2, Z2
-	VPADDD        Z2, Z0, Z0
-	VEXTRACTI64X4 $0x01, Z0, Y4
-	VPADDD        Y0, Y4, Y4
-	VEXTRACTI128  $0x01, Y4, X5
-	VPADDD        X4, X5, X4
-	VPSHUFD       $0x4e, X4, X5
-	VPADDD        X5, X4, X4
-	VPSHUFD       $0xb1, X4, X5
-	VPADDD        X5, X4, X4
-	VMOVSS        X4, (DI)(R11*4)
-	INCQ          R11
-	JMP           dotHalvesVNNI_row
-
-dotHalvesVNNI_done:
-	VZEROUPPER
-	RET
-
-// func dotHalvesAVX2(query *byte, table *uintptr, slots *uint32, n int, out *int32, blocks int, shift uint64, stride int)
-// Requires: AVX, AVX2, CMOV, MMX+
-TEXT ·dotHalvesAVX2(SB), NOSPLIT, $8-64
-	MOVQ query+0(FP), AX
-	MOVQ table+8(FP), DX
-	MOVQ slots+16(FP), BX
-	MOVQ n+24(FP), SI
-	MOVQ out+32(FP), DI
-	MOVQ blocks+40(FP), R8
-	SHLQ $0x06, R8
-	MOVQ shift+48(FP), CX
-	MOVQ stride+56(FP), R9
-	MOVQ SI, R10
-	DECQ R10
-	MOVQ $0x00000001, R11
-
-dotHalvesAVX2_head:
-	CMPQ  R11, $+8
-	JGE   dotHalvesAVX2_start
-	CMPQ  R11, SI
-	JGE   dotHalvesAVX2_start
-	MOVL  (BX)(R11*4), R12
-	MOVQ  R12, R13
-	SHRQ  CL, R13
-	MOVQ  (DX)(R13*8), R13
-	MOVQ  $-1, R14
-	SHLQ  CL, R14
-	NOTQ  R14
-	ANDQ  R12, R14
-	IMULQ R9, R14
-	ADDQ  R14, R13
-	LEAQ  (R13)(R8*1), R12
-
-dotHalvesAVX2_head_line:
-	PREFETCHT0 (R13)
-	ADDQ       $0x40, R13
-	CMPQ       R13, R12
-	JLT        dotHalvesAVX2_head_line
-	INCQ       R11
-	JMP        dotHalvesAVX2_head
-
-dotHalvesAVX2_start:
-	XORQ R11, R11
-
-dotHalvesAVX2_row:
-	CMPQ         R11, SI
-	JGE          dotHalvesAVX2_done
-	MOVL         (BX)(R11*4), R12
-	MOVQ         R12, R13
-	SHRQ         CL, R13
-	MOVQ         (DX)(R13*8), R13
-	MOVQ         $-1, R14
-	SHLQ         CL, R14
-	NOTQ         R14
-	ANDQ         R12, R14
-	IMULQ        R9, R14
-	ADDQ         R14, R13
-	LEAQ         8(R11), R12
-	CMPQ         R12, R10
-	CMOVQGT      R10, R12
-	MOVL         (BX)(R12*4), R12
-	MOVQ         R12, R14
-	SHRQ         CL, R14
-	MOVQ         (DX)(R14*8), R14
-	MOVQ         $-1, R15
-	SHLQ         CL, R15
-	NOTQ         R15
-	ANDQ         R12, R15
-	IMULQ        R9, R15
-	ADDQ         R15, R14
-	MOVQ         AX, R12
-	MOVQ         R8, R15
-	VPXOR        Y0, Y0, Y0
-	VPXOR        Y1, Y1, Y1
-	VPXOR        Y2, Y2, Y2
-	VPXOR        Y3, Y3, Y3
-	MOVL         $0x0f0f0f0f, BP
-	VMOVD        BP, X4
+distancesBytesAVX2_by4_wide:
+	MOVL         $0x80808080, R14
+	VMOVD        R14, X4
 	VPBROADCASTD X4, Y4
-	VPCMPEQW     Y5, Y5, Y5
-	VPSRLW       $0x0f, Y5, Y5
+	VPBROADCASTQ flip+8(FP), Y5
+	VPCMPEQW     Y6, Y6, Y6
+	VPSRLW       $0x0f, Y6, Y6
+	VPXOR        (R12), Y5, Y7
+	VPABSB       Y7, Y8
+	VPXOR        (R8), Y4, Y9
+	VPSIGNB      Y7, Y9, Y9
+	VPMADDUBSW   Y9, Y8, Y9
+	VPMADDWD     Y6, Y9, Y9
+	VPADDD       Y9, Y0, Y0
+	VPXOR        (R9), Y4, Y9
+	VPSIGNB      Y7, Y9, Y9
+	VPMADDUBSW   Y9, Y8, Y9
+	VPMADDWD     Y6, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VPXOR        (R10), Y4, Y9
+	VPSIGNB      Y7, Y9, Y9
+	VPMADDUBSW   Y9, Y8, Y9
+	VPMADDWD     Y6, Y9, Y9
+	VPADDD       Y9, Y2, Y2
+	VPXOR        (R11), Y4, Y9
+	VPSIGNB      Y7, Y9, Y9
+	VPMADDUBSW   Y9, Y8, Y9
+	VPMADDWD     Y6, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VPXOR        32(R12), Y5, Y7
+	VPABSB       Y7, Y8
+	VPXOR        32(R8), Y4, Y9
+	VPSIGNB      Y7, Y9, Y9
+	VPMADDUBSW   Y9, Y8, Y9
+	VPMADDWD     Y6, Y9, Y9
+	VPADDD       Y9, Y0, Y0
+	VPXOR        32(R9), Y4, Y9
+	VPSIGNB      Y7, Y9, Y9
+	VPMADDUBSW   Y9, Y8, Y9
+	VPMADDWD     Y6, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VPXOR        32(R10), Y4, Y9
+	VPSIGNB      Y7, Y9, Y9
+	VPMADDUBSW   Y9, Y8, Y9
+	VPMADDWD     Y6, Y9, Y9
+	VPADDD       Y9, Y2, Y2
+	VPXOR        32(R11), Y4, Y9
+	VPSIGNB      Y7, Y9, Y9
+	VPMADDUBSW   Y9, Y8, Y9
+	VPMADDWD     Y6, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VPXOR        64(R12), Y5, Y7
+	VPABSB       Y7, Y8
+	VPXOR        64(R8), Y4, Y9
+	VPSIGNB      Y7, Y9, Y9
+	VPMADDUBSW   Y9, Y8, Y9
+	VPMADDWD     Y6, Y9, Y9
+	VPADDD       Y9, Y0, Y0
+	VPXOR        64(R9), Y4, Y9
+	VPSIGNB      Y7, Y9, Y9
+	VPMADDUBSW   Y9, Y8, Y9
+	VPMADDWD     Y6, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VPXOR        64(R10), Y4, Y9
+	VPSIGNB      Y7, Y9, Y9
+	VPMADDUBSW   Y9, Y8, Y9
+	VPMADDWD     Y6, Y9, Y9
+	VPADDD       Y9, Y2, Y2
+	VPXOR        64(R11), Y4, Y9
+	VPSIGNB      Y7, Y9, Y9
+	VPMADDUBSW   Y9, Y8, Y9
+	VPMADDWD     Y6, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VPXOR        96(R12), Y5, Y5
+	VPABSB       Y5, Y7
+	VPXOR        96(R8), Y4, Y8
+	VPSIGNB      Y5, Y8, Y8
+	VPMADDUBSW   Y8, Y7, Y8
+	VPMADDWD     Y6, Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPXOR        96(R9), Y4, Y8
+	VPSIGNB      Y5, Y8, Y8
+	VPMADDUBSW   Y8, Y7, Y8
+	VPMADDWD     Y6, Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPXOR        96(R10), Y4, Y8
+	VPSIGNB      Y5, Y8, Y8
+	VPMADDUBSW   Y8, Y7, Y8
+	VPMADDWD     Y6, Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPXOR        96(R11), Y4, Y4
+	VPSIGNB      Y5, Y4, Y4
+	VPMADDUBSW   Y4, Y7, Y4
+	VPMADDWD     Y6, Y4, Y4
+	VPADDD       Y4, Y3, Y3
+	ADDQ         $+128, R12
+	ADDQ         $+128, R8
+	ADDQ         $+128, R9
+	ADDQ         $+128, R10
+	ADDQ         $+128, R11
+	SUBQ         $0x02, R13
+	JGE          distancesBytesAVX2_by4_wide
 
-dotHalvesAVX2_wide:
-	CMPQ       R15, $+128
-	JLT        dotHalvesAVX2_narrow
-	PREFETCHT0 (R14)
-	VMOVDQU    (R13), Y6
-	VPSRLW     $0x04, Y6, Y7
-	VPAND      Y4, Y6, Y6
-	VPAND      Y4, Y7, Y7
-	VPMADDUBSW (R12), Y6, Y6
-	VPMADDUBSW 64(R12), Y7, Y7
-	VPADDW     Y7, Y6, Y6
-	VPMADDWD   Y5, Y6, Y6
-	VPADDD     Y6, Y0, Y0
-	VMOVDQU    32(R13), Y6
-	VPSRLW     $0x04, Y6, Y7
-	VPAND      Y4, Y6, Y6
-	VPAND      Y4, Y7, Y7
-	VPMADDUBSW 32(R12), Y6, Y6
-	VPMADDUBSW 96(R12), Y7, Y7
-	VPADDW     Y7, Y6, Y6
-	VPMADDWD   Y5, Y6, Y6
-	VPADDD     Y6, Y1, Y1
-	PREFETCHT0 64(R14)
-	VMOVDQU    64(R13), Y6
-	VPSRLW     $0x04, Y6, Y7
-	VPAND      Y4, Y6, Y6
-	VPAND      Y4, Y7, Y7
-	VPMADDUBSW 128(R12), Y6, Y6
-	VPMADDUBSW 192(R12), Y7, Y7
-	VPADDW     Y7, Y6, Y6
-	VPMADDWD   Y5, Y6, Y6
-	VPADDD     Y6, Y2, Y2
-	VMOVDQU    96(R13), Y6
-	VPSRLW     $0x04, Y6, Y7
-	VPAND      Y4, Y6, Y6
-	VPAND      Y4, Y7, Y7
-	VPMADDUBSW 160(R12), Y6, Y6
-	VPMADDUBSW 224(R12), Y7, Y7
-	VPADDW     Y7, Y6, Y6
-	VPMADDWD   Y5, Y6, Y6
-	VPADDD     Y6, Y3, Y3
-	ADDQ       $+256, R12
-	ADDQ       $+128, R13
-	ADDQ       $+128, R14
-	SUBQ       $+128, R15
-	JMP        dotHalvesAVX2_wide
+distancesBytesAVX2_by4_narrow:
+	CMPQ         R13, $-1
+	JNE          distancesBytesAVX2_by4_sum
+	MOVL         $0x80808080, R13
+	VMOVD        R13, X4
+	VPBROADCASTD X4, Y4
+	VPBROADCASTQ flip+8(FP), Y5
+	VPCMPEQW     Y6, Y6, Y6
+	VPSRLW       $0x0f, Y6, Y6
+	VPXOR        (R12), Y5, Y7
+	VPABSB       Y7, Y8
+	VPXOR        (R8), Y4, Y9
+	VPSIGNB      Y7, Y9, Y9
+	VPMADDUBSW   Y9, Y8, Y9
+	VPMADDWD     Y6, Y9, Y9
+	VPADDD       Y9, Y0, Y0
+	VPXOR        (R9), Y4, Y9
+	VPSIGNB      Y7, Y9, Y9
+	VPMADDUBSW   Y9, Y8, Y9
+	VPMADDWD     Y6, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VPXOR        (R10), Y4, Y9
+	VPSIGNB      Y7, Y9, Y9
+	VPMADDUBSW   Y9, Y8, Y9
+	VPMADDWD     Y6, Y9, Y9
+	VPADDD       Y9, Y2, Y2
+	VPXOR        (R11), Y4, Y9
+	VPSIGNB      Y7, Y9, Y9
+	VPMADDUBSW   Y9, Y8, Y9
+	VPMADDWD     Y6, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VPXOR        32(R12), Y5, Y5
+	VPABSB       Y5, Y7
+	VPXOR        32(R8), Y4, Y8
+	VPSIGNB      Y5, Y8, Y8
+	VPMADDUBSW   Y8, Y7, Y8
+	VPMADDWD     Y6, Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPXOR        32(R9), Y4, Y8
+	VPSIGNB      Y5, Y8, Y8
+	VPMADDUBSW   Y8, Y7, Y8
+	VPMADDWD     Y6, Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPXOR        32(R10), Y4, Y8
+	VPSIGNB      Y5, Y8, Y8
+	VPMADDUBSW   Y8, Y7, Y8
+	VPMADDWD     Y6, Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPXOR        32(R11), Y4, Y4
+	VPSIGNB      Y5, Y4, Y4
+	VPMADDUBSW   Y4, Y7, Y4
+	VPMADDWD     Y6, Y4, Y4
+	VPADDD       Y4, Y3, Y3
 
-dotHalvesAVX2_narrow:
-	CMPQ       R15, $0x00
-	JLE        dotHalvesAVX2_sum
-	PREFETCHT0 (R14)
-	VMOVDQU    (R13), Y6
-	VPSRLW     $0x04, Y6, Y7
-	VPAND      Y4, Y6, Y6
-	VPAND      Y4, Y7, Y7
-	VPMADDUBSW (R12), Y6, Y6
-	VPMADDUBSW 64(R12), Y7, Y7
-	VPADDW     Y7, Y6, Y6
-	VPMADDWD   Y5, Y6, Y6
-	VPADDD     Y6, Y0, Y0
-	VMOVDQU    32(R13), Y6
-	VPSRLW     $0x04, Y6, Y7
-	VPAND      Y4, Y6, Y6
-	VPAND      Y4, Y7, Y7
-	VPMADDUBSW 32(R12), Y6, Y6
-	VPMADDUBSW 96(R12), Y7, Y7
-	VPADDW     Y7, Y6, Y6
-	VPMADDWD   Y5, Y6, Y6
-	VPADDD     Y6, Y1, Y1
-	ADDQ       $+128, R12
-	ADDQ       $0x40, R13
-	ADDQ       $0x40, R14
-	SUBQ       $0x40, R15
-	JMP        dotHalvesAVX2_narrow
-
-dotHalvesAVX2_sum:
-	VPADDD       Y1, Y0, Y0
-	VPADDD       Y3, Y2, Y2
-	VPADDD       Y2, Y0, Y0
+distancesBytesAVX2_by4_sum:
+	VPHADDD      Y1, Y0, Y0
+	VPHADDD      Y3, Y2, Y2
+	VPHADDD      Y2, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
-	VPADDD       X0, X1, X0
-	VPSHUFD      $0x4e, X0, X1
-	VPADDD       X1, X0, X0
-	VPSHUFD      $0xb1, X0, X1
-	VPADDD       X1, X0, X0
-	VMOVSS       X0, (DI)(R11*4)
-	INCQ         R11
-	JMP          dotHalvesAVX2_row
+	VPADDD       X1, X0, X1
+	MOVQ         terms+48(FP), R8
+	MOVQ         termShift+56(FP), R9
+	MOVL         (BX), R10
+	SHRXQ        R9, R10, R11
+	BZHIQ        R9, R10, R10
+	MOVQ         (R8)(R11*8), R11
+	ADDQ         R10, R10
+	VMOVUPD      (R11)(R10*8), X0
+	MOVL         4(BX), R10
+	SHRXQ        R9, R10, R11
+	BZHIQ        R9, R10, R10
+	MOVQ         (R8)(R11*8), R11
+	ADDQ         R10, R10
+	VMOVUPD      (R11)(R10*8), X2
+	MOVL         8(BX), R10
+	SHRXQ        R9, R10, R11
+	BZHIQ        R9, R10, R10
+	MOVQ         (R8)(R11*8), R11
+	ADDQ         R10, R10
+	VMOVUPD      (R11)(R10*8), X3
+	MOVL         12(BX), R10
+	SHRXQ        R9, R10, R11
+	BZHIQ        R9, R10, R10
+	MOVQ         (R8)(R11*8), R11
+	ADDQ         R10, R10
+	VMOVUPD      (R11)(R10*8), X5
+	VUNPCKLPD    X2, X0, X10
+	VUNPCKLPD    X5, X3, X4
+	VINSERTF128  $0x01, X4, Y10, Y4
+	VSHUFPS      $0xaa, X2, X0, X0
+	VSHUFPS      $0xaa, X5, X3, X3
+	VSHUFPS      $0x88, X3, X0, X0
+	VCVTDQ2PD    X1, Y5
+	VBROADCASTSD bias+96(FP), Y7
+	VSUBPD       Y7, Y5, Y5
+	VCVTPS2PD    X0, Y6
+	VBROADCASTSD factor+88(FP), Y7
+	VMULPD       Y7, Y6, Y6
+	VMULPD       Y6, Y5, Y5
+	VBROADCASTSD base+80(FP), Y7
+	VADDPD       Y7, Y4, Y4
+	VSUBPD       Y5, Y4, Y4
+	VCVTPD2PSY   Y4, X4
+	VMOVUPS      X4, (SI)
+	ADDQ         $0x10, BX
+	ADDQ         $0x10, SI
+	SUBQ         $0x04, DI
+	JMP          distancesBytesAVX2_by4
 
-dotHalvesAVX2_done:
+distancesBytesAVX2_by4_done:
+distancesBytesAVX2_by1:
+	CMPQ  DI, $0x01
+	JL    distancesBytesAVX2_by1_done
+	MOVL  (BX), R8
+	SHRXQ CX, R8, R9
+	BZHIQ CX, R8, R8
+	IMULQ DX, R8
+	ADDQ  (AX)(R9*8), R8
+	MOVQ  query+0(FP), R9
+	MOVQ  blocks+40(FP), R10
+	VPXOR X10, X10, X10
+	SUBQ  $0x02, R10
+	JL    distancesBytesAVX2_by1_narrow
+
+distancesBytesAVX2_by1_wide:
+	MOVL         $0x80808080, R11
+	VMOVD        R11, X0
+	VPBROADCASTD X0, Y0
+	VPBROADCASTQ flip+8(FP), Y1
+	VPCMPEQW     Y2, Y2, Y2
+	VPSRLW       $0x0f, Y2, Y2
+	VPXOR        (R9), Y1, Y3
+	VPABSB       Y3, Y4
+	VPXOR        (R8), Y0, Y5
+	VPSIGNB      Y3, Y5, Y5
+	VPMADDUBSW   Y5, Y4, Y5
+	VPMADDWD     Y2, Y5, Y5
+	VPADDD       Y5, Y10, Y10
+	VPXOR        32(R9), Y1, Y3
+	VPABSB       Y3, Y4
+	VPXOR        32(R8), Y0, Y5
+	VPSIGNB      Y3, Y5, Y5
+	VPMADDUBSW   Y5, Y4, Y5
+	VPMADDWD     Y2, Y5, Y5
+	VPADDD       Y5, Y10, Y10
+	VPXOR        64(R9), Y1, Y3
+	VPABSB       Y3, Y4
+	VPXOR        64(R8), Y0, Y5
+	VPSIGNB      Y3, Y5, Y5
+	VPMADDUBSW   Y5, Y4, Y5
+	VPMADDWD     Y2, Y5, Y5
+	VPADDD       Y5, Y10, Y10
+	VPXOR        96(R9), Y1, Y1
+	VPABSB       Y1, Y3
+	VPXOR        96(R8), Y0, Y0
+	VPSIGNB      Y1, Y0, Y0
+	VPMADDUBSW   Y0, Y3, Y0
+	VPMADDWD     Y2, Y0, Y0
+	VPADDD       Y0, Y10, Y10
+	ADDQ         $+128, R9
+	ADDQ         $+128, R8
+	SUBQ         $0x02, R10
+	JGE          distancesBytesAVX2_by1_wide
+
+distancesBytesAVX2_by1_narrow:
+	CMPQ         R10, $-1
+	JNE          distancesBytesAVX2_by1_sum
+	MOVL         $0x80808080, R10
+	VMOVD        R10, X0
+	VPBROADCASTD X0, Y0
+	VPBROADCASTQ flip+8(FP), Y1
+	VPCMPEQW     Y2, Y2, Y2
+	VPSRLW       $0x0f, Y2, Y2
+	VPXOR        (R9), Y1, Y3
+	VPABSB       Y3, Y4
+	VPXOR        (R8), Y0, Y5
+	VPSIGNB      Y3, Y5, Y5
+	VPMADDUBSW   Y5, Y4, Y5
+	VPMADDWD     Y2, Y5, Y5
+	VPADDD       Y5, Y10, Y10
+	VPXOR        32(R9), Y1, Y1
+	VPABSB       Y1, Y3
+	VPXOR        32(R8), Y0, Y0
+	VPSIGNB      Y1, Y0, Y0
+	VPMADDUBSW   Y0, Y3, Y0
+	VPMADDWD     Y2, Y0, Y0
+	VPADDD       Y0, Y10, Y10
+
+distancesBytesAVX2_by1_sum:
+	VPHADDD      Y10, Y10, Y10
+	VPHADDD      Y10, Y10, Y10
+	VEXTRACTI128 $0x01, Y10, X0
+	VPADDD       X0, X10, X0
+	MOVQ         terms+48(FP), R8
+	MOVQ         termShift+56(FP), R9
+	MOVL         (BX), R10
+	SHRXQ        R9, R10, R11
+	BZHIQ        R9, R10, R10
+	MOVQ         (R8)(R11*8), R11
+	ADDQ         R10, R10
+	VMOVUPD      (R11)(R10*8), X11
+	VSHUFPS      $0xaa, X11, X11, X1
+	VCVTDQ2PD    X0, Y0
+	VBROADCASTSD bias+96(FP), Y2
+	VSUBPD       Y2, Y0, Y0
+	VCVTPS2PD    X1, Y1
+	VBROADCASTSD factor+88(FP), Y2
+	VMULPD       Y2, Y1, Y1
+	VMULPD       Y1, Y0, Y0
+	VBROADCASTSD base+80(FP), Y2
+	VADDPD       Y2, Y11, Y11
+	VSUBPD       Y0, Y11, Y11
+	VCVTPD2PSY   Y11, X11
+	VMOVSS       X11, (SI)
+	ADDQ         $0x04, BX
+	ADDQ         $0x04, SI
+	SUBQ         $0x01, DI
+	JMP          distancesBytesAVX2_by1
+
+distancesBytesAVX2_by1_done:
 	VZEROUPPER
 	RET
 
-// func gatherAsm(list *uint32, n int, visited *uint64, limit uint32, table *uintptr, shift uint64, stride int, lines int, out *uint32) int
-// Requires: MMX+
-TEXT ·gatherAsm(SB), NOSPLIT, $0-80
+// func distancesHalvesVNNI(query *byte, flip uint64, table *uintptr, shift uint64, stride int, blocks int, terms *uintptr, termShift uint64, slots *uint32, n int, base float64, factor float64, bias float64, out *float32)
+// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VNNI, BMI2
+TEXT ·distancesHalvesVNNI(SB), NOSPLIT, $0-112
+	MOVQ table+16(FP), AX
+	MOVQ shift+24(FP), CX
+	MOVQ stride+32(FP), DX
+	MOVQ slots+64(FP), BX
+	MOVQ out+104(FP), SI
+	MOVQ n+72(FP), DI
+
+distancesHalvesVNNI_by4:
+	CMPQ  DI, $0x04
+	JL    distancesHalvesVNNI_by4_done
+	MOVL  (BX), R8
+	SHRXQ CX, R8, R9
+	BZHIQ CX, R8, R8
+	IMULQ DX, R8
+	ADDQ  (AX)(R9*8), R8
+	MOVL  4(BX), R9
+	SHRXQ CX, R9, R10
+	BZHIQ CX, R9, R9
+	IMULQ DX, R9
+	ADDQ  (AX)(R10*8), R9
+	MOVL  8(BX), R10
+	SHRXQ CX, R10, R11
+	BZHIQ CX, R10, R10
+	IMULQ DX, R10
+	ADDQ  (AX)(R11*8), R10
+	MOVL  12(BX), R11
+	SHRXQ CX, R11, R12
+	BZHIQ CX, R11, R11
+	IMULQ DX, R11
+	ADDQ  (AX)(R12*8), R11
+	MOVQ  query+0(FP), R12
+	MOVQ  blocks+40(FP), R13
+	VPXOR X0, X0, X0
+	VPXOR X1, X1, X1
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
+	VPXOR X4, X4, X4
+	VPXOR X5, X5, X5
+	VPXOR X6, X6, X6
+	VPXOR X7, X7, X7
+	SUBQ  $0x02, R13
+	JL    distancesHalvesVNNI_by4_narrow
+
+distancesHalvesVNNI_by4_wide:
+	MOVL         $0x0f0f0f0f, R14
+	VPBROADCASTD R14, Z8
+	VMOVDQU32    (R12), Z9
+	VMOVDQU32    64(R12), Z10
+	VMOVDQU32    (R8), Z11
+	VPSRLW       $0x04, Z11, Z12
+	VPANDD       Z8, Z11, Z11
+	VPANDD       Z8, Z12, Z12
+	VPDPBUSD     Z9, Z11, Z0
+	VPDPBUSD     Z10, Z12, Z1
+	VMOVDQU32    (R9), Z11
+	VPSRLW       $0x04, Z11, Z12
+	VPANDD       Z8, Z11, Z11
+	VPANDD       Z8, Z12, Z12
+	VPDPBUSD     Z9, Z11, Z2
+	VPDPBUSD     Z10, Z12, Z3
+	VMOVDQU32    (R10), Z11
+	VPSRLW       $0x04, Z11, Z12
+	VPANDD       Z8, Z11, Z11
+	VPANDD       Z8, Z12, Z12
+	VPDPBUSD     Z9, Z11, Z4
+	VPDPBUSD     Z10, Z12, Z5
+	VMOVDQU32    (R11), Z11
+	VPSRLW       $0x04, Z11, Z12
+	VPANDD       Z8, Z11, Z11
+	VPANDD       Z8, Z12, Z12
+	VPDPBUSD     Z9, Z11, Z6
+	VPDPBUSD     Z10, Z12, Z7
+	VMOVDQU32    128(R12), Z9
+	VMOVDQU32    192(R12), Z10
+	VMOVDQU32    64(R8), Z11
+	VPSRLW       $0x04, Z11, Z12
+	VPANDD       Z8, Z11, Z11
+	VPANDD       Z8, Z12, Z12
+	VPDPBUSD     Z9, Z11, Z0
+	VPDPBUSD     Z10, Z12, Z1
+	VMOVDQU32    64(R9), Z11
+	VPSRLW       $0x04, Z11, Z12
+	VPANDD       Z8, Z11, Z11
+	VPANDD       Z8, Z12, Z12
+	VPDPBUSD     Z9, Z11, Z2
+	VPDPBUSD     Z10, Z12, Z3
+	VMOVDQU32    64(R10), Z11
+	VPSRLW       $0x04, Z11, Z12
+	VPANDD       Z8, Z11, Z11
+	VPANDD       Z8, Z12, Z12
+	VPDPBUSD     Z9, Z11, Z4
+	VPDPBUSD     Z10, Z12, Z5
+	VMOVDQU32    64(R11), Z11
+	VPSRLW       $0x04, Z11, Z12
+	VPANDD       Z8, Z11, Z11
+	VPANDD       Z8, Z12, Z12
+	VPDPBUSD     Z9, Z11, Z6
+	VPDPBUSD     Z10, Z12, Z7
+	ADDQ         $+256, R12
+	ADDQ         $+128, R8
+	ADDQ         $+128, R9
+	ADDQ         $+128, R10
+	ADDQ         $+128, R11
+	SUBQ         $0x02, R13
+	JGE          distancesHalvesVNNI_by4_wide
+
+distancesHalvesVNNI_by4_narrow:
+	CMPQ         R13, $-1
+	JNE          distancesHalvesVNNI_by4_sum
+	MOVL         $0x0f0f0f0f, R13
+	VPBROADCASTD R13, Z8
+	VMOVDQU32    (R12), Z9
+	VMOVDQU32    64(R12), Z10
+	VMOVDQU32    (R8), Z11
+	VPSRLW       $0x04, Z11, Z12
+	VPANDD       Z8, Z11, Z11
+	VPANDD       Z8, Z12, Z12
+	VPDPBUSD     Z9, Z11, Z0
+	VPDPBUSD     Z10, Z12, Z1
+	VMOVDQU32    (R9), Z11
+	VPSRLW       $0x04, Z11, Z12
+	VPANDD       Z8, Z11, Z11
+	VPANDD       Z8, Z12, Z12
+	VPDPBUSD     Z9, Z11, Z2
+	VPDPBUSD     Z10, Z12, Z3
+	VMOVDQU32    (R10), Z11
+	VPSRLW       $0x04, Z11, Z12
+	VPANDD       Z8, Z11, Z11
+	VPANDD       Z8, Z12, Z12
+	VPDPBUSD     Z9, Z11, Z4
+	VPDPBUSD     Z10, Z12, Z5
+	VMOVDQU32    (R11), Z11
+	VPSRLW       $0x04, Z11, Z12
+	VPANDD       Z8, Z11, Z11
+	VPANDD       Z8, Z12, Z12
+	VPDPBUSD     Z9, Z11, Z6
+	VPDPBUSD     Z10, Z12, Z7
+
+distancesHalvesVNNI_by4_sum:
+	VPADDD        Z1, Z0, Z0
+	VEXTRACTI64X4 $0x01, Z0, Y8
+	VPADDD        Y0, Y8, Y8
+	VPADDD        Z3, Z2, Z2
+	VEXTRACTI64X4 $0x01, Z2, Y9
+	VPADDD        Y2, Y9, Y9
+	VPADDD        Z5, Z4, Z4
+	VEXTRACTI64X4 $0x01, Z4, Y10
+	VPADDD        Y4, Y10, Y10
+	VPADDD        Z7, Z6, Z6
+	VEXTRACTI64X4 $0x01, Z6, Y11
+	VPADDD        Y6, Y11, Y11
+	VPHADDD       Y9, Y8, Y8
+	VPHADDD       Y11, Y10, Y10
+	VPHADDD       Y10, Y8, Y8
+	VEXTRACTI128  $0x01, Y8, X1
+	VPADDD        X1, X8, X1
+	MOVQ          terms+48(FP), R8
+	MOVQ          termShift+56(FP), R9
+	MOVL          (BX), R10
+	SHRXQ         R9, R10, R11
+	BZHIQ         R9, R10, R10
+	MOVQ          (R8)(R11*8), R11
+	ADDQ          R10, R10
+	VMOVUPD       (R11)(R10*8), X0
+	MOVL          4(BX), R10
+	SHRXQ         R9, R10, R11
+	BZHIQ         R9, R10, R10
+	MOVQ          (R8)(R11*8), R11
+	ADDQ          R10, R10
+	VMOVUPD       (R11)(R10*8), X2
+	MOVL          8(BX), R10
+	SHRXQ         R9, R10, R11
+	BZHIQ         R9, R10, R10
+	MOVQ          (R8)(R11*8), R11
+	ADDQ          R10, R10
+	VMOVUPD       (R11)(R10*8), X3
+	MOVL          12(BX), R10
+	SHRXQ         R9, R10, R11
+	BZHIQ         R9, R10, R10
+	MOVQ          (R8)(R11*8), R11
+	ADDQ          R10, R10
+	VMOVUPD       (R11)(R10*8), X4
+	VUNPCKLPD     X2, X0, X13
+	VUNPCKLPD     X4, X3, X5
+	VINSERTF128   $0x01, X5, Y13, Y8
+	VSHUFPS       $0xaa, X2, X0, X0
+	VSHUFPS       $0xaa, X4, X3, X3
+	VSHUFPS       $0x88, X3, X0, X0
+	VCVTDQ2PD     X1, Y9
+	VBROADCASTSD  bias+96(FP), Y11
+	VSUBPD        Y11, Y9, Y9
+	VCVTPS2PD     X0, Y10
+	VBROADCASTSD  factor+88(FP), Y11
+	VMULPD        Y11, Y10, Y10
+	VMULPD        Y10, Y9, Y9
+	VBROADCASTSD  base+80(FP), Y11
+	VADDPD        Y11, Y8, Y8
+	VSUBPD        Y9, Y8, Y8
+	VCVTPD2PSY    Y8, X8
+	VMOVUPS       X8, (SI)
+	ADDQ          $0x10, BX
+	ADDQ          $0x10, SI
+	SUBQ          $0x04, DI
+	JMP           distancesHalvesVNNI_by4
+
+distancesHalvesVNNI_by4_done:
+distancesHalvesVNNI_by1:
+	CMPQ  DI, $0x01
+	JL    distancesHalvesVNNI_by1_done
+	MOVL  (BX), R8
+	SHRXQ CX, R8, R9
+	BZHIQ CX, R8, R8
+	IMULQ DX, R8
+	ADDQ  (AX)(R9*8), R8
+	MOVQ  query+0(FP), R9
+	MOVQ  blocks+40(FP), R10
+	VPXOR X13, X13, X13
+	VPXOR X14, X14, X14
+	SUBQ  $0x02, R10
+	JL    distancesHalvesVNNI_by1_narrow
+
+distancesHalvesVNNI_by1_wide:
+	MOVL         $0x0f0f0f0f, R11
+	VPBROADCASTD R11, Z0
+	VMOVDQU32    (R9), Z1
+	VMOVDQU32    64(R9), Z2
+	VMOVDQU32    (R8), Z3
+	VPSRLW       $0x04, Z3, Z4
+	VPANDD       Z0, Z3, Z3
+	VPANDD       Z0, Z4, Z4
+	VPDPBUSD     Z1, Z3, Z13
+	VPDPBUSD     Z2, Z4, Z14
+	VMOVDQU32    128(R9), Z1
+	VMOVDQU32    192(R9), Z2
+	VMOVDQU32    64(R8), Z3
+	VPSRLW       $0x04, Z3, Z4
+	VPANDD       Z0, Z3, Z3
+	VPANDD       Z0, Z4, Z4
+	VPDPBUSD     Z1, Z3, Z13
+	VPDPBUSD     Z2, Z4, Z14
+	ADDQ         $+256, R9
+	ADDQ         $+128, R8
+	SUBQ         $0x02, R10
+	JGE          distancesHalvesVNNI_by1_wide
+
+distancesHalvesVNNI_by1_narrow:
+	CMPQ         R10, $-1
+	JNE          distancesHalvesVNNI_by1_sum
+	MOVL         $0x0f0f0f0f, R10
+	VPBROADCASTD R10, Z0
+	VMOVDQU32    (R9), Z1
+	VMOVDQU32    64(R9), Z2
+	VMOVDQU32    (R8), Z3
+	VPSRLW       $0x04, Z3, Z4
+	VPANDD       Z0, Z3, Z3
+	VPANDD       Z0, Z4, Z4
+	VPDPBUSD     Z1, Z3, Z13
+	VPDPBUSD     Z2, Z4, Z14
+
+distancesHalvesVNNI_by1_sum:
+	VPADDD        Z14, Z13, Z13
+	VEXTRACTI64X4 $0x01, Z13, Y0
+	VPADDD        Y13, Y0, Y0
+	VPHADDD       Y0, Y0, Y0
+	VPHADDD       Y0, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X2
+	VPADDD        X2, X0, X2
+	MOVQ          terms+48(FP), R8
+	MOVQ          termShift+56(FP), R9
+	MOVL          (BX), R10
+	SHRXQ         R9, R10, R11
+	BZHIQ         R9, R10, R10
+	MOVQ          (R8)(R11*8), R11
+	ADDQ          R10, R10
+	VMOVUPD       (R11)(R10*8), X15
+	VSHUFPS       $0xaa, X15, X15, X1
+	VCVTDQ2PD     X2, Y0
+	VBROADCASTSD  bias+96(FP), Y2
+	VSUBPD        Y2, Y0, Y0
+	VCVTPS2PD     X1, Y1
+	VBROADCASTSD  factor+88(FP), Y2
+	VMULPD        Y2, Y1, Y1
+	VMULPD        Y1, Y0, Y0
+	VBROADCASTSD  base+80(FP), Y2
+	VADDPD        Y2, Y15, Y15
+	VSUBPD        Y0, Y15, Y15
+	VCVTPD2PSY    Y15, X15
+	VMOVSS        X15, (SI)
+	ADDQ          $0x04, BX
+	ADDQ          $0x04, SI
+	SUBQ          $0x01, DI
+	JMP           distancesHalvesVNNI_by1
+
+distancesHalvesVNNI_by1_done:
+	VZEROUPPER
+	RET
+
+// func distancesHalvesAVX2(query *byte, flip uint64, table *uintptr, shift uint64, stride int, blocks int, terms *uintptr, termShift uint64, slots *uint32, n int, base float64, factor float64, bias float64, out *float32)
+// Requires: AVX, AVX2, BMI2
+TEXT ·distancesHalvesAVX2(SB), NOSPLIT, $0-112
+	MOVQ table+16(FP), AX
+	MOVQ shift+24(FP), CX
+	MOVQ stride+32(FP), DX
+	MOVQ slots+64(FP), BX
+	MOVQ out+104(FP), SI
+	MOVQ n+72(FP), DI
+
+distancesHalvesAVX2_by4:
+	CMPQ  DI, $0x04
+	JL    distancesHalvesAVX2_by4_done
+	MOVL  (BX), R8
+	SHRXQ CX, R8, R9
+	BZHIQ CX, R8, R8
+	IMULQ DX, R8
+	ADDQ  (AX)(R9*8), R8
+	MOVL  4(BX), R9
+	SHRXQ CX, R9, R10
+	BZHIQ CX, R9, R9
+	IMULQ DX, R9
+	ADDQ  (AX)(R10*8), R9
+	MOVL  8(BX), R10
+	SHRXQ CX, R10, R11
+	BZHIQ CX, R10, R10
+	IMULQ DX, R10
+	ADDQ  (AX)(R11*8), R10
+	MOVL  12(BX), R11
+	SHRXQ CX, R11, R12
+	BZHIQ CX, R11, R11
+	IMULQ DX, R11
+	ADDQ  (AX)(R12*8), R11
+	MOVQ  query+0(FP), R12
+	MOVQ  blocks+40(FP), R13
+	VPXOR X0, X0, X0
+	VPXOR X1, X1, X1
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
+	SUBQ  $0x02, R13
+	JL    distancesHalvesAVX2_by4_narrow
+
+distancesHalvesAVX2_by4_wide:
+	MOVL         $0x0f0f0f0f, R14
+	VMOVD        R14, X4
+	VPBROADCASTD X4, Y4
+	VMOVDQU      (R12), Y5
+	VMOVDQU      64(R12), Y6
+	VMOVDQU      (R8), Y7
+	VPSRLW       $0x04, Y7, Y8
+	VPAND        Y4, Y7, Y7
+	VPAND        Y4, Y8, Y8
+	VPMADDUBSW   Y5, Y7, Y7
+	VPMADDUBSW   Y6, Y8, Y8
+	VPADDW       Y8, Y7, Y7
+	VMOVDQU      (R9), Y8
+	VPSRLW       $0x04, Y8, Y11
+	VPAND        Y4, Y8, Y8
+	VPAND        Y4, Y11, Y11
+	VPMADDUBSW   Y5, Y8, Y8
+	VPMADDUBSW   Y6, Y11, Y11
+	VPADDW       Y11, Y8, Y8
+	VMOVDQU      (R10), Y11
+	VPSRLW       $0x04, Y11, Y12
+	VPAND        Y4, Y11, Y11
+	VPAND        Y4, Y12, Y12
+	VPMADDUBSW   Y5, Y11, Y11
+	VPMADDUBSW   Y6, Y12, Y12
+	VPADDW       Y12, Y11, Y11
+	VMOVDQU      (R11), Y12
+	VPSRLW       $0x04, Y12, Y13
+	VPAND        Y4, Y12, Y12
+	VPAND        Y4, Y13, Y13
+	VPMADDUBSW   Y5, Y12, Y12
+	VPMADDUBSW   Y6, Y13, Y13
+	VPADDW       Y13, Y12, Y5
+	VMOVDQU      32(R12), Y6
+	VMOVDQU      96(R12), Y12
+	VMOVDQU      32(R8), Y13
+	VPSRLW       $0x04, Y13, Y14
+	VPAND        Y4, Y13, Y13
+	VPAND        Y4, Y14, Y14
+	VPMADDUBSW   Y6, Y13, Y13
+	VPMADDUBSW   Y12, Y14, Y14
+	VPADDW       Y13, Y7, Y7
+	VPADDW       Y14, Y7, Y7
+	VMOVDQU      32(R9), Y13
+	VPSRLW       $0x04, Y13, Y14
+	VPAND        Y4, Y13, Y13
+	VPAND        Y4, Y14, Y14
+	VPMADDUBSW   Y6, Y13, Y13
+	VPMADDUBSW   Y12, Y14, Y14
+	VPADDW       Y13, Y8, Y8
+	VPADDW       Y14, Y8, Y8
+	VMOVDQU      32(R10), Y13
+	VPSRLW       $0x04, Y13, Y14
+	VPAND        Y4, Y13, Y13
+	VPAND        Y4, Y14, Y14
+	VPMADDUBSW   Y6, Y13, Y13
+	VPMADDUBSW   Y12, Y14, Y14
+	VPADDW       Y13, Y11, Y11
+	VPADDW       Y14, Y11, Y11
+	VMOVDQU      32(R11), Y13
+	VPSRLW       $0x04, Y13, Y14
+	VPAND        Y4, Y13, Y13
+	VPAND        Y4, Y14, Y14
+	VPMADDUBSW   Y6, Y13, Y13
+	VPMADDUBSW   Y12, Y14, Y14
+	VPADDW       Y13, Y5, Y5
+	VPADDW       Y14, Y5, Y5
+	VMOVDQU      128(R12), Y6
+	VMOVDQU      192(R12), Y12
+	VMOVDQU      64(R8), Y13
+	VPSRLW       $0x04, Y13, Y14
+	VPAND        Y4, Y13, Y13
+	VPAND        Y4, Y14, Y14
+	VPMADDUBSW   Y6, Y13, Y13
+	VPMADDUBSW   Y12, Y14, Y14
+	VPADDW       Y13, Y7, Y7
+	VPADDW       Y14, Y7, Y7
+	VMOVDQU      64(R9), Y13
+	VPSRLW       $0x04, Y13, Y14
+	VPAND        Y4, Y13, Y13
+	VPAND        Y4, Y14, Y14
+	VPMADDUBSW   Y6, Y13, Y13
+	VPMADDUBSW   Y12, Y14, Y14
+	VPADDW       Y13, Y8, Y8
+	VPADDW       Y14, Y8, Y8
+	VMOVDQU      64(R10), Y13
+	VPSRLW       $0x04, Y13, Y14
+	VPAND        Y4, Y13, Y13
+	VPAND        Y4, Y14, Y14
+	VPMADDUBSW   Y6, Y13, Y13
+	VPMADDUBSW   Y12, Y14, Y14
+	VPADDW       Y13, Y11, Y11
+	VPADDW       Y14, Y11, Y11
+	VMOVDQU      64(R11), Y13
+	VPSRLW       $0x04, Y13, Y14
+	VPAND        Y4, Y13, Y13
+	VPAND        Y4, Y14, Y14
+	VPMADDUBSW   Y6, Y13, Y13
+	VPMADDUBSW   Y12, Y14, Y14
+	VPADDW       Y13, Y5, Y5
+	VPADDW       Y14, Y5, Y5
+	VMOVDQU      160(R12), Y6
+	VMOVDQU      224(R12), Y12
+	VMOVDQU      96(R8), Y13
+	VPSRLW       $0x04, Y13, Y14
+	VPAND        Y4, Y13, Y13
+	VPAND        Y4, Y14, Y14
+	VPMADDUBSW   Y6, Y13, Y13
+	VPMADDUBSW   Y12, Y14, Y14
+	VPADDW       Y13, Y7, Y7
+	VPADDW       Y14, Y7, Y7
+	VMOVDQU      96(R9), Y13
+	VPSRLW       $0x04, Y13, Y14
+	VPAND        Y4, Y13, Y13
+	VPAND        Y4, Y14, Y14
+	VPMADDUBSW   Y6, Y13, Y13
+	VPMADDUBSW   Y12, Y14, Y14
+	VPADDW       Y13, Y8, Y8
+	VPADDW       Y14, Y8, Y8
+	VMOVDQU      96(R10), Y13
+	VPSRLW       $0x04, Y13, Y14
+	VPAND        Y4, Y13, Y13
+	VPAND        Y4, Y14, Y14
+	VPMADDUBSW   Y6, Y13, Y13
+	VPMADDUBSW   Y12, Y14, Y14
+	VPADDW       Y13, Y11, Y11
+	VPADDW       Y14, Y11, Y11
+	VMOVDQU      96(R11), Y13
+	VPSRLW       $0x04, Y13, Y14
+	VPAND        Y4, Y13, Y13
+	VPAND        Y4, Y14, Y14
+	VPMADDUBSW   Y6, Y13, Y13
+	VPMADDUBSW   Y12, Y14, Y14
+	VPADDW       Y13, Y5, Y5
+	VPADDW       Y14, Y5, Y5
+	VPCMPEQW     Y4, Y4, Y4
+	VPSRLW       $0x0f, Y4, Y4
+	VPMADDWD     Y4, Y7, Y7
+	VPADDD       Y7, Y0, Y0
+	VPMADDWD     Y4, Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPMADDWD     Y4, Y11, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y4, Y5, Y5
+	VPADDD       Y5, Y3, Y3
+	ADDQ         $+256, R12
+	ADDQ         $+128, R8
+	ADDQ         $+128, R9
+	ADDQ         $+128, R10
+	ADDQ         $+128, R11
+	SUBQ         $0x02, R13
+	JGE          distancesHalvesAVX2_by4_wide
+
+distancesHalvesAVX2_by4_narrow:
+	CMPQ         R13, $-1
+	JNE          distancesHalvesAVX2_by4_sum
+	MOVL         $0x0f0f0f0f, R13
+	VMOVD        R13, X4
+	VPBROADCASTD X4, Y4
+	VMOVDQU      (R12), Y5
+	VMOVDQU      64(R12), Y6
+	VMOVDQU      (R8), Y7
+	VPSRLW       $0x04, Y7, Y8
+	VPAND        Y4, Y7, Y7
+	VPAND        Y4, Y8, Y8
+	VPMADDUBSW   Y5, Y7, Y7
+	VPMADDUBSW   Y6, Y8, Y8
+	VPADDW       Y8, Y7, Y7
+	VMOVDQU      (R9), Y8
+	VPSRLW       $0x04, Y8, Y11
+	VPAND        Y4, Y8, Y8
+	VPAND        Y4, Y11, Y11
+	VPMADDUBSW   Y5, Y8, Y8
+	VPMADDUBSW   Y6, Y11, Y11
+	VPADDW       Y11, Y8, Y8
+	VMOVDQU      (R10), Y11
+	VPSRLW       $0x04, Y11, Y12
+	VPAND        Y4, Y11, Y11
+	VPAND        Y4, Y12, Y12
+	VPMADDUBSW   Y5, Y11, Y11
+	VPMADDUBSW   Y6, Y12, Y12
+	VPADDW       Y12, Y11, Y11
+	VMOVDQU      (R11), Y12
+	VPSRLW       $0x04, Y12, Y13
+	VPAND        Y4, Y12, Y12
+	VPAND        Y4, Y13, Y13
+	VPMADDUBSW   Y5, Y12, Y12
+	VPMADDUBSW   Y6, Y13, Y13
+	VPADDW       Y13, Y12, Y5
+	VMOVDQU      32(R12), Y6
+	VMOVDQU      96(R12), Y12
+	VMOVDQU      32(R8), Y13
+	VPSRLW       $0x04, Y13, Y14
+	VPAND        Y4, Y13, Y13
+	VPAND        Y4, Y14, Y14
+	VPMADDUBSW   Y6, Y13, Y13
+	VPMADDUBSW   Y12, Y14, Y14
+	VPADDW       Y13, Y7, Y7
+	VPADDW       Y14, Y7, Y7
+	VMOVDQU      32(R9), Y13
+	VPSRLW       $0x04, Y13, Y14
+	VPAND        Y4, Y13, Y13
+	VPAND        Y4, Y14, Y14
+	VPMADDUBSW   Y6, Y13, Y13
+	VPMADDUBSW   Y12, Y14, Y14
+	VPADDW       Y13, Y8, Y8
+	VPADDW       Y14, Y8, Y8
+	VMOVDQU      32(R10), Y13
+	VPSRLW       $0x04, Y13, Y14
+	VPAND        Y4, Y13, Y13
+	VPAND        Y4, Y14, Y14
+	VPMADDUBSW   Y6, Y13, Y13
+	VPMADDUBSW   Y12, Y14, Y14
+	VPADDW       Y13, Y11, Y11
+	VPADDW       Y14, Y11, Y11
+	VMOVDQU      32(R11), Y13
+	VPSRLW       $0x04, Y13, Y14
+	VPAND        Y4, Y13, Y13
+	VPAND        Y4, Y14, Y14
+	VPMADDUBSW   Y6, Y13, Y13
+	VPMADDUBSW   Y12, Y14, Y14
+	VPADDW       Y13, Y5, Y5
+	VPADDW       Y14, Y5, Y5
+	VPCMPEQW     Y4, Y4, Y4
+	VPSRLW       $0x0f, Y4, Y4
+	VPMADDWD     Y4, Y7, Y7
+	VPADDD       Y7, Y0, Y0
+	VPMADDWD     Y4, Y8, Y8
+	VPADDD       Y8, Y1, Y1
+	VPMADDWD     Y4, Y11, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y4, Y5, Y5
+	VPADDD       Y5, Y3, Y3
+
+distancesHalvesAVX2_by4_sum:
+	VPHADDD      Y1, Y0, Y0
+	VPHADDD      Y3, Y2, Y2
+	VPHADDD      Y2, Y0, Y0
+	VEXTRACTI128 $0x01, Y0, X1
+	VPADDD       X1, X0, X1
+	MOVQ         terms+48(FP), R8
+	MOVQ         termShift+56(FP), R9
+	MOVL         (BX), R10
+	SHRXQ        R9, R10, R11
+	BZHIQ        R9, R10, R10
+	MOVQ         (R8)(R11*8), R11
+	ADDQ         R10, R10
+	VMOVUPD      (R11)(R10*8), X0
+	MOVL         4(BX), R10
+	SHRXQ        R9, R10, R11
+	BZHIQ        R9, R10, R10
+	MOVQ         (R8)(R11*8), R11
+	ADDQ         R10, R10
+	VMOVUPD      (R11)(R10*8), X2
+	MOVL         8(BX), R10
+	SHRXQ        R9, R10, R11
+	BZHIQ        R9, R10, R10
+	MOVQ         (R8)(R11*8), R11
+	ADDQ         R10, R10
+	VMOVUPD      (R11)(R10*8), X3
+	MOVL         12(BX), R10
+	SHRXQ        R9, R10, R11
+	BZHIQ        R9, R10, R10
+	MOVQ         (R8)(R11*8), R11
+	ADDQ         R10, R10
+	VMOVUPD      (R11)(R10*8), X5
+	VUNPCKLPD    X2, X0, X9
+	VUNPCKLPD    X5, X3, X4
+	VINSERTF128  $0x01, X4, Y9, Y4
+	VSHUFPS      $0xaa, X2, X0, X0
+	VSHUFPS      $0xaa, X5, X3, X3
+	VSHUFPS      $0x88, X3, X0, X0
+	VCVTDQ2PD    X1, Y5
+	VBROADCASTSD bias+96(FP), Y7
+	VSUBPD       Y7, Y5, Y5
+	VCVTPS2PD    X0, Y6
+	VBROADCASTSD factor+88(FP), Y7
+	VMULPD       Y7, Y6, Y6
+	VMULPD       Y6, Y5, Y5
+	VBROADCASTSD base+80(FP), Y7
+	VADDPD       Y7, Y4, Y4
+	VSUBPD       Y5, Y4, Y4
+	VCVTPD2PSY   Y4, X4
+	VMOVUPS      X4, (SI)
+	ADDQ         $0x10, BX
+	ADDQ         $0x10, SI
+	SUBQ         $0x04, DI
+	JMP          distancesHalvesAVX2_by4
+
+distancesHalvesAVX2_by4_done:
+distancesHalvesAVX2_by1:
+	CMPQ  DI, $0x01
+	JL    distancesHalvesAVX2_by1_done
+	MOVL  (BX), R8
+	SHRXQ CX, R8, R9
+	BZHIQ CX, R8, R8
+	IMULQ DX, R8
+	ADDQ  (AX)(R9*8), R8
+	MOVQ  query+0(FP), R9
+	MOVQ  blocks+40(FP), R10
+	VPXOR X9, X9, X9
+	SUBQ  $0x02, R10
+	JL    distancesHalvesAVX2_by1_narrow
+
+distancesHalvesAVX2_by1_wide:
+	MOVL         $0x0f0f0f0f, R11
+	VMOVD        R11, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      (R9), Y1
+	VMOVDQU      64(R9), Y2
+	VMOVDQU      (R8), Y3
+	VPSRLW       $0x04, Y3, Y4
+	VPAND        Y0, Y3, Y3
+	VPAND        Y0, Y4, Y4
+	VPMADDUBSW   Y1, Y3, Y3
+	VPMADDUBSW   Y2, Y4, Y4
+	VPADDW       Y4, Y3, Y1
+	VMOVDQU      32(R9), Y2
+	VMOVDQU      96(R9), Y3
+	VMOVDQU      32(R8), Y4
+	VPSRLW       $0x04, Y4, Y5
+	VPAND        Y0, Y4, Y4
+	VPAND        Y0, Y5, Y5
+	VPMADDUBSW   Y2, Y4, Y4
+	VPMADDUBSW   Y3, Y5, Y5
+	VPADDW       Y4, Y1, Y1
+	VPADDW       Y5, Y1, Y1
+	VMOVDQU      128(R9), Y2
+	VMOVDQU      192(R9), Y3
+	VMOVDQU      64(R8), Y4
+	VPSRLW       $0x04, Y4, Y5
+	VPAND        Y0, Y4, Y4
+	VPAND        Y0, Y5, Y5
+	VPMADDUBSW   Y2, Y4, Y4
+	VPMADDUBSW   Y3, Y5, Y5
+	VPADDW       Y4, Y1, Y1
+	VPADDW       Y5, Y1, Y1
+	VMOVDQU      160(R9), Y2
+	VMOVDQU      224(R9), Y3
+	VMOVDQU      96(R8), Y4
+	VPSRLW       $0x04, Y4, Y5
+	VPAND        Y0, Y4, Y4
+	VPAND        Y0, Y5, Y5
+	VPMADDUBSW   Y2, Y4, Y4
+	VPMADDUBSW   Y3, Y5, Y5
+	VPADDW       Y4, Y1, Y1
+	VPADDW       Y5, Y1, Y1
+	VPCMPEQW     Y0, Y0, Y0
+	VPSRLW       $0x0f, Y0, Y0
+	VPMADDWD     Y0, Y1, Y1
+	VPADDD       Y1, Y9, Y9
+	ADDQ         $+256, R9
+	ADDQ         $+128, R8
+	SUBQ         $0x02, R10
+	JGE          distancesHalvesAVX2_by1_wide
+
+distancesHalvesAVX2_by1_narrow:
+	CMPQ         R10, $-1
+	JNE          distancesHalvesAVX2_by1_sum
+	MOVL         $0x0f0f0f0f, R10
+	VMOVD        R10, X0
+	VPBROADCASTD X0, Y0
+	VMOVDQU      (R9), Y1
+	VMOVDQU      64(R9), Y2
+	VMOVDQU      (R8), Y3
+	VPSRLW       $0x04, Y3, Y4
+	VPAND        Y0, Y3, Y3
+	VPAND        Y0, Y4, Y4
+	VPMADDUBSW   Y1, Y3, Y3
+	VPMADDUBSW   Y2, Y4, Y4
+	VPADDW       Y4, Y3, Y1
+	VMOVDQU      32(R9), Y2
+	VMOVDQU      96(R9), Y3
+	VMOVDQU      32(R8), Y4
+	VPSRLW       $0x04, Y4, Y5
+	VPAND        Y0, Y4, Y4
+	VPAND        Y0, Y5, Y5
+	VPMADDUBSW   Y2, Y4, Y4
+	VPMADDUBSW   Y3, Y5, Y5
+	VPADDW       Y4, Y1, Y1
+	VPADDW       Y5, Y1, Y1
+	VPCMPEQW     Y0, Y0, Y0
+	VPSRLW       $0x0f, Y0, Y0
+	VPMADDWD     Y0, Y1, Y1
+	VPADDD       Y1, Y9, Y9
+
+distancesHalvesAVX2_by1_sum:
+	VPHADDD      Y9, Y9, Y9
+	VPHADDD      Y9, Y9, Y9
+	VEXTRACTI128 $0x01, Y9, X0
+	VPADDD       X0, X9, X0
+	MOVQ         terms+48(FP), R8
+	MOVQ         termShift+56(FP), R9
+	MOVL         (BX), R10
+	SHRXQ        R9, R10, R11
+	BZHIQ        R9, R10, R10
+	MOVQ         (R8)(R11*8), R11
+	ADDQ         R10, R10
+	VMOVUPD      (R11)(R10*8), X10
+	VSHUFPS      $0xaa, X10, X10, X1
+	VCVTDQ2PD    X0, Y0
+	VBROADCASTSD bias+96(FP), Y2
+	VSUBPD       Y2, Y0, Y0
+	VCVTPS2PD    X1, Y1
+	VBROADCASTSD factor+88(FP), Y2
+	VMULPD       Y2, Y1, Y1
+	VMULPD       Y1, Y0, Y0
+	VBROADCASTSD base+80(FP), Y2
+	VADDPD       Y2, Y10, Y10
+	VSUBPD       Y0, Y10, Y10
+	VCVTPD2PSY   Y10, X10
+	VMOVSS       X10, (SI)
+	ADDQ         $0x04, BX
+	ADDQ         $0x04, SI
+	SUBQ         $0x01, DI
+	JMP          distancesHalvesAVX2_by1
+
+distancesHalvesAVX2_by1_done:
+	VZEROUPPER
+	RET
+
+// func gatherAsm(list *uint32, n int, visited *uint64, limit uint32, table *uintptr, shift uint64, stride int, lines int, terms *uintptr, termShift uint64, termStride int, out *uint32) int
+// Requires: BMI2, MMX+
+TEXT ·gatherAsm(SB), NOSPLIT, $0-104
 	MOVQ list+0(FP), AX
-	MOVQ n+8(FP), DX
-	MOVQ visited+16(FP), BX
-	MOVL limit+24(FP), SI
-	MOVQ table+32(FP), DI
-	MOVQ shift+40(FP), CX
-	MOVQ stride+48(FP), R8
-	MOVQ lines+56(FP), R9
-	MOVQ out+64(FP), R10
-	SHLQ $0x06, R9
-	LEAQ (AX)(DX*4), DX
-	MOVQ R10, R11
-	MOVQ $-1, R12
-	SHLQ CL, R12
-	NOTQ R12
+	MOVQ n+8(FP), CX
+	MOVQ visited+16(FP), DX
+	MOVL limit+24(FP), BX
+	MOVQ out+88(FP), SI
+	LEAQ (AX)(CX*4), CX
+	MOVQ SI, DI
 
 gather_next:
-	CMPQ  AX, DX
-	JGE   gather_done
-	MOVL  (AX), R13
-	ADDQ  $0x04, AX
-	TESTL R13, R13
-	JZ    gather_done
-	DECL  R13
-	CMPL  R13, SI
-	JAE   gather_next
-	MOVQ  R13, R14
-	SHRQ  $0x06, R14
-	MOVQ  (BX)(R14*8), R15
-	BTSQ  R13, R15
-	JCS   gather_next
-	MOVQ  R15, (BX)(R14*8)
-	MOVL  R13, (R10)
-	ADDQ  $0x04, R10
-	MOVQ  R13, R14
-	SHRQ  CL, R14
-	MOVQ  (DI)(R14*8), R14
-	ANDQ  R12, R13
-	IMULQ R8, R13
-	ADDQ  R13, R14
-	LEAQ  (R14)(R9*1), R13
+	CMPQ       AX, CX
+	JGE        gather_done
+	MOVL       (AX), R8
+	ADDQ       $0x04, AX
+	TESTL      R8, R8
+	JZ         gather_done
+	DECL       R8
+	CMPL       R8, BX
+	JAE        gather_next
+	MOVQ       R8, R9
+	SHRQ       $0x06, R9
+	MOVQ       (DX)(R9*8), R10
+	BTSQ       R8, R10
+	JCS        gather_next
+	MOVQ       R10, (DX)(R9*8)
+	MOVL       R8, (SI)
+	ADDQ       $0x04, SI
+	MOVQ       terms+64(FP), R9
+	TESTQ      R9, R9
+	JZ         gather_row
+	MOVQ       termShift+72(FP), R11
+	SHRXQ      R11, R8, R10
+	BZHIQ      R11, R8, R11
+	IMULQ      termStride+80(FP), R11
+	ADDQ       (R9)(R10*8), R11
+	PREFETCHT0 (R11)
+
+gather_row:
+	MOVQ  shift+40(FP), R11
+	SHRXQ R11, R8, R10
+	BZHIQ R11, R8, R11
+	IMULQ stride+48(FP), R11
+	MOVQ  table+32(FP), R8
+	ADDQ  (R8)(R10*8), R11
+	MOVQ  lines+56(FP), R8
 
 gather_line:
-	PREFETCHT0 (R14)
-	ADDQ       $0x40, R14
-	CMPQ       R14, R13
-	JLT        gather_line
+	PREFETCHT0 (R11)
+	ADDQ       $0x40, R11
+	DECQ       R8
+	JNZ        gather_line
 	JMP        gather_next
 
 gather_done:
-	SUBQ R11, R10
-	SHRQ $0x02, R10
-	MOVQ R10, ret+72(FP)
+	SUBQ DI, SI
+	SHRQ $0x02, SI
+	MOVQ SI, ret+96(FP)
+	RET
+
+// func requestAsm(slots *uint32, n int, table *uintptr, shift uint64, stride int, lines int, terms *uintptr, termShift uint64, termStride int)
+// Requires: BMI2, MMX+
+TEXT ·requestAsm(SB), NOSPLIT, $0-72
+	MOVQ slots+0(FP), AX
+	MOVQ n+8(FP), CX
+
+request_next:
+	MOVL       (AX), DX
+	MOVQ       terms+48(FP), BX
+	TESTQ      BX, BX
+	JZ         request_row
+	MOVQ       termShift+56(FP), DI
+	SHRXQ      DI, DX, SI
+	BZHIQ      DI, DX, DI
+	IMULQ      termStride+64(FP), DI
+	ADDQ       (BX)(SI*8), DI
+	PREFETCHT0 (DI)
+
+request_row:
+	MOVQ  shift+24(FP), DI
+	SHRXQ DI, DX, SI
+	BZHIQ DI, DX, DI
+	IMULQ stride+32(FP), DI
+	MOVQ  table+16(FP), DX
+	ADDQ  (DX)(SI*8), DI
+	MOVQ  lines+40(FP), DX
+
+request_line:
+	PREFETCHT0 (DI)
+	ADDQ       $0x40, DI
+	DECQ       DX
+	JNZ        request_line
+	ADDQ       $0x04, AX
+	DECQ       CX
+	JNZ        request_next
 	RET
 
 // func prefetchAsm(p *byte)

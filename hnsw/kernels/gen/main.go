@@ -10,7 +10,7 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-const signature = "func(query *%[1]s, table *uintptr, slots *uint32, n int, out *%[2]s, blocks int, shift uint64, stride int)"
+const signature = "func(query *float32, table *uintptr, slots *uint32, n int, out *float32, blocks int, shift uint64, stride int)"
 
 func main() {
 	ConstraintExpr("amd64,!purego")
@@ -19,27 +19,20 @@ func main() {
 			batch(metric, isa)
 		}
 	}
-	for _, isa := range []isa{vnni{}, avx2Codes{}, vnniHalf{}, avx2Half{}} {
-		batch("dot", isa)
+	for _, isa := range []codeISA{&vnni{}, &bytesAVX2{}, &vnni{halves: true}, &halvesAVX2{}} {
+		distances(isa)
 	}
 	gather()
 	Generate()
 }
 
-// isa is how one instruction set works on blocks of 64 bytes: 16 floats, or 64
-// codes of 8 bits.
+// isa is how one instruction set works on blocks of 16 floats.
 type isa interface {
 	// name ends the name of a kernel.
 	name() string
 	// begin returns zeroed accumulators for unroll blocks.
 	begin(metric string) state
 	unroll() int
-	// types are those of the query's elements and of the results.
-	types() (query, result string)
-	// ahead is how many rows before its use a row is prefetched.
-	ahead() int
-	// spread is how many bytes of the query belong to a byte of the row.
-	spread() int
 }
 
 type state interface {
@@ -49,11 +42,12 @@ type state interface {
 	sum() reg.VecVirtual
 }
 
+// ahead is how many rows before its use a row is prefetched.
+const ahead = 4
+
 func batch(metric string, isa isa) {
 	name := metric + isa.name()
-	ahead := isa.ahead()
-	element, result := isa.types()
-	TEXT(name, NOSPLIT, fmt.Sprintf(signature, element, result))
+	TEXT(name, NOSPLIT, signature)
 	Pragma("noescape")
 	Doc(fmt.Sprintf("%s stores the %s of the query and the row of each of n slots in out.", name, metric))
 	query := Load(Param("query"), GP64())
@@ -131,7 +125,7 @@ func batch(metric string, isa isa) {
 		PREFETCHT0(Mem{Base: next, Disp: 64 * k})
 		s.block(q, row, 64*k, k)
 	}
-	ADDQ(I32(step*isa.spread()), q)
+	ADDQ(I32(step), q)
 	ADDQ(I32(step), row)
 	ADDQ(I32(step), next)
 	SUBQ(I32(step), left)
@@ -141,7 +135,7 @@ func batch(metric string, isa isa) {
 	JLE(LabelRef(name + "_sum"))
 	PREFETCHT0(Mem{Base: next})
 	s.block(q, row, 0, 0)
-	ADDQ(I32(64*isa.spread()), q)
+	ADDQ(I32(64), q)
 	ADDQ(U8(64), row)
 	ADDQ(U8(64), next)
 	SUBQ(U8(64), left)
@@ -159,11 +153,8 @@ func batch(metric string, isa isa) {
 // avx512 works on a block in one register.
 type avx512 struct{}
 
-func (avx512) name() string                  { return "AVX512" }
-func (avx512) unroll() int                   { return 4 }
-func (avx512) types() (query, result string) { return "float32", "float32" }
-func (avx512) ahead() int                    { return 4 }
-func (avx512) spread() int                   { return 1 }
+func (avx512) name() string { return "AVX512" }
+func (avx512) unroll() int  { return 4 }
 
 type state512 struct {
 	metric string
@@ -218,11 +209,8 @@ func (s *state512) sum() reg.VecVirtual {
 // avx2 works on a block in two registers.
 type avx2 struct{}
 
-func (avx2) name() string                  { return "AVX2" }
-func (avx2) unroll() int                   { return 2 }
-func (avx2) types() (query, result string) { return "float32", "float32" }
-func (avx2) ahead() int                    { return 4 }
-func (avx2) spread() int                   { return 1 }
+func (avx2) name() string { return "AVX2" }
+func (avx2) unroll() int  { return 2 }
 
 type state256 struct {
 	metric string
