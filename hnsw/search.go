@@ -187,6 +187,7 @@ func (s *searcher) descend(entry uint32, top, bottom int) uint64 {
 		for {
 			s.fresh = readList(s.fresh[:0], s.g.list(key(best).slot(), level), s.limit)
 			s.work.Lists++
+			s.request()
 			before := best
 			for i, d := range s.measure() {
 				best = min(best, keyOf(d, s.fresh[i]))
@@ -208,6 +209,7 @@ func (s *searcher) walk(ctx context.Context, near uint64, level, ef int) error {
 	s.pool = append(s.pool[:0], near)
 	s.fresh = s.fresh[:0]
 	next := 0 // no candidate before this one is left to expand
+	farthest := float32(math.Inf(1))
 	for next < len(s.pool) || len(s.fresh) > 0 {
 		if s.expanded++; s.expanded%contextEvery == 0 && ctx.Err() != nil {
 			return ctx.Err()
@@ -221,13 +223,17 @@ func (s *searcher) walk(ctx context.Context, near uint64, level, ef int) error {
 			}
 		}
 		for i, d := range s.measure() {
-			k := keyOf(d, s.fresh[i])
-			if len(s.pool) == ef && k >= s.pool[ef-1] {
+			if d > farthest {
 				continue
 			}
 			var at int
-			s.pool, at = insert(s.pool, k, ef)
+			if s.pool, at = insert(s.pool, keyOf(d, s.fresh[i]), ef); at < 0 {
+				continue
+			}
 			next = min(next, at)
+			if len(s.pool) == ef {
+				farthest = key(s.pool[ef-1]).distance()
+			}
 			if level == 0 {
 				kernels.Prefetch(s.g.base.row(s.fresh[i])) // it may be expanded soon
 			}

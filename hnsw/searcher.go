@@ -2,6 +2,7 @@ package hnsw
 
 import (
 	"math"
+	"math/bits"
 	"slices"
 	"unsafe"
 
@@ -200,14 +201,14 @@ func insert(list []uint64, k uint64, limit int) ([]uint64, int) {
 		}
 		n--
 	}
-	low, high := 0, n
-	for low < high {
-		middle := int(uint(low+high) >> 1)
-		if list[middle] < k {
-			low = middle + 1
-		} else {
-			high = middle
-		}
+	// The place is found without a branch that depends on k: none could be
+	// predicted.
+	low := 0
+	for left := n; left > 0; {
+		half := (left + 1) >> 1
+		_, less := bits.Sub64(list[low+half-1], k, 0)
+		low += half & -int(less)
+		left -= half
 	}
 	list = append(list[:n], 0)
 	copy(list[low+1:], list[low:n])
