@@ -184,39 +184,50 @@ func newCodes(metric Metric, dim int, sample [][]float32) *codes {
 	return c
 }
 
-func (c *codes) distanceToMean(v []float32) (square float64) {
+func (c *codes) distanceToMean(v []float32) float64 {
+	mean := c.mean[:len(v)]
+	var even, odd float64 // independent chains of additions
 	for k, x := range v {
-		d := float64(x) - float64(c.mean[k])
-		square += d * d
+		d := float64(x) - float64(mean[k])
+		even, odd = odd, even+d*d
 	}
-	return square
+	return even + odd
 }
 
 // quantize writes the signed codes of v and returns their step and what the
 // distances need. A step is never so small that dividing by it overflows.
 func (c *codes) quantize(dst []byte, v []float32) (t kernels.Term) {
-	var largest float32
+	mean := c.mean[:len(v)]
+	dst = dst[:len(v)]
+	const sign = 1 << 31
+	var largest uint32 // magnitude: without their signs, floats are ordered like their bits
 	for k, x := range v {
-		d := x - c.mean[k]
-		largest = max(largest, d, -d)
+		largest = max(largest, math.Float32bits(x-mean[k])&^sign)
 	}
-	t.Step = min(max(largest/largestCode, leastStep), math.MaxFloat32/largestCode)
+	t.Step = min(max(math.Float32frombits(largest)/largestCode, leastStep), math.MaxFloat32/largestCode)
 	inverse := 1 / t.Step
 	var squares int64
-	var dot float64
 	for k, x := range v {
-		scaled := min(max((x-c.mean[k])*inverse, -largestCode), largestCode)
-		code := int32(scaled+kernels.ByteBias+0.5) - kernels.ByteBias // rounds
+		scaled := (x - mean[k]) * inverse
+		if scaled > largestCode {
+			scaled = largestCode
+		} else if scaled < -largestCode {
+			scaled = -largestCode
+		}
+		code := int32(scaled+(kernels.ByteBias+0.5)) - kernels.ByteBias // rounds
 		dst[k] = byte(int8(code))
 		t.Sum += code
-		squares += int64(code) * int64(code)
-		dot += float64(c.mean[k]) * float64(code)
+		squares += int64(code * code)
 	}
 	if c.euclid {
 		t.Extra = float64(t.Step) * float64(t.Step) * float64(squares)
-	} else {
-		t.Extra = -float64(t.Step) * dot
+		return t
 	}
+	var even, odd float64 // independent chains of additions
+	for k, code := range dst {
+		even, odd = odd, even+float64(mean[k])*float64(int8(code))
+	}
+	t.Extra = -float64(t.Step) * (even + odd)
 	return t
 }
 
@@ -241,6 +252,10 @@ func (c *codes) put(slot uint32, v []float32) {
 // minimum distortion", 1960), the others for those with longer tails.
 var halfSteps = [...]float64{0.335, 0.45, 0.6, 0.9}
 
+// halfTried is the least number of components that steps are tried on, if there
+// are as many.
+const halfTried = 96
+
 // putHalves stores the codes of 4 bits. Their step is then chosen so that the
 // product of the vector with itself comes out right: rounding makes vectors
 // shorter in their own direction.
@@ -248,43 +263,42 @@ func (c *codes) putHalves(slot uint32, v []float32, extra float64) {
 	row := c.halves.row(slot, c.halves.rows.stride)
 	square := c.distanceToMean(v)
 	deviation := math.Sqrt(square / float64(len(v)))
-	var own, decoded float64 // products of the vector with its codes, and of these with themselves
-	best := -1.0
-	step := float32(0)
+	var best, step float64
 	for _, s := range halfSteps {
-		x := float32(max(s*deviation, leastStep))
-		o, d := c.halve(nil, v, x)
-		if cosine := o * o / max(d*square, math.SmallestNonzeroFloat64); cosine > best {
-			best, step, own, decoded = cosine, x, o, d
+		x := max(s*deviation, leastStep)
+		// A part of the components tells which step fits them best.
+		own, decoded := c.halve(nil, v, float32(x), 1+len(v)/halfTried)
+		if fit := own * own / decoded; fit > best || step == 0 {
+			best, step = fit, x
 		}
 	}
 	clear(row)
-	c.halve(row, v, step)
+	own, _ := c.halve(row, v, float32(step), 1)
 	t := kernels.Term{Extra: extra}
-	if own > 0 && decoded > 0 {
+	if own > 0 {
 		t.Step = float32(min(square/own, math.MaxFloat32))
 	}
 	*c.halves.term(slot) = t
 }
 
-// halve computes the codes of 4 bits with a step, writes them if there is a row
-// for them, and returns the product of the vector with its codes and that of the
-// codes with themselves.
-func (c *codes) halve(row []byte, v []float32, step float32) (own, decoded float64) {
+// halve computes the codes of 4 bits of one in every components with a step. It
+// writes them if there is a row for them, and returns the product of these
+// components with their codes, and that of the codes with themselves.
+func (c *codes) halve(row []byte, v []float32, step float32, every int) (own, decoded float64) {
 	inverse := 1 / step
-	var ownSum, decodedSum float64
-	for k, x := range v {
-		d := x - c.mean[k]
+	mean := c.mean[:len(v)]
+	for k := 0; k < len(v); k += every {
+		d := v[k] - mean[k]
 		code := min(max(int32(d*inverse+8), 0), 15)
-		y := float32(code) - kernels.HalfBias
-		ownSum += float64(d) * float64(y)
-		decodedSum += float64(y) * float64(y)
+		y := float64(code) - kernels.HalfBias
+		own += float64(d) * y
+		decoded += y * y
 		if row != nil {
 			block, within := k/kernels.HalfBlock, k%kernels.HalfBlock
 			row[block*kernels.CodeBlock+within%kernels.CodeBlock] |= byte(code) << (within / kernels.CodeBlock * 4)
 		}
 	}
-	return ownSum, decodedSum
+	return own, decoded
 }
 
 // arenas are those of the layers there are.

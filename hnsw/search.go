@@ -151,6 +151,11 @@ func (s *searcher) rescore(ctx context.Context, candidates []uint64, q *Query) (
 	return s.exact, nil
 }
 
+// halfMore says how many more candidates a walk on codes of 4 bits keeps, one in
+// so many: some that a walk on vectors would keep do not come up to the others by
+// such codes.
+const halfMore = 6
+
 // widened returns the ef of a plain walk that is expected to come by q.Ef
 // living nodes. It says no where most are dead or a filter decides.
 func (s *searcher) widened(q *Query) (ef int, ok bool) {
@@ -158,7 +163,11 @@ func (s *searcher) widened(q *Query) (ef int, ok bool) {
 	if q.Accept != nil || 2*dead > total {
 		return 0, false
 	}
-	return q.Ef + q.Ef*dead/(total-dead), true
+	ef = q.Ef + q.Ef*dead/(total-dead)
+	if s.codes != nil && s.layer == s.codes.halves {
+		ef += ef / halfMore
+	}
+	return ef, true
 }
 
 // appendVisible turns the first K visible keys into hits.
