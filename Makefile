@@ -31,11 +31,16 @@ unit:
 race:
 	$(GO) test -race ./...
 
-# The kernels in plain Go, and another architecture.
+# The kernels in plain Go, and another architecture, which QEMU stands in for: a
+# part of the graph's tests, since it takes its time.
+ON_ARM64 := GOARCH=arm64 CGO_ENABLED=0 $(GO) test -exec qemu-aarch64-static
 portable:
+	hnsw/setup.sh
 	$(GO) test -tags purego ./hnsw/... ./server/...
 	GOARCH=arm64 $(GO) vet ./...
 	GOARCH=arm64 CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/freshet
+	$(ON_ARM64) ./hnsw/kernels
+	$(ON_ARM64) -run 'DistancesOnCodes|AwkwardVectors|BadInput|WithoutCodes|WhileCodesChange' ./hnsw
 
 # The binary against Apache Kafka, kafka-python and qdrant-client.
 e2e:

@@ -256,21 +256,32 @@ func (w *world) checkReachable() {
 }
 
 func TestSameGraphForAnyWorkers(t *testing.T) {
-	vectors := clustered(3, 1500, 24)
-	var first []uint32
-	for _, workers := range []int{1, 2, 7} {
-		w := newWorld(t, Config{Dim: 24, Metric: Euclid})
-		w.insert(vectors, 128, workers)
-		var all []uint32
-		for slot := range uint32(w.slots.Len()) {
-			for level := 0; level <= w.g.level(slot); level++ {
-				all = append(readList(append(all, slot, uint32(level)), w.g.list(slot, level), noLimit), math.MaxUint32)
-			}
+	// Of gaussian vectors of 256 dimensions codes of 4 bits are found good enough
+	// on the way, and inserts search by them from then on.
+	for dim, coarse := range map[int]bool{24: false, 256: true} {
+		r := rand.New(rand.NewPCG(3, 3))
+		vectors := make([][]float32, 1500)
+		for i := range vectors {
+			vectors[i] = gaussian(r, dim)
 		}
-		if first == nil {
-			first = all
-		} else if !slices.Equal(first, all) {
-			t.Fatalf("%d workers made another graph than one", workers)
+		var first []uint32
+		for _, workers := range []int{1, 2, 7} {
+			w := newWorld(t, Config{Dim: dim, Metric: Euclid})
+			w.insert(vectors, 128, workers)
+			if w.g.codes.Load().coarse.Load() != coarse {
+				t.Fatalf("codes of 4 bits of %d dimensions are searched: %v", dim, !coarse)
+			}
+			var all []uint32
+			for slot := range uint32(w.slots.Len()) {
+				for level := 0; level <= w.g.level(slot); level++ {
+					all = append(readList(append(all, slot, uint32(level)), w.g.list(slot, level), noLimit), math.MaxUint32)
+				}
+			}
+			if first == nil {
+				first = all
+			} else if !slices.Equal(first, all) {
+				t.Fatalf("%d workers made another graph of %d dimensions than one", workers, dim)
+			}
 		}
 	}
 }

@@ -23,9 +23,10 @@ type Item struct {
 // but which no list names yet. One that is not linked leaves nothing behind but
 // the slots it was given.
 type Staged struct {
-	g      *Graph
-	coarse bool // the graph's codes of 4 bits are good enough to search with
-	nodes  []stagedNode
+	g       *Graph
+	coarse  bool // the graph's codes of 4 bits are good enough to search with
+	nodes   []stagedNode
+	workers int
 }
 
 // stagedNode is a node with the neighbours it will have at each level.
@@ -41,7 +42,7 @@ type stagedNode struct {
 // of the batch before it. The batch's slots must be new to this graph. On an
 // error the graph is as before.
 func (g *Graph) Stage(ctx context.Context, items []Item, workers int) (*Staged, error) {
-	st := &Staged{g: g, nodes: make([]stagedNode, len(items))}
+	st := &Staged{g: g, nodes: make([]stagedNode, len(items)), workers: workers}
 	for i, item := range items {
 		if len(item.Vector) != g.cfg.Dim {
 			return nil, fmt.Errorf("hnsw: a vector of %d dimensions for a graph of %d", len(item.Vector), g.cfg.Dim)
@@ -159,6 +160,7 @@ func (st *Staged) choose(ctx context.Context, i int) error {
 	if st.coarse && !judge {
 		s.layer = s.codes.halves
 	}
+	walked := s.layer
 	s.setRow(node.slot)
 	level := len(node.neighbours) - 1
 	entry, top, ok := g.start()
@@ -170,6 +172,7 @@ func (st *Staged) choose(ctx context.Context, i int) error {
 		s.pool = s.pool[:0]
 		if ok && level <= top {
 			s.reset()
+			s.layer = walked
 			if err := s.walk(ctx, near, level, g.cfg.EfConstruct); err != nil {
 				return err
 			}
@@ -284,26 +287,51 @@ func (s *searcher) measureFrom(slot uint32) []float32 {
 // Link makes the batch part of the graph. Whether it is visible is up to Slots.
 func (st *Staged) Link() {
 	g := st.g
-	s := g.acquire(nil)
-	defer s.release()
+	for i := range st.nodes {
+		g.setNode(&st.nodes[i])
+	}
+	shares := max(1, min(st.workers, len(st.nodes)/linkLeast))
+	var group sync.WaitGroup
+	for share := range shares - 1 {
+		group.Go(func() { st.linkBack(share+1, shares) })
+	}
+	st.linkBack(0, shares)
+	group.Wait()
 	for i := range st.nodes {
 		node := &st.nodes[i]
-		g.setNode(node)
-		for level, neighbours := range node.neighbours {
-			if level == 0 {
-				for _, n := range neighbours {
-					kernels.Prefetch(g.base.row(n))
-				}
-			}
-			for _, n := range neighbours {
-				s.linkBack(n, node.slot, level)
-			}
-		}
 		g.count.Add(1)
 		level := len(node.neighbours) - 1
 		// A node without a neighbour found none alive: searches begin with it.
 		if _, top, ok := g.start(); !ok || level > top || len(node.neighbours[0]) == 0 {
 			g.enterAt(node.slot, level)
+		}
+	}
+}
+
+// linkLeast is the least number of a batch's nodes that another worker links.
+const linkLeast = 32
+
+// linkBack adds the links from the neighbours of all nodes, of those neighbours
+// that fall to this share. The links from one neighbour are added in the batch's
+// order, so that the result is the same for any number of shares.
+func (st *Staged) linkBack(share, shares int) {
+	g := st.g
+	s := g.acquire(nil)
+	defer s.release()
+	mine := func(n uint32) bool { return int(n)%shares == share }
+	for i := range st.nodes {
+		node := &st.nodes[i]
+		for level, neighbours := range node.neighbours {
+			for _, n := range neighbours {
+				if level == 0 && mine(n) {
+					kernels.Prefetch(g.base.row(n))
+				}
+			}
+			for _, n := range neighbours {
+				if mine(n) {
+					s.linkBack(n, node.slot, level)
+				}
+			}
 		}
 	}
 }

@@ -79,7 +79,8 @@ func (g *Graph) acquire(query []float32) *searcher {
 	return s
 }
 
-// settle orders the pool by bytes, if it was found by halves.
+// settle goes over to bytes and orders the pool by them, if it was found by
+// halves.
 func (s *searcher) settle() {
 	if s.codes == nil || s.layer == &s.codes.bytes {
 		return
@@ -88,10 +89,9 @@ func (s *searcher) settle() {
 	for _, k := range s.pool {
 		s.fresh = append(s.fresh, key(k).slot())
 	}
-	s.room()
-	s.codes.bytes.request(s.fresh)
-	s.codes.bytes.compute(&s.coded, s.fresh, s.dist)
-	for i, d := range s.dist {
+	s.layer = &s.codes.bytes
+	s.request()
+	for i, d := range s.measure() {
 		s.pool[i] = keyOf(d, s.fresh[i])
 	}
 	slices.Sort(s.pool)
