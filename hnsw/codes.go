@@ -12,10 +12,10 @@ import (
 	"freshet/hnsw/kernels"
 )
 
-// The graph is built on codes of 8 bits a dimension and searched on codes of 4
-// or 8, an eighth or a quarter of the vectors' bytes: above some 100,000 vectors
-// the time goes to memory. What a search returns is scored on the vectors
-// themselves.
+// The graph is walked on codes of 4 or 8 bits a dimension, an eighth or a quarter of
+// the vectors' bytes: above some 100,000 vectors the time goes to memory. Inserts
+// choose neighbours by codes of 8 bits. What a search returns is scored on the
+// vectors themselves.
 //
 // A code is a component's difference from the mean of all vectors, in steps of
 // the vector's own: no range has to be learned, so neither outliers nor vectors
@@ -36,8 +36,8 @@ const codedFrom = kernels.Block + 1
 // codes holds the codes of all vectors about one mean. When the mean is learned
 // anew, another codes takes its place; a search keeps the one it began with.
 //
-// There are two layers: bytes, on which the graph is built, and halves, codes of
-// 4 bits, on which it is searched where they are good enough for the data. They
+// There are two layers: bytes, by which neighbours are chosen, and halves, codes
+// of 4 bits, on which the graph is walked where they are good enough for the data. They
 // take half as much memory to look at, and are half as exact: about what scoring
 // the best on their vectors makes up for.
 type codes struct {

@@ -20,7 +20,7 @@
 //     published, or retired) are walked through.
 //  5. The same batches in the same order give the same graph, whatever the
 //     number of workers: the searches of a batch run on the graph as it was
-//     before, and linking follows the batch's order.
+//     before, and links to one node are made in the batch's order.
 //  6. A slot is used again only when no list names it and no View is read that
 //     is older than that (see Repair).
 package hnsw

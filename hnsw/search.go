@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"slices"
-	"strconv"
 
 	"freshet/hnsw/kernels"
 )
@@ -48,13 +46,7 @@ type Query struct {
 // beam is how many candidates are expanded together: their neighbours go to the
 // kernel in one call, so that more memory is requested at a time, at the cost
 // of a few distances that a strict order would have saved.
-var beam = func() int {
-	n, _ := strconv.Atoi(os.Getenv("BEAM"))
-	if n == 0 {
-		n = 4
-	}
-	return n
-}()
+const beam = 4
 
 // contextEvery is the number of expansions between two looks at the context.
 const contextEvery = 64
