@@ -151,11 +151,12 @@ type replay struct {
 	n                     int
 	lists, codes, scored  float64 // per query
 	list, coded, vector   arena
-	codeKernel            func(l kernels.Level, query *byte, rows *kernels.Rows, slots []uint32, out []int32)
+	term                  arena // of rows of 8 bits
+	terms                 *kernels.Rows
+	codeKernel            func(l kernels.Level, q *kernels.CodeQuery, rows, terms *kernels.Rows, slots []uint32, out []float32)
 	query                 []byte
 	visited               []uint64
 	fresh                 []uint32
-	ints                  []int32
 	floats                []float32
 	random                uint64
 	listLength            int
@@ -169,20 +170,24 @@ func newReplay(n, dim int, work hnsw.Work, queries int) (*replay, error) {
 		query: make([]byte, 4*dim+1024), visited: make([]uint64, n/64+1),
 		vecStride: (4*dim + 63) / 64 * 64,
 	}
-	var errs [3]error
+	var errs [4]error
 	r.list, errs[0] = newArena(n, listBytes, listBytes/64)
 	r.vector, errs[1] = newArena(n, r.vecStride, r.vecStride/64)
 	walked := r.codes
 	if work.Codes > 0 {
 		// The search says how long a row of codes is; what it holds follows from that.
 		r.codeStride = work.CodeBytes / work.Codes
-		r.codeKernel = kernels.DotCodes
+		r.codeKernel = kernels.Bytes
 		blocks := (dim + kernels.CodeBlock - 1) / kernels.CodeBlock
 		if r.codeStride < dim {
-			r.codeKernel = kernels.DotHalves
+			r.codeKernel = kernels.Halves
 			blocks = (dim + kernels.HalfBlock - 1) / kernels.HalfBlock
 		}
 		r.coded, errs[2] = newArena(n, r.codeStride, blocks)
+		if r.codeStride >= dim {
+			r.term, errs[3] = newArena(n, int(unsafe.Sizeof(kernels.Term{})), 0)
+			r.terms = &r.term.rows
+		}
 	} else {
 		walked = r.scored
 	}
@@ -200,13 +205,13 @@ func newReplay(n, dim int, work hnsw.Work, queries int) (*replay, error) {
 		}
 	}
 	room := replayBeam * listWords
-	r.fresh, r.ints, r.floats = make([]uint32, room), make([]int32, room), make([]float32, room)
+	r.fresh, r.floats = make([]uint32, room), make([]float32, room)
 	return r, nil
 }
 
 func (r *replay) close() error {
 	var errs []error
-	for _, a := range []arena{r.list, r.coded, r.vector} {
+	for _, a := range []arena{r.list, r.coded, r.term, r.vector} {
 		if a.bytes != nil {
 			errs = append(errs, unix.Munmap(a.bytes))
 		}
@@ -227,12 +232,11 @@ func (r *replay) next() uint32 {
 func (r *replay) compute(coded bool, n int) {
 	query := (*float32)(unsafe.Pointer(&r.query[0]))
 	if coded && r.codeKernel != nil {
-		r.codeKernel(kernels.Best, &r.query[0], &r.coded.rows, r.fresh[:n], r.ints)
-		r.random += uint64(uint32(r.ints[0]))
+		r.codeKernel(kernels.Best, &kernels.CodeQuery{Codes: &r.query[0]}, &r.coded.rows, r.terms, r.fresh[:n], r.floats)
 	} else {
 		kernels.Dot(kernels.Best, query, &r.vector.rows, r.fresh[:n], r.floats)
-		r.random += uint64(math.Float32bits(r.floats[0]))
 	}
+	r.random += uint64(math.Float32bits(r.floats[0]))
 }
 
 // run returns the seconds of CPU time that a query's reads take.
@@ -250,7 +254,7 @@ func (r *replay) run() float64 {
 				n := 0
 				for range replayBeam {
 					words := unsafe.Slice((*uint32)(r.list.rows.At(r.next())), listWords)
-					n += kernels.Gather(kernels.Best, words, r.visited, uint32(r.n), rows, r.fresh[n:])
+					n += kernels.Gather(kernels.Best, words, r.visited, uint32(r.n), rows, r.terms, r.fresh[n:])
 				}
 				r.compute(true, n)
 			}
