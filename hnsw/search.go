@@ -44,9 +44,9 @@ type Query struct {
 }
 
 // beam is how many candidates are expanded together: their neighbours go to the
-// kernel in one call, so that more memory is requested at a time, at the cost
-// of a few distances that a strict order would have saved.
-const beam = 4
+// kernel in one call, while those of as many more come from memory. More would
+// cost distances that a strict order saves.
+const beam = 2
 
 // contextEvery is the number of expansions between two looks at the context.
 const contextEvery = 64
