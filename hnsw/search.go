@@ -290,7 +290,7 @@ func (s *searcher) walkAccepting(ctx context.Context, near uint64, q *Query) err
 			return ctx.Err()
 		}
 		s.fresh = s.fresh[:0]
-		for width := 0; width < beam && len(s.frontier) > 0 && !s.enough(ef); width++ {
+		for width := 0; width < 2*beam && len(s.frontier) > 0 && !s.enough(ef); width++ {
 			s.fresh = s.gather(s.fresh, key(s.frontier.pop()).slot(), 0)
 		}
 		if len(s.fresh) == 0 {
