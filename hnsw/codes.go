@@ -54,9 +54,8 @@ type codes struct {
 // layer is the vectors in codes of one size. The terms of several rows share a
 // cache line: beside its row, each would take one to itself.
 type layer struct {
-	rows   *arena
-	terms  *arena // nil where rows have their terms in them
-	kernel codeKernel
+	rows, terms *arena
+	kernel      codeKernel
 }
 
 type codeKernel func(l kernels.Level, q *kernels.CodeQuery, rows, terms *kernels.Rows, slots []uint32, out []float32)
@@ -122,37 +121,33 @@ func (s *searcher) judgeHalves() float64 {
 	return float64(kept) / judgeTop
 }
 
+// newLayer returns an empty layer of rows of so many bytes.
+func newLayer(row int, kernel codeKernel) layer {
+	const term = int(unsafe.Sizeof(kernels.Term{}))
+	return layer{rows: newArena(row, kernels.CodeBlock), terms: newArena(term, term), kernel: kernel}
+}
+
 // row returns the first n bytes of a slot's row.
 func (l *layer) row(slot uint32, n int) []byte {
 	return unsafe.Slice((*byte)(l.rows.row(slot)), n)
 }
 
+func (l *layer) grow(slot uint32) error { return errors.Join(l.rows.grow(slot), l.terms.grow(slot)) }
+
 // compute stores the distance of the query to each slot in out; smaller is
 // nearer.
 func (l *layer) compute(q *coded, slots []uint32, out []float32) {
-	rows, terms := l.tables()
-	l.kernel(kernels.Best, &q.CodeQuery, rows, terms, slots, out)
+	l.kernel(kernels.Best, &q.CodeQuery, l.rows.rows.Load(), l.terms.rows.Load(), slots, out)
 }
 
 // request asks for rows and terms from memory.
 func (l *layer) request(slots []uint32) {
-	rows, terms := l.tables()
-	kernels.Request(kernels.Best, rows, terms, slots)
-}
-
-func (l *layer) tables() (rows, terms *kernels.Rows) {
-	if l.terms != nil {
-		terms = l.terms.rows.Load()
-	}
-	return l.rows.rows.Load(), terms
+	kernels.Request(kernels.Best, l.rows.rows.Load(), l.terms.rows.Load(), slots)
 }
 
 func (l *layer) term(slot uint32) *kernels.Term { return (*kernels.Term)(l.terms.row(slot)) }
 
-const (
-	largestCode = 127
-	termBytes   = int(unsafe.Sizeof(kernels.Term{}))
-)
+const largestCode = 127
 
 // coded is a query in codes of a byte, with room for them.
 type coded struct {
@@ -167,9 +162,9 @@ func newCoded(dim int) coded {
 func newCodes(metric Metric, dim int, sample [][]float32) *codes {
 	c := &codes{
 		euclid: metric == Euclid, mean: make([]float32, dim),
-		bytes: layer{newArena(dim, kernels.CodeBlock), newArena(termBytes, termBytes), kernels.Bytes},
+		bytes: newLayer(dim, kernels.Bytes),
 	}
-	halves := layer{newArena((dim+1)/2, kernels.CodeBlock), nil, kernels.Halves}
+	halves := newLayer((dim+kernels.HalfBlock-1)/kernels.HalfBlock*kernels.CodeBlock, kernels.Halves)
 	if halves.rows.stride < c.bytes.rows.stride {
 		c.halves = &halves
 	}
@@ -278,18 +273,12 @@ func (c *codes) putHalves(slot uint32, v []float32, extra float64) {
 		}
 	}
 	clear(row)
-	at := len(row)*2 - kernels.TermCodes // the codes from here on have the term in them
-	own, _ := c.halve(row, v[:min(at, len(v))], float32(step), 1)
-	// What is hidden depends a little on the codes that it is hidden in.
-	var bits uint32
-	for range 3 {
-		gain := float32(0)
-		if all := own + c.hide(row, v, at, float32(step), bits); all > 0 {
-			gain = float32(min(square/all, math.MaxFloat32))
-		}
-		bits = kernels.PackTerm(extra, gain)
+	own, _ := c.halve(row, v, float32(step), 1)
+	t := kernels.Term{Extra: extra}
+	if own > 0 {
+		t.Step = float32(min(square/own, math.MaxFloat32))
 	}
-	c.hide(row, v, at, float32(step), bits)
+	*c.halves.term(slot) = t
 }
 
 // halve computes the codes of 4 bits of one in every components with a step. It
@@ -312,39 +301,21 @@ func (c *codes) halve(row []byte, v []float32, step float32, every int) (own, de
 	return own, decoded
 }
 
-// hide writes the last codes of a row, from the one at the place given, as near to
-// their components as can be with the lowest bits as said. It returns the product
-// of the components with them.
-func (c *codes) hide(row []byte, v []float32, at int, step float32, bits uint32) (own float64) {
-	inverse := 1 / step
-	for i := range kernels.TermCodes {
-		code := int32(bits >> i & 1)
-		if k := at + i; k < len(v) {
-			d := v[k] - c.mean[k]
-			code += 2 * min(max(int32((d*inverse+kernels.HalfBias+1-float32(code))/2), 0), 7)
-			own += float64(d) * (float64(code) - kernels.HalfBias)
-		}
-		last := &row[len(row)-kernels.TermCodes+i]
-		*last = *last&15 | byte(code)<<4
-	}
-	return own
-}
-
 // arenas are those of the layers there are.
 func (c *codes) arenas() []*arena {
 	all := []*arena{c.bytes.rows, c.bytes.terms}
 	if c.halves != nil {
-		all = append(all, c.halves.rows)
+		all = append(all, c.halves.rows, c.halves.terms)
 	}
 	return all
 }
 
 func (c *codes) grow(slot uint32) error {
-	var errs []error
-	for _, rows := range c.arenas() {
-		errs = append(errs, rows.grow(slot))
+	err := c.bytes.grow(slot)
+	if c.halves != nil {
+		err = errors.Join(err, c.halves.grow(slot))
 	}
-	return errors.Join(errs...)
+	return err
 }
 
 func (c *codes) free() error {

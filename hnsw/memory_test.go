@@ -15,9 +15,9 @@ func perVector(dim, m int, cfg Config) float64 {
 	if cfg.Codes == NoCodes || cfg.Metric == Manhattan || dim <= 16 {
 		return n
 	}
-	eight, four := lines(dim)+16, lines((dim+1)/2)
+	eight, four := lines(dim)+16, lines((dim+1)/2)+16
 	n += eight
-	if cfg.Codes == AutoCodes && four < lines(dim) {
+	if cfg.Codes == AutoCodes && four < eight {
 		n += four
 	}
 	return n

@@ -252,7 +252,7 @@ func (s *searcher) gather(dst []uint32, slot uint32, level int) []uint32 {
 	dst = slices.Grow(dst, len(list))[:n+len(list)]
 	var rows, terms *kernels.Rows
 	if s.codes != nil {
-		rows, terms = s.layer.tables()
+		rows, terms = s.layer.rows.rows.Load(), s.layer.terms.rows.Load()
 	} else {
 		rows = s.g.vectors.rows.Load()
 	}

@@ -1,9 +1,6 @@
 package kernels
 
-import (
-	"math"
-	"unsafe"
-)
+import "unsafe"
 
 // CodeBlock is the number of codes that rows and queries are padded to.
 const CodeBlock = 64
@@ -50,40 +47,13 @@ func Bytes(l Level, q *CodeQuery, rows, terms *Rows, slots []uint32, out []float
 // Halves is Bytes on rows of codes of 4 bits with HalfBias added, for queries
 // that are not Stored and are padded with zeros to Blocks×HalfBlock: a block's 64
 // bytes hold in their low halves the codes that belong to the query's first 64, in
-// their high halves those that belong to its next 64. Its term lies in the row's
-// last 32 codes, see PackTerm; there are no other terms.
-func Halves(l Level, q *CodeQuery, rows, _ *Rows, slots []uint32, out []float32) {
+// their high halves those that belong to its next 64.
+func Halves(l Level, q *CodeQuery, rows, terms *Rows, slots []uint32, out []float32) {
 	if len(slots) == 0 {
 		return
 	}
 	_ = out[len(slots)-1]
-	halfDistances(l, q, rows, slots, out)
-}
-
-// TermCodes is the number of 4-bit codes at the end of a row whose lowest bits are
-// the row's term, one bit each: so a row of 256 codes takes two cache lines, and
-// not a third for a term.
-const TermCodes = 32
-
-// PackTerm returns a term in TermCodes bits: the upper halves of two floats.
-func PackTerm(extra float64, step float32) uint32 {
-	return upperHalf(float32(extra))<<16 | upperHalf(step)
-}
-
-// upperHalf rounds a float to one of 16 bits, which is finite.
-func upperHalf(x float32) uint32 {
-	const largest = 0x7f7f // of the finite ones
-	b := math.Float32bits(x)
-	magnitude := min((b&^(1<<31)+1<<15)>>16, largest)
-	return b>>31<<15 | magnitude
-}
-
-func unpackTerm(row []byte) *Term {
-	var bits uint32
-	for k, x := range row[len(row)-TermCodes:] {
-		bits |= uint32(x>>4&1) << k
-	}
-	return &Term{Extra: float64(math.Float32frombits(bits &^ 0xffff)), Step: math.Float32frombits(bits << 16)}
+	halfDistances(l, q, rows, terms, slots, out)
 }
 
 // flip turns the query's bytes, eight at a time, into signed ones.
@@ -119,7 +89,7 @@ func plainBytes(query *CodeQuery, rows, terms *Rows, slots []uint32, out []float
 	}
 }
 
-func plainHalves(query *CodeQuery, rows *Rows, slots []uint32, out []float32) {
+func plainHalves(query *CodeQuery, rows, terms *Rows, slots []uint32, out []float32) {
 	q := unsafe.Slice((*int8)(unsafe.Pointer(query.Codes)), rows.Blocks*HalfBlock)
 	for i, slot := range slots {
 		row := rows.codes(slot)
@@ -132,6 +102,6 @@ func plainHalves(query *CodeQuery, rows *Rows, slots []uint32, out []float32) {
 			}
 		}
 		product := float64(a+b) - HalfBias*float64(query.Sum)
-		out[i] = query.distance(unpackTerm(row), product)
+		out[i] = query.distance((*Term)(terms.At(slot)), product)
 	}
 }

@@ -40,15 +40,6 @@ func checkDistances(t *testing.T, half bool, dim, n int, shift uint, random *ran
 		}
 		return byte(1 + random.IntN(255))
 	})
-	for _, row := range rows {
-		if half {
-			bits := PackTerm(random.NormFloat64(), float32(random.NormFloat64()))
-			for k := range TermCodes {
-				at := &row[len(row)-TermCodes+k]
-				*at = *at&^16 | byte(bits>>k&1)<<4
-			}
-		}
-	}
 	// decoded is the code at position k of a row.
 	decoded := func(row []byte, k int) float64 {
 		if !half {
@@ -103,9 +94,6 @@ func checkDistances(t *testing.T, half bool, dim, n int, shift uint, random *ran
 					product += float64(int8(codes[k])) * decoded(rows[slot], k)
 				}
 				term := (*Term)(terms.At(slot))
-				if half {
-					term = unpackTerm(rows[slot])
-				}
 				want := term.Extra + q.Base - q.Factor*float64(term.Step)*product
 				if math.Abs(float64(out[i])-want) > 1e-6*(3+math.Abs(want)) {
 					t.Fatalf("%v dim %d half %v stored %v slot %d: %g, want %g", level, dim, half, q.Stored, slot, out[i], want)

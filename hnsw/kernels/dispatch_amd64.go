@@ -79,18 +79,20 @@ func byteDistances(l Level, q *CodeQuery, r, t *Rows, slots []uint32, out []floa
 	runtime.KeepAlive(t)
 }
 
-func halfDistances(l Level, q *CodeQuery, r *Rows, slots []uint32, out []float32) {
+func halfDistances(l Level, q *CodeQuery, r, t *Rows, slots []uint32, out []float32) {
 	if l == Plain {
-		plainHalves(q, r, slots, out)
+		plainHalves(q, r, t, slots, out)
 		return
 	}
+	table, terms := (*uintptr)(unsafe.Pointer(&r.Table[0])), (*uintptr)(unsafe.Pointer(&t.Table[0]))
 	kernel := distancesHalvesAVX2
 	if l >= VNNI {
 		kernel = distancesHalvesVNNI
 	}
-	kernel(q.Codes, 0, (*uintptr)(unsafe.Pointer(&r.Table[0])), uint64(r.Shift), r.Stride, r.Blocks, nil, 0,
+	kernel(q.Codes, 0, table, uint64(r.Shift), r.Stride, r.Blocks, terms, uint64(t.Shift),
 		&slots[0], len(slots), q.Base, q.Factor, HalfBias*float64(q.Sum), &out[0])
 	runtime.KeepAlive(r)
+	runtime.KeepAlive(t)
 }
 
 // gatheredLines bounds the lines of a row that are requested ahead: more would
@@ -101,27 +103,21 @@ func gather(l Level, list []uint32, visited []uint64, limit uint32, r, t *Rows, 
 	if l == Plain || raced || len(visited) == 0 {
 		return plainGather(list, visited, limit, out)
 	}
-	terms, termShift, termStride := t.place()
+	var terms *uintptr
+	var termShift uint64
+	var termStride int
+	if t != nil {
+		terms, termShift, termStride = (*uintptr)(unsafe.Pointer(&t.Table[0])), uint64(t.Shift), t.Stride
+	}
 	n := gatherAsm(&list[0], len(list), &visited[0], limit, (*uintptr)(unsafe.Pointer(&r.Table[0])),
 		uint64(r.Shift), r.Stride, min(r.Blocks, gatheredLines), terms, termShift, termStride, &out[0])
 	runtime.KeepAlive(r)
 	return n
 }
 
-// place says where rows are, nowhere if r is nil.
-func (r *Rows) place() (table *uintptr, shift uint64, stride int) {
-	if r == nil {
-		return nil, 0, 0
-	}
-	return (*uintptr)(unsafe.Pointer(&r.Table[0])), uint64(r.Shift), r.Stride
-}
-
 func request(r, t *Rows, slots []uint32) {
-	terms, termShift, termStride := t.place()
 	requestAsm(&slots[0], len(slots), (*uintptr)(unsafe.Pointer(&r.Table[0])), uint64(r.Shift), r.Stride,
-		min(r.Blocks, gatheredLines), terms, termShift, termStride)
-	runtime.KeepAlive(r)
-	runtime.KeepAlive(t)
+		min(r.Blocks, gatheredLines), (*uintptr)(unsafe.Pointer(&t.Table[0])), uint64(t.Shift), t.Stride)
 }
 
 // Prefetch requests the first two cache lines at p from memory.

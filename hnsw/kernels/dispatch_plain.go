@@ -22,8 +22,8 @@ func byteDistances(_ Level, q *CodeQuery, r, t *Rows, slots []uint32, out []floa
 	plainBytes(q, r, t, slots, out)
 }
 
-func halfDistances(_ Level, q *CodeQuery, r *Rows, slots []uint32, out []float32) {
-	plainHalves(q, r, slots, out)
+func halfDistances(_ Level, q *CodeQuery, r, t *Rows, slots []uint32, out []float32) {
+	plainHalves(q, r, t, slots, out)
 }
 
 func gather(_ Level, list []uint32, visited []uint64, limit uint32, _, _ *Rows, out []uint32) int {

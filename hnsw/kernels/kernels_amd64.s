@@ -903,11 +903,6 @@ distancesBytesVNNI_by4_narrow:
 	VPDPBUSD     Z8, Z9, Z4
 	VMOVDQU32    (R11), Z9
 	VPDPBUSD     Z8, Z9, Z6
-	ADDQ         $+64, R12
-	ADDQ         $+64, R8
-	ADDQ         $+64, R9
-	ADDQ         $+64, R10
-	ADDQ         $+64, R11
 
 distancesBytesVNNI_by4_sum:
 	VPADDD        Z1, Z0, Z0
@@ -1012,8 +1007,6 @@ distancesBytesVNNI_by1_narrow:
 	VPXORQ       (R9), Z0, Z0
 	VMOVDQU32    (R8), Z1
 	VPDPBUSD     Z0, Z1, Z11
-	ADDQ         $+64, R9
-	ADDQ         $+64, R8
 
 distancesBytesVNNI_by1_sum:
 	VPADDD        Z12, Z11, Z11
@@ -1030,9 +1023,8 @@ distancesBytesVNNI_by1_sum:
 	BZHIQ         R9, R10, R10
 	MOVQ          (R8)(R11*8), R11
 	ADDQ          R10, R10
-	VMOVUPD       (R11)(R10*8), X0
-	VMOVAPD       X0, X13
-	VSHUFPS       $0xaa, X0, X0, X1
+	VMOVUPD       (R11)(R10*8), X13
+	VSHUFPS       $0xaa, X13, X13, X1
 	VCVTDQ2PD     X2, Y0
 	VBROADCASTSD  bias+96(FP), Y2
 	VSUBPD        Y2, Y0, Y0
@@ -1252,11 +1244,6 @@ distancesBytesAVX2_by4_narrow:
 	VPMADDUBSW   Y4, Y7, Y4
 	VPMADDWD     Y6, Y4, Y4
 	VPADDD       Y4, Y3, Y3
-	ADDQ         $+64, R12
-	ADDQ         $+64, R8
-	ADDQ         $+64, R9
-	ADDQ         $+64, R10
-	ADDQ         $+64, R11
 
 distancesBytesAVX2_by4_sum:
 	VPHADDD      Y1, Y0, Y0
@@ -1391,8 +1378,6 @@ distancesBytesAVX2_by1_narrow:
 	VPMADDUBSW   Y0, Y3, Y0
 	VPMADDWD     Y2, Y0, Y0
 	VPADDD       Y0, Y10, Y10
-	ADDQ         $+64, R9
-	ADDQ         $+64, R8
 
 distancesBytesAVX2_by1_sum:
 	VPHADDD      Y10, Y10, Y10
@@ -1406,9 +1391,8 @@ distancesBytesAVX2_by1_sum:
 	BZHIQ        R9, R10, R10
 	MOVQ         (R8)(R11*8), R11
 	ADDQ         R10, R10
-	VMOVUPD      (R11)(R10*8), X1
-	VMOVAPD      X1, X11
-	VSHUFPS      $0xaa, X1, X1, X1
+	VMOVUPD      (R11)(R10*8), X11
+	VSHUFPS      $0xaa, X11, X11, X1
 	VCVTDQ2PD    X0, Y0
 	VBROADCASTSD bias+96(FP), Y2
 	VSUBPD       Y2, Y0, Y0
@@ -1570,11 +1554,6 @@ distancesHalvesVNNI_by4_narrow:
 	VPANDD       Z8, Z12, Z12
 	VPDPBUSD     Z9, Z11, Z6
 	VPDPBUSD     Z10, Z12, Z7
-	ADDQ         $+128, R12
-	ADDQ         $+64, R8
-	ADDQ         $+64, R9
-	ADDQ         $+64, R10
-	ADDQ         $+64, R11
 
 distancesHalvesVNNI_by4_sum:
 	VPADDD        Z1, Z0, Z0
@@ -1594,26 +1573,38 @@ distancesHalvesVNNI_by4_sum:
 	VPHADDD       Y10, Y8, Y8
 	VEXTRACTI128  $0x01, Y8, X1
 	VPADDD        X1, X8, X1
-	VMOVDQU       -32(R8), Y8
-	VPSLLW        $0x03, Y8, Y8
-	VPMOVMSKB     Y8, R8
-	VMOVD         R8, X2
-	VMOVDQU       -32(R9), Y8
-	VPSLLW        $0x03, Y8, Y8
-	VPMOVMSKB     Y8, R8
-	VPINSRD       $0x01, R8, X2, X2
-	VMOVDQU       -32(R10), Y8
-	VPSLLW        $0x03, Y8, Y8
-	VPMOVMSKB     Y8, R8
-	VPINSRD       $0x02, R8, X2, X2
-	VMOVDQU       -32(R11), Y8
-	VPSLLW        $0x03, Y8, Y8
-	VPMOVMSKB     Y8, R8
-	VPINSRD       $0x03, R8, X2, X2
-	VPSLLD        $0x10, X2, X0
-	VPSRLD        $0x10, X2, X2
-	VPSLLD        $0x10, X2, X2
-	VCVTPS2PD     X2, Y8
+	MOVQ          terms+48(FP), R8
+	MOVQ          termShift+56(FP), R9
+	MOVL          (BX), R10
+	SHRXQ         R9, R10, R11
+	BZHIQ         R9, R10, R10
+	MOVQ          (R8)(R11*8), R11
+	ADDQ          R10, R10
+	VMOVUPD       (R11)(R10*8), X0
+	MOVL          4(BX), R10
+	SHRXQ         R9, R10, R11
+	BZHIQ         R9, R10, R10
+	MOVQ          (R8)(R11*8), R11
+	ADDQ          R10, R10
+	VMOVUPD       (R11)(R10*8), X2
+	MOVL          8(BX), R10
+	SHRXQ         R9, R10, R11
+	BZHIQ         R9, R10, R10
+	MOVQ          (R8)(R11*8), R11
+	ADDQ          R10, R10
+	VMOVUPD       (R11)(R10*8), X3
+	MOVL          12(BX), R10
+	SHRXQ         R9, R10, R11
+	BZHIQ         R9, R10, R10
+	MOVQ          (R8)(R11*8), R11
+	ADDQ          R10, R10
+	VMOVUPD       (R11)(R10*8), X4
+	VUNPCKLPD     X2, X0, X13
+	VUNPCKLPD     X4, X3, X5
+	VINSERTF128   $0x01, X5, Y13, Y8
+	VSHUFPS       $0xaa, X2, X0, X0
+	VSHUFPS       $0xaa, X4, X3, X3
+	VSHUFPS       $0x88, X3, X0, X0
 	VCVTDQ2PD     X1, Y9
 	VBROADCASTSD  bias+96(FP), Y11
 	VSUBPD        Y11, Y9, Y9
@@ -1684,8 +1675,6 @@ distancesHalvesVNNI_by1_narrow:
 	VPANDD       Z0, Z4, Z4
 	VPDPBUSD     Z1, Z3, Z13
 	VPDPBUSD     Z2, Z4, Z14
-	ADDQ         $+128, R9
-	ADDQ         $+64, R8
 
 distancesHalvesVNNI_by1_sum:
 	VPADDD        Z14, Z13, Z13
@@ -1693,28 +1682,29 @@ distancesHalvesVNNI_by1_sum:
 	VPADDD        Y13, Y0, Y0
 	VPHADDD       Y0, Y0, Y0
 	VPHADDD       Y0, Y0, Y0
-	VEXTRACTI128  $0x01, Y0, X1
-	VPADDD        X1, X0, X1
-	VMOVDQU       -32(R8), Y0
-	VPSLLW        $0x03, Y0, Y0
-	VPMOVMSKB     Y0, R8
-	VMOVD         R8, X0
-	VPSLLD        $0x10, X0, X2
-	VPSRLD        $0x10, X0, X0
-	VPSLLD        $0x10, X0, X0
-	VCVTPS2PD     X0, Y0
-	VCVTDQ2PD     X1, Y1
-	VBROADCASTSD  bias+96(FP), Y3
-	VSUBPD        Y3, Y1, Y1
-	VCVTPS2PD     X2, Y2
-	VBROADCASTSD  factor+88(FP), Y3
-	VMULPD        Y3, Y2, Y2
+	VEXTRACTI128  $0x01, Y0, X2
+	VPADDD        X2, X0, X2
+	MOVQ          terms+48(FP), R8
+	MOVQ          termShift+56(FP), R9
+	MOVL          (BX), R10
+	SHRXQ         R9, R10, R11
+	BZHIQ         R9, R10, R10
+	MOVQ          (R8)(R11*8), R11
+	ADDQ          R10, R10
+	VMOVUPD       (R11)(R10*8), X15
+	VSHUFPS       $0xaa, X15, X15, X1
+	VCVTDQ2PD     X2, Y0
+	VBROADCASTSD  bias+96(FP), Y2
+	VSUBPD        Y2, Y0, Y0
+	VCVTPS2PD     X1, Y1
+	VBROADCASTSD  factor+88(FP), Y2
 	VMULPD        Y2, Y1, Y1
-	VBROADCASTSD  base+80(FP), Y3
-	VADDPD        Y3, Y0, Y0
-	VSUBPD        Y1, Y0, Y0
-	VCVTPD2PSY    Y0, X0
-	VMOVSS        X0, (SI)
+	VMULPD        Y1, Y0, Y0
+	VBROADCASTSD  base+80(FP), Y2
+	VADDPD        Y2, Y15, Y15
+	VSUBPD        Y0, Y15, Y15
+	VCVTPD2PSY    Y15, X15
+	VMOVSS        X15, (SI)
 	ADDQ          $0x04, BX
 	ADDQ          $0x04, SI
 	SUBQ          $0x01, DI
@@ -1780,136 +1770,136 @@ distancesHalvesAVX2_by4_wide:
 	VPMADDUBSW   Y6, Y8, Y8
 	VPADDW       Y8, Y7, Y7
 	VMOVDQU      (R9), Y8
-	VPSRLW       $0x04, Y8, Y10
+	VPSRLW       $0x04, Y8, Y11
 	VPAND        Y4, Y8, Y8
-	VPAND        Y4, Y10, Y10
-	VPMADDUBSW   Y5, Y8, Y8
-	VPMADDUBSW   Y6, Y10, Y10
-	VPADDW       Y10, Y8, Y8
-	VMOVDQU      (R10), Y10
-	VPSRLW       $0x04, Y10, Y11
-	VPAND        Y4, Y10, Y10
 	VPAND        Y4, Y11, Y11
-	VPMADDUBSW   Y5, Y10, Y10
+	VPMADDUBSW   Y5, Y8, Y8
 	VPMADDUBSW   Y6, Y11, Y11
-	VPADDW       Y11, Y10, Y10
-	VMOVDQU      (R11), Y11
+	VPADDW       Y11, Y8, Y8
+	VMOVDQU      (R10), Y11
 	VPSRLW       $0x04, Y11, Y12
 	VPAND        Y4, Y11, Y11
 	VPAND        Y4, Y12, Y12
 	VPMADDUBSW   Y5, Y11, Y11
 	VPMADDUBSW   Y6, Y12, Y12
-	VPADDW       Y12, Y11, Y5
+	VPADDW       Y12, Y11, Y11
+	VMOVDQU      (R11), Y12
+	VPSRLW       $0x04, Y12, Y13
+	VPAND        Y4, Y12, Y12
+	VPAND        Y4, Y13, Y13
+	VPMADDUBSW   Y5, Y12, Y12
+	VPMADDUBSW   Y6, Y13, Y13
+	VPADDW       Y13, Y12, Y5
 	VMOVDQU      32(R12), Y6
-	VMOVDQU      96(R12), Y11
-	VMOVDQU      32(R8), Y12
-	VPSRLW       $0x04, Y12, Y13
-	VPAND        Y4, Y12, Y12
+	VMOVDQU      96(R12), Y12
+	VMOVDQU      32(R8), Y13
+	VPSRLW       $0x04, Y13, Y14
 	VPAND        Y4, Y13, Y13
-	VPMADDUBSW   Y6, Y12, Y12
-	VPMADDUBSW   Y11, Y13, Y13
-	VPADDW       Y12, Y7, Y7
+	VPAND        Y4, Y14, Y14
+	VPMADDUBSW   Y6, Y13, Y13
+	VPMADDUBSW   Y12, Y14, Y14
 	VPADDW       Y13, Y7, Y7
-	VMOVDQU      32(R9), Y12
-	VPSRLW       $0x04, Y12, Y13
-	VPAND        Y4, Y12, Y12
+	VPADDW       Y14, Y7, Y7
+	VMOVDQU      32(R9), Y13
+	VPSRLW       $0x04, Y13, Y14
 	VPAND        Y4, Y13, Y13
-	VPMADDUBSW   Y6, Y12, Y12
-	VPMADDUBSW   Y11, Y13, Y13
-	VPADDW       Y12, Y8, Y8
+	VPAND        Y4, Y14, Y14
+	VPMADDUBSW   Y6, Y13, Y13
+	VPMADDUBSW   Y12, Y14, Y14
 	VPADDW       Y13, Y8, Y8
-	VMOVDQU      32(R10), Y12
-	VPSRLW       $0x04, Y12, Y13
-	VPAND        Y4, Y12, Y12
+	VPADDW       Y14, Y8, Y8
+	VMOVDQU      32(R10), Y13
+	VPSRLW       $0x04, Y13, Y14
 	VPAND        Y4, Y13, Y13
-	VPMADDUBSW   Y6, Y12, Y12
-	VPMADDUBSW   Y11, Y13, Y13
-	VPADDW       Y12, Y10, Y10
-	VPADDW       Y13, Y10, Y10
-	VMOVDQU      32(R11), Y12
-	VPSRLW       $0x04, Y12, Y13
-	VPAND        Y4, Y12, Y12
+	VPAND        Y4, Y14, Y14
+	VPMADDUBSW   Y6, Y13, Y13
+	VPMADDUBSW   Y12, Y14, Y14
+	VPADDW       Y13, Y11, Y11
+	VPADDW       Y14, Y11, Y11
+	VMOVDQU      32(R11), Y13
+	VPSRLW       $0x04, Y13, Y14
 	VPAND        Y4, Y13, Y13
-	VPMADDUBSW   Y6, Y12, Y12
-	VPMADDUBSW   Y11, Y13, Y13
-	VPADDW       Y12, Y5, Y5
+	VPAND        Y4, Y14, Y14
+	VPMADDUBSW   Y6, Y13, Y13
+	VPMADDUBSW   Y12, Y14, Y14
 	VPADDW       Y13, Y5, Y5
+	VPADDW       Y14, Y5, Y5
 	VMOVDQU      128(R12), Y6
-	VMOVDQU      192(R12), Y11
-	VMOVDQU      64(R8), Y12
-	VPSRLW       $0x04, Y12, Y13
-	VPAND        Y4, Y12, Y12
+	VMOVDQU      192(R12), Y12
+	VMOVDQU      64(R8), Y13
+	VPSRLW       $0x04, Y13, Y14
 	VPAND        Y4, Y13, Y13
-	VPMADDUBSW   Y6, Y12, Y12
-	VPMADDUBSW   Y11, Y13, Y13
-	VPADDW       Y12, Y7, Y7
+	VPAND        Y4, Y14, Y14
+	VPMADDUBSW   Y6, Y13, Y13
+	VPMADDUBSW   Y12, Y14, Y14
 	VPADDW       Y13, Y7, Y7
-	VMOVDQU      64(R9), Y12
-	VPSRLW       $0x04, Y12, Y13
-	VPAND        Y4, Y12, Y12
+	VPADDW       Y14, Y7, Y7
+	VMOVDQU      64(R9), Y13
+	VPSRLW       $0x04, Y13, Y14
 	VPAND        Y4, Y13, Y13
-	VPMADDUBSW   Y6, Y12, Y12
-	VPMADDUBSW   Y11, Y13, Y13
-	VPADDW       Y12, Y8, Y8
+	VPAND        Y4, Y14, Y14
+	VPMADDUBSW   Y6, Y13, Y13
+	VPMADDUBSW   Y12, Y14, Y14
 	VPADDW       Y13, Y8, Y8
-	VMOVDQU      64(R10), Y12
-	VPSRLW       $0x04, Y12, Y13
-	VPAND        Y4, Y12, Y12
+	VPADDW       Y14, Y8, Y8
+	VMOVDQU      64(R10), Y13
+	VPSRLW       $0x04, Y13, Y14
 	VPAND        Y4, Y13, Y13
-	VPMADDUBSW   Y6, Y12, Y12
-	VPMADDUBSW   Y11, Y13, Y13
-	VPADDW       Y12, Y10, Y10
-	VPADDW       Y13, Y10, Y10
-	VMOVDQU      64(R11), Y12
-	VPSRLW       $0x04, Y12, Y13
-	VPAND        Y4, Y12, Y12
+	VPAND        Y4, Y14, Y14
+	VPMADDUBSW   Y6, Y13, Y13
+	VPMADDUBSW   Y12, Y14, Y14
+	VPADDW       Y13, Y11, Y11
+	VPADDW       Y14, Y11, Y11
+	VMOVDQU      64(R11), Y13
+	VPSRLW       $0x04, Y13, Y14
 	VPAND        Y4, Y13, Y13
-	VPMADDUBSW   Y6, Y12, Y12
-	VPMADDUBSW   Y11, Y13, Y13
-	VPADDW       Y12, Y5, Y5
+	VPAND        Y4, Y14, Y14
+	VPMADDUBSW   Y6, Y13, Y13
+	VPMADDUBSW   Y12, Y14, Y14
 	VPADDW       Y13, Y5, Y5
+	VPADDW       Y14, Y5, Y5
 	VMOVDQU      160(R12), Y6
-	VMOVDQU      224(R12), Y11
-	VMOVDQU      96(R8), Y12
-	VPSRLW       $0x04, Y12, Y13
-	VPAND        Y4, Y12, Y12
+	VMOVDQU      224(R12), Y12
+	VMOVDQU      96(R8), Y13
+	VPSRLW       $0x04, Y13, Y14
 	VPAND        Y4, Y13, Y13
-	VPMADDUBSW   Y6, Y12, Y12
-	VPMADDUBSW   Y11, Y13, Y13
-	VPADDW       Y12, Y7, Y7
+	VPAND        Y4, Y14, Y14
+	VPMADDUBSW   Y6, Y13, Y13
+	VPMADDUBSW   Y12, Y14, Y14
 	VPADDW       Y13, Y7, Y7
-	VMOVDQU      96(R9), Y12
-	VPSRLW       $0x04, Y12, Y13
-	VPAND        Y4, Y12, Y12
+	VPADDW       Y14, Y7, Y7
+	VMOVDQU      96(R9), Y13
+	VPSRLW       $0x04, Y13, Y14
 	VPAND        Y4, Y13, Y13
-	VPMADDUBSW   Y6, Y12, Y12
-	VPMADDUBSW   Y11, Y13, Y13
-	VPADDW       Y12, Y8, Y8
+	VPAND        Y4, Y14, Y14
+	VPMADDUBSW   Y6, Y13, Y13
+	VPMADDUBSW   Y12, Y14, Y14
 	VPADDW       Y13, Y8, Y8
-	VMOVDQU      96(R10), Y12
-	VPSRLW       $0x04, Y12, Y13
-	VPAND        Y4, Y12, Y12
+	VPADDW       Y14, Y8, Y8
+	VMOVDQU      96(R10), Y13
+	VPSRLW       $0x04, Y13, Y14
 	VPAND        Y4, Y13, Y13
-	VPMADDUBSW   Y6, Y12, Y12
-	VPMADDUBSW   Y11, Y13, Y13
-	VPADDW       Y12, Y10, Y10
-	VPADDW       Y13, Y10, Y10
-	VMOVDQU      96(R11), Y12
-	VPSRLW       $0x04, Y12, Y13
-	VPAND        Y4, Y12, Y12
+	VPAND        Y4, Y14, Y14
+	VPMADDUBSW   Y6, Y13, Y13
+	VPMADDUBSW   Y12, Y14, Y14
+	VPADDW       Y13, Y11, Y11
+	VPADDW       Y14, Y11, Y11
+	VMOVDQU      96(R11), Y13
+	VPSRLW       $0x04, Y13, Y14
 	VPAND        Y4, Y13, Y13
-	VPMADDUBSW   Y6, Y12, Y12
-	VPMADDUBSW   Y11, Y13, Y13
-	VPADDW       Y12, Y5, Y5
+	VPAND        Y4, Y14, Y14
+	VPMADDUBSW   Y6, Y13, Y13
+	VPMADDUBSW   Y12, Y14, Y14
 	VPADDW       Y13, Y5, Y5
+	VPADDW       Y14, Y5, Y5
 	VPCMPEQW     Y4, Y4, Y4
 	VPSRLW       $0x0f, Y4, Y4
 	VPMADDWD     Y4, Y7, Y7
 	VPADDD       Y7, Y0, Y0
 	VPMADDWD     Y4, Y8, Y8
 	VPADDD       Y8, Y1, Y1
-	VPMADDWD     Y4, Y10, Y10
-	VPADDD       Y10, Y2, Y2
+	VPMADDWD     Y4, Y11, Y11
+	VPADDD       Y11, Y2, Y2
 	VPMADDWD     Y4, Y5, Y5
 	VPADDD       Y5, Y3, Y3
 	ADDQ         $+256, R12
@@ -1936,75 +1926,70 @@ distancesHalvesAVX2_by4_narrow:
 	VPMADDUBSW   Y6, Y8, Y8
 	VPADDW       Y8, Y7, Y7
 	VMOVDQU      (R9), Y8
-	VPSRLW       $0x04, Y8, Y10
+	VPSRLW       $0x04, Y8, Y11
 	VPAND        Y4, Y8, Y8
-	VPAND        Y4, Y10, Y10
-	VPMADDUBSW   Y5, Y8, Y8
-	VPMADDUBSW   Y6, Y10, Y10
-	VPADDW       Y10, Y8, Y8
-	VMOVDQU      (R10), Y10
-	VPSRLW       $0x04, Y10, Y11
-	VPAND        Y4, Y10, Y10
 	VPAND        Y4, Y11, Y11
-	VPMADDUBSW   Y5, Y10, Y10
+	VPMADDUBSW   Y5, Y8, Y8
 	VPMADDUBSW   Y6, Y11, Y11
-	VPADDW       Y11, Y10, Y10
-	VMOVDQU      (R11), Y11
+	VPADDW       Y11, Y8, Y8
+	VMOVDQU      (R10), Y11
 	VPSRLW       $0x04, Y11, Y12
 	VPAND        Y4, Y11, Y11
 	VPAND        Y4, Y12, Y12
 	VPMADDUBSW   Y5, Y11, Y11
 	VPMADDUBSW   Y6, Y12, Y12
-	VPADDW       Y12, Y11, Y5
+	VPADDW       Y12, Y11, Y11
+	VMOVDQU      (R11), Y12
+	VPSRLW       $0x04, Y12, Y13
+	VPAND        Y4, Y12, Y12
+	VPAND        Y4, Y13, Y13
+	VPMADDUBSW   Y5, Y12, Y12
+	VPMADDUBSW   Y6, Y13, Y13
+	VPADDW       Y13, Y12, Y5
 	VMOVDQU      32(R12), Y6
-	VMOVDQU      96(R12), Y11
-	VMOVDQU      32(R8), Y12
-	VPSRLW       $0x04, Y12, Y13
-	VPAND        Y4, Y12, Y12
+	VMOVDQU      96(R12), Y12
+	VMOVDQU      32(R8), Y13
+	VPSRLW       $0x04, Y13, Y14
 	VPAND        Y4, Y13, Y13
-	VPMADDUBSW   Y6, Y12, Y12
-	VPMADDUBSW   Y11, Y13, Y13
-	VPADDW       Y12, Y7, Y7
+	VPAND        Y4, Y14, Y14
+	VPMADDUBSW   Y6, Y13, Y13
+	VPMADDUBSW   Y12, Y14, Y14
 	VPADDW       Y13, Y7, Y7
-	VMOVDQU      32(R9), Y12
-	VPSRLW       $0x04, Y12, Y13
-	VPAND        Y4, Y12, Y12
+	VPADDW       Y14, Y7, Y7
+	VMOVDQU      32(R9), Y13
+	VPSRLW       $0x04, Y13, Y14
 	VPAND        Y4, Y13, Y13
-	VPMADDUBSW   Y6, Y12, Y12
-	VPMADDUBSW   Y11, Y13, Y13
-	VPADDW       Y12, Y8, Y8
+	VPAND        Y4, Y14, Y14
+	VPMADDUBSW   Y6, Y13, Y13
+	VPMADDUBSW   Y12, Y14, Y14
 	VPADDW       Y13, Y8, Y8
-	VMOVDQU      32(R10), Y12
-	VPSRLW       $0x04, Y12, Y13
-	VPAND        Y4, Y12, Y12
+	VPADDW       Y14, Y8, Y8
+	VMOVDQU      32(R10), Y13
+	VPSRLW       $0x04, Y13, Y14
 	VPAND        Y4, Y13, Y13
-	VPMADDUBSW   Y6, Y12, Y12
-	VPMADDUBSW   Y11, Y13, Y13
-	VPADDW       Y12, Y10, Y10
-	VPADDW       Y13, Y10, Y10
-	VMOVDQU      32(R11), Y12
-	VPSRLW       $0x04, Y12, Y13
-	VPAND        Y4, Y12, Y12
+	VPAND        Y4, Y14, Y14
+	VPMADDUBSW   Y6, Y13, Y13
+	VPMADDUBSW   Y12, Y14, Y14
+	VPADDW       Y13, Y11, Y11
+	VPADDW       Y14, Y11, Y11
+	VMOVDQU      32(R11), Y13
+	VPSRLW       $0x04, Y13, Y14
 	VPAND        Y4, Y13, Y13
-	VPMADDUBSW   Y6, Y12, Y12
-	VPMADDUBSW   Y11, Y13, Y13
-	VPADDW       Y12, Y5, Y5
+	VPAND        Y4, Y14, Y14
+	VPMADDUBSW   Y6, Y13, Y13
+	VPMADDUBSW   Y12, Y14, Y14
 	VPADDW       Y13, Y5, Y5
+	VPADDW       Y14, Y5, Y5
 	VPCMPEQW     Y4, Y4, Y4
 	VPSRLW       $0x0f, Y4, Y4
 	VPMADDWD     Y4, Y7, Y7
 	VPADDD       Y7, Y0, Y0
 	VPMADDWD     Y4, Y8, Y8
 	VPADDD       Y8, Y1, Y1
-	VPMADDWD     Y4, Y10, Y10
-	VPADDD       Y10, Y2, Y2
+	VPMADDWD     Y4, Y11, Y11
+	VPADDD       Y11, Y2, Y2
 	VPMADDWD     Y4, Y5, Y5
 	VPADDD       Y5, Y3, Y3
-	ADDQ         $+128, R12
-	ADDQ         $+64, R8
-	ADDQ         $+64, R9
-	ADDQ         $+64, R10
-	ADDQ         $+64, R11
 
 distancesHalvesAVX2_by4_sum:
 	VPHADDD      Y1, Y0, Y0
@@ -2012,26 +1997,38 @@ distancesHalvesAVX2_by4_sum:
 	VPHADDD      Y2, Y0, Y0
 	VEXTRACTI128 $0x01, Y0, X1
 	VPADDD       X1, X0, X1
-	VMOVDQU      -32(R8), Y4
-	VPSLLW       $0x03, Y4, Y4
-	VPMOVMSKB    Y4, R8
-	VMOVD        R8, X2
-	VMOVDQU      -32(R9), Y4
-	VPSLLW       $0x03, Y4, Y4
-	VPMOVMSKB    Y4, R8
-	VPINSRD      $0x01, R8, X2, X2
-	VMOVDQU      -32(R10), Y4
-	VPSLLW       $0x03, Y4, Y4
-	VPMOVMSKB    Y4, R8
-	VPINSRD      $0x02, R8, X2, X2
-	VMOVDQU      -32(R11), Y4
-	VPSLLW       $0x03, Y4, Y4
-	VPMOVMSKB    Y4, R8
-	VPINSRD      $0x03, R8, X2, X2
-	VPSLLD       $0x10, X2, X0
-	VPSRLD       $0x10, X2, X2
-	VPSLLD       $0x10, X2, X2
-	VCVTPS2PD    X2, Y4
+	MOVQ         terms+48(FP), R8
+	MOVQ         termShift+56(FP), R9
+	MOVL         (BX), R10
+	SHRXQ        R9, R10, R11
+	BZHIQ        R9, R10, R10
+	MOVQ         (R8)(R11*8), R11
+	ADDQ         R10, R10
+	VMOVUPD      (R11)(R10*8), X0
+	MOVL         4(BX), R10
+	SHRXQ        R9, R10, R11
+	BZHIQ        R9, R10, R10
+	MOVQ         (R8)(R11*8), R11
+	ADDQ         R10, R10
+	VMOVUPD      (R11)(R10*8), X2
+	MOVL         8(BX), R10
+	SHRXQ        R9, R10, R11
+	BZHIQ        R9, R10, R10
+	MOVQ         (R8)(R11*8), R11
+	ADDQ         R10, R10
+	VMOVUPD      (R11)(R10*8), X3
+	MOVL         12(BX), R10
+	SHRXQ        R9, R10, R11
+	BZHIQ        R9, R10, R10
+	MOVQ         (R8)(R11*8), R11
+	ADDQ         R10, R10
+	VMOVUPD      (R11)(R10*8), X5
+	VUNPCKLPD    X2, X0, X9
+	VUNPCKLPD    X5, X3, X4
+	VINSERTF128  $0x01, X4, Y9, Y4
+	VSHUFPS      $0xaa, X2, X0, X0
+	VSHUFPS      $0xaa, X5, X3, X3
+	VSHUFPS      $0x88, X3, X0, X0
 	VCVTDQ2PD    X1, Y5
 	VBROADCASTSD bias+96(FP), Y7
 	VSUBPD       Y7, Y5, Y5
@@ -2145,34 +2142,33 @@ distancesHalvesAVX2_by1_narrow:
 	VPSRLW       $0x0f, Y0, Y0
 	VPMADDWD     Y0, Y1, Y1
 	VPADDD       Y1, Y9, Y9
-	ADDQ         $+128, R9
-	ADDQ         $+64, R8
 
 distancesHalvesAVX2_by1_sum:
 	VPHADDD      Y9, Y9, Y9
 	VPHADDD      Y9, Y9, Y9
 	VEXTRACTI128 $0x01, Y9, X0
 	VPADDD       X0, X9, X0
-	VMOVDQU      -32(R8), Y1
-	VPSLLW       $0x03, Y1, Y1
-	VPMOVMSKB    Y1, R8
-	VMOVD        R8, X1
-	VPSLLD       $0x10, X1, X2
-	VPSRLD       $0x10, X1, X1
-	VPSLLD       $0x10, X1, X1
-	VCVTPS2PD    X1, Y1
+	MOVQ         terms+48(FP), R8
+	MOVQ         termShift+56(FP), R9
+	MOVL         (BX), R10
+	SHRXQ        R9, R10, R11
+	BZHIQ        R9, R10, R10
+	MOVQ         (R8)(R11*8), R11
+	ADDQ         R10, R10
+	VMOVUPD      (R11)(R10*8), X10
+	VSHUFPS      $0xaa, X10, X10, X1
 	VCVTDQ2PD    X0, Y0
-	VBROADCASTSD bias+96(FP), Y3
-	VSUBPD       Y3, Y0, Y0
-	VCVTPS2PD    X2, Y2
-	VBROADCASTSD factor+88(FP), Y3
-	VMULPD       Y3, Y2, Y2
-	VMULPD       Y2, Y0, Y0
-	VBROADCASTSD base+80(FP), Y3
-	VADDPD       Y3, Y1, Y1
-	VSUBPD       Y0, Y1, Y1
-	VCVTPD2PSY   Y1, X1
-	VMOVSS       X1, (SI)
+	VBROADCASTSD bias+96(FP), Y2
+	VSUBPD       Y2, Y0, Y0
+	VCVTPS2PD    X1, Y1
+	VBROADCASTSD factor+88(FP), Y2
+	VMULPD       Y2, Y1, Y1
+	VMULPD       Y1, Y0, Y0
+	VBROADCASTSD base+80(FP), Y2
+	VADDPD       Y2, Y10, Y10
+	VSUBPD       Y0, Y10, Y10
+	VCVTPD2PSY   Y10, X10
+	VMOVSS       X10, (SI)
 	ADDQ         $0x04, BX
 	ADDQ         $0x04, SI
 	SUBQ         $0x01, DI

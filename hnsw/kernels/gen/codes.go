@@ -77,9 +77,8 @@ func distances(isa codeISA) {
 		CMPQ(left, I8(-1))
 		JNE(LabelRef(label + "_sum"))
 		isa.blocks(query, row, 1)
-		advance(1)
 		Label(label + "_sum")
-		finish(isa, isa.sums(), row, slots, out)
+		finish(isa.sums(), rows, slots, out)
 		ADDQ(U8(4*rows), slots)
 		ADDQ(U8(4*rows), out)
 		SUBQ(U8(rows), n)
@@ -99,15 +98,36 @@ func param(name string) Mem {
 	return p.Addr
 }
 
-// finish turns products of codes into distances; ends are the ends of the rows. It works with doubles: the
+// finish turns products of codes into distances. It works with doubles: the
 // terms of far-off vectors may leave the range of float32 on the way.
-func finish(isa codeISA, ints reg.VecVirtual, ends []reg.Register, slots, out reg.Register) {
-	rows := len(ends)
+func finish(ints reg.VecVirtual, rows int, slots, out reg.Register) {
+	terms, shift := Load(Param("terms"), GP64()), Load(Param("termShift"), GP64())
+	term := func(k int) Mem {
+		slot, chunk := GP64(), GP64()
+		MOVL(Mem{Base: slots, Disp: 4 * k}, slot.As32())
+		SHRXQ(shift, slot, chunk)
+		BZHIQ(shift, slot, slot)
+		MOVQ(Mem{Base: terms, Index: chunk, Scale: 8}, chunk)
+		ADDQ(slot, slot) // a term has 16 bytes: a double and, behind it, a float
+		return Mem{Base: chunk, Index: slot, Scale: 8}
+	}
 	sum, steps := YMM(), XMM()
-	if isa.spread() == 1 {
-		loadTerms(rows, slots, sum, steps)
+	if rows > 1 {
+		var terms [group]reg.VecVirtual
+		for k := range terms {
+			terms[k] = XMM()
+			VMOVUPD(term(k), terms[k])
+		}
+		low, high := XMM(), XMM()
+		VUNPCKLPD(terms[1], terms[0], low)
+		VUNPCKLPD(terms[3], terms[2], high)
+		VINSERTF128(U8(1), high, low.AsY(), sum)
+		VSHUFPS(U8(0xaa), terms[1], terms[0], terms[0])
+		VSHUFPS(U8(0xaa), terms[3], terms[2], terms[2])
+		VSHUFPS(U8(0x88), terms[2], terms[0], steps)
 	} else {
-		extractTerms(ends, sum, steps)
+		VMOVUPD(term(0), sum.AsX())
+		VSHUFPS(U8(0xaa), sum.AsX(), sum.AsX(), steps)
 	}
 	product, step, c := YMM(), YMM(), YMM()
 	VCVTDQ2PD(ints.AsX(), product)
@@ -126,57 +146,6 @@ func finish(isa codeISA, ints reg.VecVirtual, ends []reg.Register, slots, out re
 	} else {
 		VMOVSS(sum.AsX(), Mem{Base: out})
 	}
-}
-
-// loadTerms reads the terms of the next slots.
-func loadTerms(rows int, slots reg.Register, extras, steps reg.VecVirtual) {
-	terms, shift := Load(Param("terms"), GP64()), Load(Param("termShift"), GP64())
-	term := func(k int) reg.VecVirtual {
-		slot, chunk, x := GP64(), GP64(), XMM()
-		MOVL(Mem{Base: slots, Disp: 4 * k}, slot.As32())
-		SHRXQ(shift, slot, chunk)
-		BZHIQ(shift, slot, slot)
-		MOVQ(Mem{Base: terms, Index: chunk, Scale: 8}, chunk)
-		ADDQ(slot, slot) // a term has 16 bytes: a double and, behind it, a float
-		VMOVUPD(Mem{Base: chunk, Index: slot, Scale: 8}, x)
-		return x
-	}
-	if rows == 1 {
-		x := term(0)
-		VMOVAPD(x, extras.AsX())
-		VSHUFPS(U8(0xaa), x, x, steps)
-		return
-	}
-	a, b, c, d := term(0), term(1), term(2), term(3)
-	low, high := XMM(), XMM()
-	VUNPCKLPD(b, a, low)
-	VUNPCKLPD(d, c, high)
-	VINSERTF128(U8(1), high, low.AsY(), extras)
-	VSHUFPS(U8(0xaa), b, a, a)
-	VSHUFPS(U8(0xaa), d, c, c)
-	VSHUFPS(U8(0x88), c, a, steps)
-}
-
-// extractTerms collects the terms that rows of 4-bit codes have in their last 32
-// bytes: the fifth bit of each byte belongs to it, 16 to the step and 16 to extra,
-// which are the upper halves of floats.
-func extractTerms(ends []reg.Register, extras, steps reg.VecVirtual) {
-	all := XMM()
-	for k, end := range ends {
-		y, bits := YMM(), GP32()
-		VMOVDQU(Mem{Base: end, Disp: -32}, y)
-		VPSLLW(U8(3), y, y)
-		VPMOVMSKB(y, bits)
-		if k == 0 {
-			VMOVD(bits, all)
-		} else {
-			VPINSRD(U8(k), bits, all, all)
-		}
-	}
-	VPSLLD(U8(16), all, steps)
-	VPSRLD(U8(16), all, all)
-	VPSLLD(U8(16), all, all)
-	VCVTPS2PD(all, extras)
 }
 
 // foldInts adds the eight lanes of each register: one sum for each in the low
