@@ -17,7 +17,7 @@ func perVector(dim, m int, cfg Config) float64 {
 	}
 	eight, four := lines(dim)+16, lines((dim+1)/2)+16
 	n += eight
-	if cfg.Codes == AutoCodes && four < eight {
+	if cfg.Codes == AutoCodes && dim >= 128 {
 		n += four
 	}
 	return n
