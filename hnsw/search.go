@@ -110,8 +110,9 @@ func (g *Graph) Search(ctx context.Context, q Query, dst []Hit) ([]Hit, error) {
 const rescoreStep = 16
 
 // rescore orders the best visible candidates of a walk on codes, sorted, by the
-// distances of their vectors. It goes on until the rest, by their codes and the
-// largest error that has shown up, are farther than the K-th best.
+// distances of their vectors. It goes on until the rest, by their codes and twice
+// the largest error that has shown up, are farther than the K-th best. With the
+// largest itself, of a few, half a point of recall was lost on clusters of 40.
 func (s *searcher) rescore(ctx context.Context, candidates []uint64, q *Query) ([]uint64, error) {
 	if s.codes == nil || q.CodeScores {
 		return candidates, nil
@@ -120,7 +121,7 @@ func (s *searcher) rescore(ctx context.Context, candidates []uint64, q *Query) (
 	var largest float32 // error
 	scored := 0
 	for next := 0; next < len(candidates); {
-		if n := len(s.exact); n == q.K && scored >= q.Rescore && key(candidates[next]).distance()-largest > key(s.exact[n-1]).distance() {
+		if n := len(s.exact); n == q.K && scored >= q.Rescore && key(candidates[next]).distance()-2*largest > key(s.exact[n-1]).distance() {
 			break
 		}
 		s.fresh, s.approximate = s.fresh[:0], s.approximate[:0]
