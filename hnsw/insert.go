@@ -242,8 +242,8 @@ func (s *searcher) diverse(candidates []uint64, limit int) []uint32 {
 		}
 		return s.picked
 	}
-	left := append(s.left[:0], candidates...)
-	behind := s.behind[:0]
+	s.left = append(s.left[:0], candidates...)
+	left, behind := s.left, s.behind[:0]
 	for len(left) > 0 && len(s.picked) < limit {
 		chosen := key(left[0]).slot()
 		s.picked = append(s.picked, chosen)
@@ -267,7 +267,7 @@ func (s *searcher) diverse(candidates []uint64, limit int) []uint32 {
 			s.picked = append(s.picked, key(k).slot())
 		}
 	}
-	s.left, s.behind = left, behind
+	s.behind = behind
 	return s.picked
 }
 
