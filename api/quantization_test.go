@@ -61,7 +61,7 @@ func TestMemoryIsReported(t *testing.T) {
 	vector := strings.Repeat("1,", 31) + "1"
 	s.expect("PUT", "/collections/c/points?wait=true", `{"points":[{"id":1,"vector":[`+vector+`]}]}`, `{"operation_id":1,"status":"completed"}`)
 	metrics := s.do("GET", "/metrics", "").Body.String()
-	for part, want := range map[string]string{"vectors": "0", "codes": "64"} {
+	for part, want := range map[string]string{"vectors": "0", "codes": "80"} {
 		if line := `freshet_collection_memory_bytes{collection="c",part="` + part + `"} ` + want + "\n"; !strings.Contains(metrics, line) {
 			t.Errorf("no %s in %s", line, metrics)
 		}
