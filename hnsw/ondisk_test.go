@@ -277,7 +277,7 @@ func TestWithoutCodesVectorsAreHeld(t *testing.T) {
 // TestUseOfCodes checks what a query can say about codes.
 func TestUseOfCodes(t *testing.T) {
 	const dim, k = 256, 10
-	vectors := clustered(7, 2000, dim)
+	vectors := clustered(7, under(2000), dim)
 	plain := newWorld(t, Config{Dim: dim, Metric: Euclid, Codes: NoCodes})
 	w := newWorld(t, Config{Dim: dim, Metric: Euclid})
 	held, s := onShelf(t, Config{Dim: dim, Metric: Euclid})
@@ -285,7 +285,7 @@ func TestUseOfCodes(t *testing.T) {
 		w.insert(vectors, 100, 2)
 	}
 	recall := map[string]float64{}
-	queries := clustered(8, 400, dim)
+	queries := clustered(8, under(400), dim)
 	for _, v := range queries {
 		truth := w.nearest(v, k, nil)
 		q := w.query(v, k, 100)
