@@ -56,7 +56,7 @@ func TestCodesLoseNoRecall(t *testing.T) {
 		}
 		// Of so many dimensions codes of 4 bits are kept, too.
 		t.Run(name+"/halves", func(t *testing.T) {
-			w := loseNoRecall(t, shape, Euclid, 1500, 256)
+			w := loseNoRecall(t, shape, Euclid, max(under(1500), 700), 256)
 			coarse := w.g.codes.Load().coarse.Load()
 			if want, ok := map[string]bool{"gaussian": true, "a few large dimensions": false}[name]; ok && coarse != want {
 				t.Errorf("codes of 4 bits are searched: %v, want %v", coarse, want)
