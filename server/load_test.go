@@ -116,11 +116,12 @@ func TestGraphsAreLoaded(t *testing.T) {
 				db = openDB(t, fs)
 				c = openedCollection(t, db)
 				expect(t, c, want...)
-				n := c.searched
-				if pass > 0 && n > 0 {
-					t.Errorf("%d neighbours are searched for at the second start, too", n)
+				// A node may have lost most of its neighbours in the writes before.
+				n, few := c.searched, len(want)/10
+				if pass > 0 && n > few {
+					t.Errorf("neighbours of %d points are searched for at the second start, too", n)
 				}
-				if pass == 0 && (n == len(want) != test.all || n > 0 != (test.some || test.all)) {
+				if pass == 0 && (n == len(want) != test.all || n > few != (test.some || test.all)) {
 					t.Errorf("neighbours of %d points of %d were searched for", n, len(want))
 				}
 				if pass == 0 {
