@@ -54,11 +54,15 @@ func TestCodesLoseNoRecall(t *testing.T) {
 		for _, metric := range []Metric{Cosine, Dot, Euclid, Manhattan} {
 			t.Run(fmt.Sprintf("%s/%v", name, metric), func(t *testing.T) { loseNoRecall(t, shape, metric, under(3000), 48) })
 		}
-		// Of so many dimensions codes of 4 bits are kept, too.
+		// Of so many dimensions codes of 4 bits are kept, too. They are judged after
+		// a thousand inserts or so.
+		want, judged := map[string]bool{"gaussian": true, "a few large dimensions": false}[name]
+		if raced && !judged {
+			continue
+		}
 		t.Run(name+"/halves", func(t *testing.T) {
-			w := loseNoRecall(t, shape, Euclid, max(under(1500), 700), 256)
-			coarse := w.g.codes.Load().coarse.Load()
-			if want, ok := map[string]bool{"gaussian": true, "a few large dimensions": false}[name]; ok && coarse != want {
+			w := loseNoRecall(t, shape, Euclid, 1500, 256)
+			if coarse := w.g.codes.Load().coarse.Load(); judged && coarse != want {
 				t.Errorf("codes of 4 bits are searched: %v, want %v", coarse, want)
 			}
 		})
