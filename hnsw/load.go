@@ -135,7 +135,7 @@ func (l *Loader) Link(ctx context.Context, workers int) (placed []uint32, err er
 
 // place chooses neighbours for nodes that are loaded but not linked.
 func (g *Graph) place(ctx context.Context, slots []uint32, workers int) error {
-	st := &Staged{g: g, nodes: make([]stagedNode, len(slots))}
+	st := &Staged{g: g, workers: workers, nodes: make([]stagedNode, len(slots))}
 	for i, slot := range slots {
 		st.nodes[i] = stagedNode{
 			slot: slot, first: g.nodes.words(slot, 2)[1], neighbours: make([][]uint32, g.level(slot)+1),
