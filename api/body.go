@@ -107,16 +107,3 @@ func place(raw []byte, offset int64) string {
 	}
 	return fmt.Sprintf("line %d column %d", line, column)
 }
-
-// inFilter completes the path of a value that a filter rejects.
-func inFilter(err error, prefix string) error {
-	var invalid *filter.ValidationError
-	if errors.As(err, &invalid) {
-		path := prefix + ".filter"
-		if prefix == "" {
-			path = "filter"
-		}
-		return notValid(path+"."+invalid.Path, "%s", invalid.Text)
-	}
-	return err
-}

@@ -114,12 +114,11 @@ func (g golden) String() string {
 }
 
 func readGolden(t *testing.T) []golden {
-	f, err := os.Open(goldenFile)
+	packed, err := os.ReadFile(goldenFile)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	z, err := zstd.NewReader(f)
+	z, err := zstd.NewReader(bytes.NewReader(packed))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,8 +32,8 @@ func readUpsert(o *object.Reader) (server.Op, error) {
 			return readColumns(o, &op.Points)
 		},
 		"shard_key":     func() error { return readSharding(o) },
-		"update_filter": func() error { return unsupported(o, "update_filter") },
-		"update_mode":   func() error { return readUpdateMode(o) },
+		"update_filter": func() error { return readFilterAt(o, "update_filter", &op.Where) },
+		"update_mode":   func() error { return readUpdateMode(o, &op.Mode) },
 	})
 	if err == nil && !found {
 		err = badFormat("Invalid PointInsertOperations format")
@@ -48,19 +48,21 @@ func unsupported(o *object.Reader, what string) error {
 	return badRequest("`%s` is not supported yet", what)
 }
 
-func readUpdateMode(o *object.Reader) error {
-	var mode string
-	if err := readString(o, &mode); err != nil {
+var updateModes = map[string]server.UpdateMode{
+	"upsert": server.InsertOrUpdate, "insert_only": server.InsertOnly, "update_only": server.UpdateOnly,
+}
+
+func readUpdateMode(o *object.Reader, dst *server.UpdateMode) error {
+	var name string
+	if err := readString(o, &name); err != nil {
 		return err
 	}
-	switch mode {
-	case "upsert":
-		return nil
-	case "insert_only", "update_only":
-		return badRequest("`update_mode` %q is not supported yet", mode)
-	default:
-		return badFormat("unknown variant `%.40s`, expected one of `upsert`, `insert_only`, `update_only`", mode)
+	mode, ok := updateModes[name]
+	if !ok {
+		return badFormat("unknown variant `%.40s`, expected one of `upsert`, `insert_only`, `update_only`", name)
 	}
+	*dst = mode
+	return nil
 }
 
 func readUpdateVectors(o *object.Reader) (server.Op, error) {
@@ -68,7 +70,7 @@ func readUpdateVectors(o *object.Reader) (server.Op, error) {
 	err := fields(o, map[string]func() error{
 		"points":        func() error { return readPoints(o, false, &op.Points) },
 		"shard_key":     func() error { return readSharding(o) },
-		"update_filter": func() error { return unsupported(o, "update_filter") },
+		"update_filter": func() error { return readFilterAt(o, "update_filter", &op.Where) },
 	})
 	if err == nil && op.Points == nil {
 		err = badFormat("missing field `points`")

@@ -170,6 +170,7 @@ func readPath(o *object.Reader, dst *payload.Path) error {
 	return nil
 }
 
+// readFilter reads the filter of the part of a request at prefix.
 func readFilter(o *object.Reader, prefix string, dst **filter.Filter) error {
 	raw, err := o.Value()
 	if err != nil {
@@ -179,9 +180,30 @@ func readFilter(o *object.Reader, prefix string, dst **filter.Filter) error {
 }
 
 func decodeFilter(raw []byte, prefix string, dst **filter.Filter) error {
+	path := "filter"
+	if prefix != "" {
+		path = prefix + ".filter"
+	}
+	return decodeFilterAt(raw, path, dst)
+}
+
+// readFilterAt reads a filter that is a member at path.
+func readFilterAt(o *object.Reader, path string, dst **filter.Filter) error {
+	raw, err := o.Value()
+	if err != nil {
+		return err
+	}
+	return decodeFilterAt(raw, path, dst)
+}
+
+func decodeFilterAt(raw []byte, path string, dst **filter.Filter) error {
 	f := new(filter.Filter)
 	if err := decodeJSON(raw, f); err != nil {
-		return inFilter(err, prefix)
+		var invalid *filter.ValidationError
+		if errors.As(err, &invalid) {
+			return notValid(path+"."+invalid.Path, "%s", invalid.Text)
+		}
+		return err
 	}
 	*dst = f
 	return nil

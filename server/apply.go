@@ -179,6 +179,9 @@ func (tx *tx) op(op *Op, applied *Applied) error {
 	}
 	switch op.Kind {
 	case Upsert, UpdateVectors:
+		if op.conditional() {
+			tx.settleCondition(op)
+		}
 		for i := range op.Points {
 			p := &op.Points[i]
 			key := p.ID.AppendKey(nil)

@@ -17,18 +17,19 @@ var errDBClosed = &Error{Kind: Unavailable, Text: "the database is closed"}
 // MaxNameBytes bounds the name of a collection.
 const MaxNameBytes = 255
 
+// barred are the characters that no name may have.
+const barred = "<>:\"/\\|?*\x00\x1f"
+
 // CheckName tells whether a collection may have the name.
 func CheckName(name string) error {
-	switch {
-	case name == "":
-		return &Error{Kind: Invalid, Path: "collection_name", Text: "a name must not be empty"}
-	case len(name) > MaxNameBytes:
-		return &Error{Kind: Invalid, Path: "collection_name", Text: fmt.Sprintf("a name of %d bytes is longer than %d", len(name), MaxNameBytes)}
-	case strings.ContainsAny(name, "<>:\"/\\|?*\x00\x1f"):
-		return &Error{Kind: Invalid, Path: "collection_name", Text: "a name must not contain any of < > : \" / \\ | ? * NUL US"}
-	default:
-		return nil
+	const path = "collection_name"
+	if n := len(name); n < 1 || n > MaxNameBytes {
+		return invalid(path, "value %.40q invalid, must be from 1 to %d bytes, not %d", name, MaxNameBytes, n)
 	}
+	if i := strings.IndexAny(name, barred); i >= 0 {
+		return invalid(path, "collection name cannot contain %q char", name[i:i+1])
+	}
+	return nil
 }
 
 // CreateCollection makes an empty collection.

@@ -25,9 +25,9 @@ type OpKind uint8
 
 // The operations, each with the members of Op it reads.
 const (
-	Upsert           OpKind = iota // Points: each replaces the whole point
+	Upsert           OpKind = iota // Points: each replaces the whole point; Mode, Where
 	Delete                         // Select
-	UpdateVectors                  // Points: replaces the vectors given, keeps the rest; Payload is ignored
+	UpdateVectors                  // Points: replaces the vectors given, keeps the rest; Payload is ignored; Where
 	DeleteVectors                  // Select, Names
 	SetPayload                     // Select, Payload, Path (optional)
 	OverwritePayload               // Select, Payload
@@ -51,6 +51,8 @@ type Op struct {
 	Path    *payload.Path
 	Keys    []payload.Path
 	Names   []string
+	Mode    UpdateMode
+	Where   *filter.Filter // points that exist are written only if they match before
 	// Version orders the operation against others (see Version). The zero
 	// Version stands for a REST write: it is given the time of its commit.
 	Version Version

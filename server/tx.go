@@ -114,6 +114,11 @@ func (tx *tx) change(op *Op, key []byte, given *Point, version Version, applied 
 		}
 		return noPoint(id)
 	}
+	if op.conditional() {
+		if ok, err := tx.allows(op, key, p); err != nil || !ok {
+			return err
+		}
+	}
 	if op.Kind == Delete && !p.exists && !tx.leavesTombstone(version) {
 		return nil
 	}
