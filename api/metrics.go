@@ -15,6 +15,7 @@ import (
 type metrics struct {
 	responses *prometheus.CounterVec
 	durations *prometheus.HistogramVec
+	refused   *prometheus.CounterVec
 }
 
 func newMetrics(db *server.DB, o Options) *metrics {
@@ -26,13 +27,16 @@ func newMetrics(db *server.DB, o Options) *metrics {
 			Name: "rest_responses_duration_seconds", Help: "Time from a request's arrival to its answer.",
 			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
 		}, []string{"method", "endpoint"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "freshet_refused_requests_total", Help: "Requests without a key that allows them, by status.",
+		}, []string{"status"}),
 	}
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "app_info", Help: "Which program this is.",
 		ConstLabels: prometheus.Labels{"name": "freshet", "version": o.Version},
 	})
 	info.Set(1)
-	o.Registry.MustRegister(m.responses, m.durations, info, database{db},
+	o.Registry.MustRegister(m.responses, m.durations, m.refused, info, database{db},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -2,6 +2,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -34,6 +35,10 @@ type Options struct {
 	Registry *prometheus.Registry // gets the API's metrics and is served at /metrics; default: a new one
 	Version  string               // of freshet
 	Commit   string               // of freshet
+	Title    string               // at /; default: who we are
+	// APIKeys allow everything, ReadOnlyAPIKeys to read. Without any, everybody may
+	// do everything.
+	APIKeys, ReadOnlyAPIKeys []string
 }
 
 // Server is the HTTP side of a database.
@@ -43,6 +48,7 @@ type Server struct {
 	echo    *echo.Echo
 	started time.Time
 	metrics *metrics
+	keys    keys
 	slots   chan struct{} // one for each request in flight
 }
 
@@ -54,13 +60,14 @@ func New(db *server.DB, o Options) *Server {
 	if o.Registry == nil {
 		o.Registry = prometheus.NewRegistry()
 	}
+	o.Title = cmp.Or(o.Title, defaultTitle)
 	s := &Server{
 		db: db, o: o, echo: echo.New(), started: time.Now(),
-		metrics: newMetrics(db, o), slots: make(chan struct{}, maxInFlight),
+		metrics: newMetrics(db, o), slots: make(chan struct{}, maxInFlight), keys: newKeys(o),
 	}
 	s.echo.HTTPErrorHandler = s.unrouted
 	s.echo.Pre(middleware.RemoveTrailingSlash())
-	s.echo.Use(middleware.CORS(), compress)
+	s.echo.Use(middleware.CORS(), compress, s.authenticate)
 	s.routes()
 	return s
 }

@@ -18,10 +18,12 @@ func wrap(h http.Handler) echo.HandlerFunc {
 	}
 }
 
+const defaultTitle = "freshet - vector search engine with the REST API of qdrant"
+
 // root says which API is spoken, for clients that check it, and by whom.
 func (s *Server) root(c echo.Context) error {
 	return c.JSON(http.StatusOK, map[string]string{
-		"title":           "freshet - vector search engine with the REST API of qdrant",
+		"title":           s.o.Title,
 		"version":         CompatibleVersion,
 		"commit":          s.o.Commit,
 		"freshet_version": s.o.Version,

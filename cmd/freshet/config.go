@@ -37,6 +37,13 @@ type httpConfig struct {
 	Listen string `yaml:"listen"` // host:port
 	// Insecure allows to listen beyond this machine, to anyone.
 	Insecure bool `yaml:"insecure"`
+	// APIKey and AltAPIKey allow everything, ReadOnlyAPIKey to read. With none of
+	// them everybody may do everything.
+	APIKey         string `yaml:"api_key,omitempty"`
+	AltAPIKey      string `yaml:"alt_api_key,omitempty"`
+	ReadOnlyAPIKey string `yaml:"read_only_api_key,omitempty"`
+	// Title is what GET / says in place of who we are.
+	Title string `yaml:"title,omitempty"`
 }
 
 type logConfig struct {
@@ -67,7 +74,8 @@ func (c *config) setDefaults() {
 	c.Config.SetDefaults()
 }
 
-// settings are the members that the environment and flags can set too.
+// settings are the members that the environment and flags can set too. Secrets
+// have no flag: anybody on the machine sees those.
 var settings = []struct {
 	flag, env, usage string
 	set              func(c *config, value string) error
@@ -85,6 +93,22 @@ var settings = []struct {
 			return fmt.Errorf("%q is not true or false", v)
 		}
 		c.HTTP.Insecure = v == "true"
+		return nil
+	}},
+	{"", "FRESHET_API_KEY", "", func(c *config, v string) error {
+		c.HTTP.APIKey = v
+		return nil
+	}},
+	{"", "FRESHET_ALT_API_KEY", "", func(c *config, v string) error {
+		c.HTTP.AltAPIKey = v
+		return nil
+	}},
+	{"", "FRESHET_READ_ONLY_API_KEY", "", func(c *config, v string) error {
+		c.HTTP.ReadOnlyAPIKey = v
+		return nil
+	}},
+	{"", "FRESHET_TITLE", "", func(c *config, v string) error {
+		c.HTTP.Title = v
 		return nil
 	}},
 	{"log-level", "FRESHET_LOG_LEVEL", "debug, info, warn or error", func(c *config, v string) error {
@@ -107,7 +131,9 @@ const configEnv = "FRESHET_CONFIG"
 func addFlags(cmd *cobra.Command) {
 	cmd.Flags().String("config", "", "configuration file, YAML (environment: "+configEnv+")")
 	for _, s := range settings {
-		cmd.Flags().String(s.flag, "", s.usage+" (environment: "+s.env+")")
+		if s.flag != "" {
+			cmd.Flags().String(s.flag, "", s.usage+" (environment: "+s.env+")")
+		}
 	}
 	cmd.Flags().Lookup("insecure").NoOptDefVal = "true"
 }
@@ -141,7 +167,7 @@ func loadConfig(cmd *cobra.Command, environ []string) (config, error) {
 				return c, fmt.Errorf("%s: %w", s.env, err)
 			}
 		}
-		if f := cmd.Flags().Lookup(s.flag); f.Changed {
+		if f := cmd.Flags().Lookup(s.flag); f != nil && f.Changed {
 			if err := s.set(&c, f.Value.String()); err != nil {
 				return c, fmt.Errorf("--%s: %w", s.flag, err)
 			}
@@ -246,10 +272,46 @@ func (h *httpConfig) validate() error {
 	if err != nil {
 		return fmt.Errorf("http.listen: %q is not host:port", h.Listen)
 	}
-	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() || h.Insecure {
+	if err := h.validateKeys(); err != nil {
+		return err
+	}
+	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() || h.Insecure || h.APIKey != "" {
 		return nil
 	}
-	return fmt.Errorf("http.listen: %s can be reached from other machines and there is no authentication yet; --insecure allows it", h.Listen)
+	return fmt.Errorf("http.listen: %s can be reached from other machines, and anybody there may do everything; http.api_key makes them bring a key, --insecure allows it", h.Listen)
+}
+
+func (h *httpConfig) validateKeys() error {
+	named := map[string]string{}
+	for _, k := range []struct{ name, key string }{
+		{"api_key", h.APIKey}, {"alt_api_key", h.AltAPIKey}, {"read_only_api_key", h.ReadOnlyAPIKey},
+	} {
+		switch other := named[k.key]; {
+		case k.key == "":
+			continue
+		case h.APIKey == "":
+			return fmt.Errorf("http.%s: needs http.api_key", k.name)
+		case strings.ContainsFunc(k.key, func(r rune) bool { return r <= ' ' || r > '~' }):
+			return fmt.Errorf("http.%s: a key consists of visible characters of ASCII", k.name)
+		case other != "":
+			return fmt.Errorf("http.%s: is the same as http.%s", k.name, other)
+		}
+		named[k.key] = k.name
+	}
+	return nil
+}
+
+// keys returns the keys that allow everything, and those to read.
+func (h *httpConfig) keys() (full, readOnly []string) {
+	for _, key := range []string{h.APIKey, h.AltAPIKey} {
+		if key != "" {
+			full = append(full, key)
+		}
+	}
+	if h.ReadOnlyAPIKey != "" {
+		readOnly = append(readOnly, h.ReadOnlyAPIKey)
+	}
+	return full, readOnly
 }
 
 func (l *logConfig) level() (slog.Level, error) {
@@ -272,17 +334,23 @@ func (l *logConfig) logger(w io.Writer) (*slog.Logger, error) {
 	return slog.New(slog.NewTextHandler(w, o)), nil
 }
 
+// print writes the configuration without its secrets.
+func (c config) print(w io.Writer) error {
+	c.HTTP.APIKey, c.HTTP.AltAPIKey, c.HTTP.ReadOnlyAPIKey = "", "", ""
+	return yaml.NewEncoder(w).Encode(c)
+}
+
 func configCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
-		Short: "Check the configuration and print it with its defaults",
+		Short: "Check the configuration and print it with its defaults, without keys",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := loadConfig(cmd, os.Environ())
 			if err != nil {
 				return err
 			}
-			return yaml.NewEncoder(cmd.OutOrStdout()).Encode(c)
+			return c.print(cmd.OutOrStdout())
 		},
 	}
 	addFlags(cmd)

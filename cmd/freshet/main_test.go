@@ -5,6 +5,8 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -110,6 +112,10 @@ func TestConfigurationIsRefused(t *testing.T) {
 		{"", nil, []string{"--listen", "6333"}, `http.listen: "6333" is not host:port`},
 		{"", nil, []string{"--log-level", "loud"}, `log.level: "loud" is not`},
 		{"", nil, []string{"--insecure=maybe"}, `--insecure: "maybe" is not true or false`},
+		{"http: {read_only_api_key: r}", nil, nil, "http.read_only_api_key: needs http.api_key"},
+		{"http: {api_key: a, read_only_api_key: a}", nil, nil, "http.read_only_api_key: is the same as http.api_key"},
+		{"http: {api_key: a, alt_api_key: a}", nil, nil, "http.alt_api_key: is the same as http.api_key"},
+		{"", []string{"FRESHET_API_KEY=a b"}, nil, "http.api_key: a key consists of visible characters"},
 	} {
 		_, err := load(t, x.file, x.env, x.args...)
 		if err == nil || !strings.Contains(err.Error(), x.want) || strings.Contains(oneLine(err), "\n") {
@@ -118,6 +124,47 @@ func TestConfigurationIsRefused(t *testing.T) {
 	}
 	if _, err := load(t, "", nil, "--listen", "0.0.0.0:6333", "--insecure"); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestKeys checks that keys reach the server and are not printed.
+func TestKeys(t *testing.T) {
+	c, err := load(t, "http: {listen: '0.0.0.0:6333', api_key: first, read_only_api_key: third}", []string{"FRESHET_ALT_API_KEY=second"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	full, readOnly := c.HTTP.keys()
+	if diff := cmp.Diff([][]string{{"first", "second"}, {"third"}}, [][]string{full, readOnly}); diff != "" {
+		t.Error(diff)
+	}
+	var out bytes.Buffer
+	if err := c.print(&out); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"first", "second", "third", "api_key"} {
+		if strings.Contains(out.String(), key) {
+			t.Errorf("%q is printed:\n%s", key, out.String())
+		}
+	}
+	discard := slog.New(slog.DiscardHandler)
+	c.Data, c.HTTP.Listen = t.TempDir(), "127.0.0.1:0"
+	n, err := openNode(context.Background(), &c, discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := n.close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	for key, want := range map[string]int{"": 401, "first": 200, "second": 200, "third": 403} {
+		r := httptest.NewRequest(http.MethodDelete, "/collections/none", nil)
+		r.Header.Set("api-key", key)
+		w := httptest.NewRecorder()
+		n.http.Handler.ServeHTTP(w, r)
+		if w.Code != want {
+			t.Errorf("key %q: %d %s", key, w.Code, w.Body)
+		}
 	}
 }
 
