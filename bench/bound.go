@@ -151,7 +151,7 @@ type replay struct {
 	n                     int
 	lists, codes, scored  float64 // per query
 	list, coded, vector   arena
-	term                  arena // of rows of 8 bits
+	term                  arena // beside the codes
 	terms                 *kernels.Rows
 	codeKernel            func(l kernels.Level, q *kernels.CodeQuery, rows, terms *kernels.Rows, slots []uint32, out []float32)
 	query                 []byte
@@ -184,10 +184,8 @@ func newReplay(n, dim int, work hnsw.Work, queries int) (*replay, error) {
 			blocks = (dim + kernels.HalfBlock - 1) / kernels.HalfBlock
 		}
 		r.coded, errs[2] = newArena(n, r.codeStride, blocks)
-		if r.codeStride >= dim {
-			r.term, errs[3] = newArena(n, int(unsafe.Sizeof(kernels.Term{})), 0)
-			r.terms = &r.term.rows
-		}
+		r.term, errs[3] = newArena(n, int(unsafe.Sizeof(kernels.Term{})), 0)
+		r.terms = &r.term.rows
 	} else {
 		walked = r.scored
 	}
