@@ -42,7 +42,7 @@ portable:
 	$(ON_ARM64) ./hnsw/kernels
 	$(ON_ARM64) -run 'DistancesOnCodes|AwkwardVectors|BadInput|WithoutCodes|WhileCodesChange' ./hnsw
 
-# The binary against Apache Kafka, kafka-python and qdrant-client.
+# The binary against Apache Kafka, kafka-python and the clients of Qdrant.
 e2e:
 	e2e/setup.sh
 	$(GO) test -tags e2e -count=1 ./e2e

@@ -13,7 +13,7 @@ import (
 // TestQdrantClient runs the quick start of qdrant-client from PyPI.
 func TestQdrantClient(t *testing.T) {
 	f := startFreshet(t, "")
-	out, err := python("newest", "quickstart.py", f.url).CombinedOutput()
+	out, err := python("clients", "quickstart.py", f.url).CombinedOutput()
 	if err != nil || !strings.HasSuffix(string(out), "ok\n") {
 		t.Errorf("%v\n%s", err, out)
 	}

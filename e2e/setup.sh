@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the end-to-end tests run against: an Apache Kafka broker and
-# two Python environments, under .cache. What is there already stays.
+# Installs what the end-to-end tests run against: an Apache Kafka broker, three
+# Python environments and a client in JavaScript, under .cache. What is there
+# already stays.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 here=e2e
@@ -20,6 +21,7 @@ missing=()
 command -v java >/dev/null || missing+=(openjdk-17-jre-headless)
 command -v mvn >/dev/null || missing+=(maven)
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+command -v npm >/dev/null || missing+=(nodejs npm)
 if ((${#missing[@]})); then
   sudo=$([ "$(id -u)" = 0 ] || echo sudo)
   retry $sudo apt-get update -q
@@ -37,7 +39,7 @@ if ! fresh $cache/kafka/stamp $here/pom.xml; then
   stamp $cache/kafka/stamp $here/pom.xml
 fi
 
-for env in article newest; do
+for env in article newest clients; do
   requirements=$here/requirements-$env.txt
   if ! fresh "$cache/python-$env/stamp" "$requirements"; then
     rm -rf "$cache/python-$env"
@@ -46,3 +48,11 @@ for env in article newest; do
     stamp "$cache/python-$env/stamp" "$requirements"
   fi
 done
+
+if ! fresh $cache/js/stamp $here/clients/js/package-lock.json; then
+  rm -rf $cache/js
+  mkdir -p $cache/js
+  cp $here/clients/js/package.json $here/clients/js/package-lock.json $cache/js
+  retry npm ci --prefix $cache/js --legacy-peer-deps --ignore-scripts --no-audit --no-fund --silent
+  stamp $cache/js/stamp $here/clients/js/package-lock.json
+fi
