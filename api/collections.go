@@ -89,7 +89,7 @@ type patch struct {
 		OnDiskPayload          *bool   `json:"on_disk_payload"`
 	} `json:"params"`
 	Quantization quantizationPatch          `json:"quantization_config"`
-	StrictMode   map[string]json.RawMessage `json:"strict_mode_config"`
+	StrictMode   *server.StrictMode         `json:"strict_mode_config"`
 	Metadata     map[string]json.RawMessage `json:"metadata"`
 }
 
@@ -131,7 +131,7 @@ func (p *patch) apply(cfg *server.Config) error {
 	overridePointer(&cfg.OnDiskPayload, p.Params.OnDiskPayload)
 	p.Quantization.apply(&cfg.Quantization)
 	cfg.Optimizers = merge(cfg.Optimizers, p.Optimizers)
-	cfg.StrictMode = merge(cfg.StrictMode, p.StrictMode)
+	cfg.StrictMode = cfg.StrictMode.Merge(p.StrictMode)
 	cfg.Metadata = merge(cfg.Metadata, p.Metadata)
 	return nil
 }
@@ -283,6 +283,9 @@ func (r *request) changeIndexes(change func(*server.Collection) error) (any, err
 		return nil, err
 	}
 	if err := r.ordering(); err != nil {
+		return nil, err
+	}
+	if err := r.admitTimeout(c); err != nil {
 		return nil, err
 	}
 	if err := change(c); err != nil {

@@ -30,6 +30,9 @@ func (r *request) readable() (*server.Collection, error) {
 	if err := r.consistency(); err != nil {
 		return nil, err
 	}
+	if err := r.admitTimeout(c); err != nil {
+		return nil, err
+	}
 	if value := r.Request().Header.Get(minOffsetsHeader); value != "" {
 		want, err := parseOffsets(value)
 		if err != nil {

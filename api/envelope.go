@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"strconv"
 	"time"
@@ -68,6 +69,8 @@ func classify(err error) (status int, text string) {
 			where = "path parameters"
 		}
 		return http.StatusUnprocessableEntity, fmt.Sprintf("Validation error in %s: [%s]", where, e.Error())
+	case server.RateLimited:
+		return http.StatusTooManyRequests, "Rate limiting exceeded: " + e.Error()
 	case server.Timeout:
 		return http.StatusRequestTimeout, "Timeout: " + e.Error()
 	case server.Unavailable:
@@ -102,6 +105,10 @@ func (r *request) fail(err error) error {
 	}
 	if status == http.StatusServiceUnavailable {
 		r.Response().Header().Set("Retry-After", "1")
+	}
+	var e *server.Error
+	if errors.As(err, &e) && e.RetryAfter > 0 {
+		r.Response().Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
 	}
 	return r.JSON(status, map[string]any{
 		"status": map[string]string{"error": text},

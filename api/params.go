@@ -60,6 +60,15 @@ func (r *request) timeout() (time.Duration, error) {
 	return time.Duration(min(n, uint64(maxTimeout/time.Second))) * time.Second, nil
 }
 
+// admitTimeout tells whether the collection lets a request ask for its timeout.
+func (r *request) admitTimeout(c *server.Collection) error {
+	seconds, err := strconv.ParseUint(r.QueryParam("timeout"), 10, 64)
+	if err != nil {
+		return nil // it has none
+	}
+	return c.AdmitTimeout(seconds)
+}
+
 // wait returns the parameter of writes that says when to answer.
 func (r *request) wait() (bool, error) {
 	switch r.QueryParam("wait") {

@@ -66,6 +66,9 @@ func (r *request) searchOne(read func(o *object.Reader) (queryRequest, error), w
 	if err != nil {
 		return nil, err
 	}
+	if err := c.AdmitReads(q.search.Demand()); err != nil {
+		return nil, err
+	}
 	points, err := c.Search(r.ctx, q.search)
 	if err != nil {
 		return nil, err
@@ -105,6 +108,16 @@ func (r *request) searchMany(read func(o *object.Reader, path string, seen filte
 		return err
 	})
 	if err != nil {
+		return nil, err
+	}
+	if err := c.AdmitBatch(len(searches)); err != nil {
+		return nil, err
+	}
+	demands := make([]server.Demand, len(searches))
+	for i := range searches {
+		demands[i] = searches[i].Demand()
+	}
+	if err := c.AdmitReads(demands...); err != nil {
 		return nil, err
 	}
 	found, failed, err := c.SearchBatch(r.ctx, searches)

@@ -17,6 +17,9 @@ func getPoint(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := c.AdmitReads(server.Demand{}); err != nil {
+		return nil, err
+	}
 	records, err := c.Retrieve(r.ctx, []point.ID{id}, payload.All(), server.VectorSelector{All: true})
 	if err != nil {
 		return nil, err
@@ -62,6 +65,9 @@ func retrievePoints(r *request) (any, error) {
 	case len(ids) > maxRetrieve:
 		return nil, badRequest("one request may ask for %d points by id", maxRetrieve)
 	}
+	if err := c.AdmitReads(server.Demand{Cost: len(ids)}); err != nil {
+		return nil, err
+	}
 	records, err := c.Retrieve(r.ctx, ids, withPayload, withVector)
 	if err != nil {
 		return nil, err
@@ -96,6 +102,9 @@ func scrollPoints(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := c.AdmitReads(server.Demand{Limit: scroll.Limit, Filter: scroll.Filter}); err != nil {
+		return nil, err
+	}
 	page, err := c.Scroll(r.ctx, scroll)
 	if err != nil {
 		return nil, err
@@ -121,8 +130,8 @@ func countPoints(r *request) (any, error) {
 		return nil, err
 	}
 	var f *filter.Filter
+	exact := true
 	err = parse(raw, func(o *object.Reader) error {
-		exact := true
 		return fields(o, map[string]func() error{
 			"filter":    func() error { return readFilter(o, "count_request", &f) },
 			"exact":     func() error { return readBool(o, &exact) },
@@ -130,6 +139,9 @@ func countPoints(r *request) (any, error) {
 		})
 	})
 	if err != nil {
+		return nil, err
+	}
+	if err := c.AdmitReads(server.Demand{Filter: f, Exact: exact}); err != nil {
 		return nil, err
 	}
 	n, err := c.Count(r.ctx, f)

@@ -91,6 +91,9 @@ func (r *request) apply(read func(*object.Reader, *[]server.Op) error, answer fu
 	if err := r.ordering(); err != nil {
 		return nil, err
 	}
+	if err := r.admitTimeout(c); err != nil {
+		return nil, err
+	}
 	raw, err := r.body()
 	if err != nil {
 		return nil, err
@@ -101,6 +104,9 @@ func (r *request) apply(read func(*object.Reader, *[]server.Op) error, answer fu
 	}
 	if len(ops) == 0 {
 		return answer([]updateResult{}), nil
+	}
+	if err := c.AdmitWrites(ops); err != nil {
+		return nil, err
 	}
 	applied, err := c.Apply(r.ctx, server.Batch{Ops: ops, Sync: true})
 	switch {

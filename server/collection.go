@@ -40,6 +40,8 @@ type Collection struct {
 	dirty *atomic.Bool                  // set when a commit awaits the log's sync
 	cores *cores                        // shared with the other collections
 
+	reads, writes bucket // of requests, where strict mode bounds them
+
 	queue   chan *request
 	closing chan struct{} // closed to refuse new requests
 	stopped chan struct{} // closed once the writer has ended
@@ -51,6 +53,7 @@ type Collection struct {
 	operation   uint64
 	points      int
 	vectorCount int
+	payloads    int64 // bytes
 	lastTime    int64 // newest time given to a REST write
 	letters     letterbox
 	workers     int

@@ -26,7 +26,7 @@ type Config struct {
 	Optimizers             map[string]json.RawMessage `json:"optimizers_config,omitempty"`
 	WAL                    map[string]json.RawMessage `json:"wal_config,omitempty"`
 	Quantization           *Quantization              `json:"quantization_config,omitempty"`
-	StrictMode             map[string]json.RawMessage `json:"strict_mode_config,omitempty"`
+	StrictMode             *StrictMode                `json:"strict_mode_config,omitempty"`
 	Metadata               map[string]json.RawMessage `json:"metadata,omitempty"`
 
 	// Indexes holds the declared payload indexes: field → schema as given.
@@ -160,6 +160,9 @@ func (c *Config) Validate() error {
 	if err := c.Quantization.validate("quantization_config"); err != nil {
 		return err
 	}
+	if err := c.StrictMode.validate("strict_mode_config"); err != nil {
+		return err
+	}
 	for _, name := range slices.Sorted(maps.Keys(c.Vectors.Named)) {
 		path := "vectors"
 		if !c.Vectors.Single {
@@ -241,7 +244,6 @@ func (c Config) clone() Config {
 	c.SparseVectors = maps.Clone(c.SparseVectors)
 	c.Optimizers = maps.Clone(c.Optimizers)
 	c.WAL = maps.Clone(c.WAL)
-	c.StrictMode = maps.Clone(c.StrictMode)
 	c.Metadata = maps.Clone(c.Metadata)
 	c.Indexes = maps.Clone(c.Indexes)
 	return c

@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Kind classifies an error by what the caller can do about it; the API turns
@@ -19,6 +20,7 @@ const (
 	Invalid                  // a value is outside its limits; Path names it
 	Timeout                  // the deadline passed first
 	Unavailable              // closed, overloaded or read-only for now: worth trying again
+	RateLimited              // more than strict mode allows in a minute; RetryAfter says when there will be room
 	Unconfigured             // the operation needs something this server was not given
 )
 
@@ -29,6 +31,8 @@ type Error struct {
 	Path string // Invalid only: dotted path of the offending value
 	Text string
 	Err  error // cause, if any
+
+	RetryAfter time.Duration // 0: not known
 }
 
 func (e *Error) Error() string {

@@ -45,6 +45,9 @@ func (db *DB) CreateIndex(ctx context.Context, name, field string, raw json.RawM
 		return err
 	}
 	defer leave()
+	if err := c.admitIndex(field); err != nil {
+		return err
+	}
 	err = c.build(ctx, f.index)
 	if err == nil {
 		err = db.UpdateConfig(ctx, name, func(cfg *Config) error {

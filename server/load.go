@@ -18,6 +18,10 @@ import (
 // operation.
 const metaOperation = "operation"
 
+// metaPayload is the field of storage.Meta that holds how many bytes the payloads
+// have together.
+const metaPayload = "payload"
+
 // loadBatch is how many vectors are handed to the graphs at a time.
 const loadBatch = 512
 
@@ -42,15 +46,13 @@ func (c *Collection) load(ctx context.Context) error {
 }
 
 func (c *Collection) loadFrom(ctx context.Context, snapshot *storage.Snapshot) error {
-	value, err := snapshot.Get(nil, storage.AppendKey(nil, storage.Meta, c.space, []byte(metaOperation)))
-	switch {
-	case errors.Is(err, storage.ErrNotFound):
-	case err != nil:
+	operation, _, err := c.metaNumber(snapshot, metaOperation)
+	if err != nil {
 		return err
-	case len(value) != 8:
-		return fmt.Errorf("the operation number has %d bytes instead of 8", len(value))
-	default:
-		c.operation = binary.BigEndian.Uint64(value)
+	}
+	c.operation = operation
+	if err := c.loadPayloadBytes(ctx, snapshot); err != nil {
+		return err
 	}
 	err = snapshot.Scan(storage.AppendKey(nil, storage.Position, c.space, nil), nil, func(key, value []byte) (bool, error) {
 		return true, c.streams.load(storage.Suffix(key), value)
@@ -66,6 +68,37 @@ func (c *Collection) loadFrom(ctx context.Context, snapshot *storage.Snapshot) e
 		return err
 	}
 	return c.loadPoints(ctx, snapshot)
+}
+
+// metaNumber returns a field of storage.Meta that is a number of 8 bytes, and whether
+// it is there.
+func (c *Collection) metaNumber(snapshot *storage.Snapshot, field string) (uint64, bool, error) {
+	value, err := snapshot.Get(nil, storage.AppendKey(nil, storage.Meta, c.space, []byte(field)))
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return 0, false, nil
+	case err != nil:
+		return 0, false, err
+	case len(value) != 8:
+		return 0, false, fmt.Errorf("the number %q has %d bytes instead of 8", field, len(value))
+	default:
+		return binary.BigEndian.Uint64(value), true, nil
+	}
+}
+
+// loadPayloadBytes reads how many bytes the payloads have. A store of an earlier
+// version does not say; there they are counted.
+func (c *Collection) loadPayloadBytes(ctx context.Context, snapshot *storage.Snapshot) error {
+	n, ok, err := c.metaNumber(snapshot, metaPayload)
+	c.payloads = int64(n)
+	if ok || err != nil {
+		return err
+	}
+	return snapshot.Scan(storage.AppendKey(nil, storage.Point, c.space, nil), nil, func(_, value []byte) (bool, error) {
+		record, err := decodeStored(value)
+		c.payloads += int64(len(record.payload))
+		return err == nil && ctx.Err() == nil, errors.Join(err, ctx.Err())
+	})
 }
 
 // loading is the state of a load.

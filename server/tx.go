@@ -410,12 +410,30 @@ func (tx *tx) fill(b *storage.Batch) error {
 		return err
 	}
 	value = binary.BigEndian.AppendUint64(value[:0], c.operation)
-	return b.Set(storage.AppendKey(nil, storage.Meta, c.space, []byte(metaOperation)), value)
+	if err := b.Set(storage.AppendKey(nil, storage.Meta, c.space, []byte(metaOperation)), value); err != nil {
+		return err
+	}
+	value = binary.BigEndian.AppendUint64(value[:0], uint64(c.payloads+tx.payloadGrowth()))
+	return b.Set(storage.AppendKey(nil, storage.Meta, c.space, []byte(metaPayload)), value)
+}
+
+// payloadGrowth returns by how many bytes the transaction makes the payloads longer.
+func (tx *tx) payloadGrowth() int64 {
+	n := 0
+	for _, id := range tx.order {
+		p := tx.points[id]
+		n -= len(p.was)
+		if p.exists {
+			n += len(p.stored.payload)
+		}
+	}
+	return int64(n)
 }
 
 // settle brings the writer's own tables in line with a commit.
 func (tx *tx) settle(staged stagedSlots) {
 	c := tx.c
+	c.payloads += tx.payloadGrowth()
 	for i, id := range tx.order {
 		p := tx.points[id]
 		old, hadSlot := c.ids.current([]byte(id))

@@ -17,6 +17,8 @@ type view struct {
 	slots    hnsw.View
 	points   int
 	vectors  int
+	// payloadBytes is how long the payloads are together.
+	payloadBytes int64
 	// operation is the number of the newest operation in the view.
 	operation uint64
 	// next holds the applied position by stream; it is not changed any more.
@@ -62,12 +64,14 @@ func (c *Collection) acquire() (*view, error) {
 func (c *Collection) publish() {
 	c.slots.Publish()
 	v := &view{
-		snapshot:  c.store.Snapshot(),
-		slots:     c.slots.View(),
-		points:    c.points,
-		vectors:   c.vectorCount,
-		operation: c.operation,
-		next:      c.applied,
+		snapshot: c.store.Snapshot(),
+		slots:    c.slots.View(),
+		points:   c.points,
+		vectors:  c.vectorCount,
+
+		payloadBytes: c.payloads,
+		operation:    c.operation,
+		next:         c.applied,
 		released: func(err error) {
 			if err != nil {
 				c.log.Error("release of a snapshot failed", "err", err)
