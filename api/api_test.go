@@ -459,7 +459,7 @@ func TestMinOffsets(t *testing.T) {
 		_, err := c.Apply(context.Background(), server.Batch{
 			Ops: []server.Op{{
 				Kind: server.Upsert, Version: server.Version{Stream: stream, Offset: offset, Time: offset},
-				Points: []server.Point{{ID: point.Number(uint64(offset)), Vectors: server.Vectors{"": {1}}}},
+				Points: []server.Point{{ID: point.Number(uint64(offset)), Vectors: server.Vectors{"": server.Dense{1}}}},
 			}},
 			Positions: []server.Position{{Stream: stream, Next: offset + 1}},
 		})

@@ -3,7 +3,6 @@ package api
 import (
 	"encoding/json"
 	"maps"
-	"math"
 	"slices"
 	"strconv"
 
@@ -85,31 +84,4 @@ func appendString(dst []byte, s string) []byte {
 		panic(err)
 	}
 	return append(dst, quoted...)
-}
-
-func appendVector(dst []byte, v []float32) []byte {
-	dst = append(dst, '[')
-	for i, x := range v {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = appendFloat(dst, x)
-	}
-	return append(dst, ']')
-}
-
-// appendFloat writes the shortest form that reads back as x, which is finite.
-func appendFloat(dst []byte, x float32) []byte {
-	format := byte('f')
-	if a := math.Abs(float64(x)); a != 0 && (a < 1e-6 || a >= 1e21) {
-		format = 'e'
-	}
-	start := len(dst)
-	dst = strconv.AppendFloat(dst, float64(x), format, -1, 32)
-	for _, c := range dst[start:] {
-		if c == '.' || c == 'e' {
-			return dst
-		}
-	}
-	return append(dst, ".0"...) // a float stays a float for clients that tell them apart
 }

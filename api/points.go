@@ -2,11 +2,9 @@ package api
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"freshet/server"
-	"freshet/server/floats"
 	"freshet/server/object"
 	"freshet/server/payload"
 	"freshet/server/point"
@@ -94,28 +92,24 @@ func readPoints(o *object.Reader, withPayload bool, dst *[]server.Point) error {
 
 func readPoint(o *object.Reader, path string, withPayload bool) (server.Point, error) {
 	var p server.Point
-	known := map[string]func() error{
-		"id":     func() error { return readID(o, &p.ID) },
-		"vector": func() error { return readVectors(o, path+".vector", &p.Vectors) },
-	}
-	if withPayload {
-		known["payload"] = func() error { return readPayload(o, &p.Payload) }
-	}
 	if o.Kind() != '{' {
 		return p, mismatch(o, "struct PointStruct")
 	}
 	noVector := false
 	err := o.Members(func(name string) error {
-		read := known[name]
 		isNull := o.Kind() == 'n'
 		switch {
-		case read == nil, isNull && name == "payload":
-			return o.Skip()
-		case isNull && name == "vector":
+		case name == "id":
+			return readID(o, &p.ID)
+		case name == "vector" && !isNull:
+			return readVectors(o, path+".vector", &p.Vectors)
+		case name == "vector":
 			noVector = true
 			return o.Skip()
+		case name == "payload" && withPayload && !isNull:
+			return readPayload(o, &p.Payload)
 		default:
-			return read()
+			return o.Skip()
 		}
 	})
 	switch {
@@ -132,62 +126,6 @@ func readPoint(o *object.Reader, path string, withPayload bool) (server.Point, e
 }
 
 var errNoVariant = badFormat("data did not match any variant of untagged enum VectorStruct")
-
-// readVectors reads a bare vector, or vectors by name.
-func readVectors(o *object.Reader, path string, dst *server.Vectors) error {
-	vectors := server.Vectors{}
-	*dst = vectors
-	switch o.Kind() {
-	case '[':
-		v, err := readVector(o, path+".vector")
-		vectors[""] = v
-		return err
-	case '{':
-		return o.Members(func(name string) error {
-			v, err := readVector(o, path+"."+name)
-			vectors[name] = v
-			return err
-		})
-	default:
-		if err := o.Skip(); err != nil {
-			return err
-		}
-		return errNoVariant
-	}
-}
-
-// bytesPerFloat is about what a number of a vector takes in JSON; it sizes the
-// first allocation.
-const bytesPerFloat = 10
-
-// readVector reads one dense vector.
-func readVector(o *object.Reader, path string) ([]float32, error) {
-	kind := o.Kind()
-	raw, err := o.Value()
-	if err != nil {
-		return nil, err
-	}
-	if kind == '{' {
-		return nil, wrongInput("Conversion between sparse and regular vectors failed")
-	}
-	v, _, err := floats.Scan(make([]float32, 0, len(raw)/bytesPerFloat), raw)
-	switch {
-	case errors.Is(err, floats.ErrRange):
-		return nil, badFormat("%s: %v", path, err)
-	case err != nil && isNested(raw):
-		return nil, badRequest("multivectors are not supported yet")
-	case err != nil:
-		return nil, errNoVariant
-	case len(v) == 0:
-		return nil, notValid(path, "dense vector must not be empty")
-	}
-	return v, nil
-}
-
-func isNested(raw []byte) bool {
-	var rows [][]json.RawMessage
-	return json.Unmarshal(raw, &rows) == nil
-}
 
 func readPayload(o *object.Reader, dst *json.RawMessage) error {
 	if o.Kind() != '{' {

@@ -288,8 +288,11 @@ func readQuery(o *object.Reader, q *queryRequest) error {
 		return readID(o, &s.ID)
 	case '{':
 		found := false
+		var sparse sparseParts
 		err := o.Members(func(name string) error {
 			switch {
+			case isSparse(name) && !found:
+				return sparse.read(o, name, "query")
 			case name == "nearest" && !found:
 				found = true
 				return readNearest(o, s)
@@ -300,16 +303,15 @@ func readQuery(o *object.Reader, q *queryRequest) error {
 				return o.Skip()
 			case queryKinds[name]:
 				return unsupported(o, name)
-			case name == "indices":
-				if err := o.Skip(); err != nil {
-					return err
-				}
-				return errSparse
 			default:
 				return o.Skip()
 			}
 		})
-		if err == nil && !found {
+		switch {
+		case err != nil || found:
+		case sparse.indices != nil && sparse.values != nil:
+			s.Vector, err = sparse.vector("query")
+		default:
 			err = errNoQuery
 		}
 		return err
@@ -320,8 +322,6 @@ func readQuery(o *object.Reader, q *queryRequest) error {
 		return errNoQuery
 	}
 }
-
-var errSparse = wrongInput("Conversion between sparse and regular vectors failed")
 
 func readNearest(o *object.Reader, s *server.SearchRequest) error {
 	switch o.Kind() {

@@ -131,7 +131,7 @@ func loadFiltered(ctx context.Context, db *server.DB, c *server.Collection, d *d
 				return err
 			}
 			op.Points = append(op.Points, server.Point{
-				ID: point.Number(uint64(i)), Vectors: server.Vectors{"": slices.Clone(d.base.row(i))}, Payload: payload,
+				ID: point.Number(uint64(i)), Vectors: server.Vectors{"": server.Dense(slices.Clone(d.base.row(i)))}, Payload: payload,
 			})
 		}
 		if _, err := c.Apply(ctx, server.Batch{Ops: []server.Op{op}}); err != nil {
@@ -145,7 +145,7 @@ func loadFiltered(ctx context.Context, db *server.DB, c *server.Collection, d *d
 func searchFiltered(ctx context.Context, c *server.Collection, queries *matrix, f *filters.Filter, exact bool) ([]int, error) {
 	rows := make([]int, 0, k*queries.rows)
 	for q := range queries.rows {
-		hits, err := c.Search(ctx, server.SearchRequest{Vector: queries.row(q), Limit: k, Ef: filterEf, Filter: f, Exact: exact})
+		hits, err := c.Search(ctx, server.SearchRequest{Vector: server.Dense(queries.row(q)), Limit: k, Ef: filterEf, Filter: f, Exact: exact})
 		if err != nil {
 			return nil, err
 		}

@@ -56,7 +56,7 @@ func benchHTTP(ctx context.Context, d *dataset) (s *section, err error) {
 		op := server.Op{Kind: server.Upsert}
 		for i := from; i < min(from+batch, d.base.rows); i++ {
 			// The database normalises what it is given; the rows are mapped to be read only.
-			op.Points = append(op.Points, server.Point{ID: point.Number(uint64(i)), Vectors: server.Vectors{"": slices.Clone(d.base.row(i))}})
+			op.Points = append(op.Points, server.Point{ID: point.Number(uint64(i)), Vectors: server.Vectors{"": server.Dense(slices.Clone(d.base.row(i)))}})
 		}
 		if _, err := c.Apply(ctx, server.Batch{Ops: []server.Op{op}}); err != nil {
 			return nil, err
@@ -99,7 +99,7 @@ func benchHTTP(ctx context.Context, d *dataset) (s *section, err error) {
 			return nil, err
 		}
 		t1 := time.Now()
-		if _, err := c.Search(ctx, server.SearchRequest{Vector: query(1), Limit: k, Ef: httpEf}); err != nil {
+		if _, err := c.Search(ctx, server.SearchRequest{Vector: server.Dense(query(1)), Limit: k, Ef: httpEf}); err != nil {
 			return nil, err
 		}
 		t2 := time.Now()

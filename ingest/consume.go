@@ -199,7 +199,9 @@ func (s *session) create(ctx context.Context, op *server.Op) (*server.Collection
 	named := map[string]server.VectorParams{}
 	_, unnamed := op.Points[0].Vectors[""]
 	for name, v := range op.Points[0].Vectors {
-		named[name] = server.VectorParams{Size: len(v), Distance: s.cfg.OnCreate.Distance}
+		if dense, ok := v.(server.Dense); ok { // records have no others
+			named[name] = server.VectorParams{Size: len(dense), Distance: s.cfg.OnCreate.Distance}
+		}
 	}
 	cfg := server.Config{Vectors: server.VectorsConfig{Single: unnamed && len(named) == 1, Named: named}}
 	if m := s.cfg.OnCreate.M; m != 0 {

@@ -282,6 +282,10 @@ func (m *mapping) value(raw []byte) (value, error) {
 	return v, err
 }
 
+// bytesPerFloat is about what a number of a vector takes in JSON; it sizes the first
+// allocation.
+const bytesPerFloat = 10
+
 // vector reads the vector in a field. Of the default fields the first that
 // holds one counts.
 func (m *mapping) vector(o *object.Reader, v *value, field, name string) error {
@@ -292,14 +296,14 @@ func (m *mapping) vector(o *object.Reader, v *value, field, name string) error {
 	if m.implicit && v.vectors[name] != nil && field == defaultVectorFields[1] || string(raw) == "null" {
 		return nil
 	}
-	vector, _, err := floats.Scan(nil, raw)
+	vector, _, err := floats.Scan(make([]float32, 0, len(raw)/bytesPerFloat), raw)
 	switch {
 	case err != nil:
 		return bad(BadVector, "the field %q: %v", field, err)
 	case len(vector) == 0:
 		return bad(BadVector, "the field %q holds an empty array", field)
 	}
-	v.vectors[name] = slices.Clip(vector)
+	v.vectors[name] = server.Dense(slices.Clip(vector))
 	return nil
 }
 
@@ -339,10 +343,14 @@ func check(c *server.Collection, op *server.Op) error {
 	cfg := c.Config()
 	for name, v := range vectors {
 		params, ok := cfg.Vectors.Named[name]
-		if ok && len(v) != params.Size {
-			return bad(WrongDimension, "the vector %q has %d dimensions, the collection's has %d", name, len(v), params.Size)
+		dense, isDense := v.(server.Dense)
+		if !ok || !isDense {
+			continue // for c.Check
 		}
-		if ok && params.Distance == server.Cosine && isZero(v) {
+		if len(dense) != params.Size {
+			return bad(WrongDimension, "the vector %q has %d dimensions, the collection's has %d", name, len(dense), params.Size)
+		}
+		if params.Distance == server.Cosine && isZero(dense) {
 			return bad(ZeroVector, "the vector %q is all zeros", name)
 		}
 	}

@@ -223,7 +223,7 @@ func TestRecordsBecomePoints(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hits, err := c.Search(context.Background(), server.SearchRequest{Vector: []float32{0.25, 1}, Limit: 1})
+	hits, err := c.Search(context.Background(), server.SearchRequest{Vector: server.Dense{0.25, 1}, Limit: 1})
 	if err != nil || len(hits) != 1 || hits[0].ID.String() != "a" || hits[0].Score < 0.9999 {
 		t.Errorf("got %+v, %v", hits, err)
 	}
@@ -582,7 +582,7 @@ func TestRESTAndKafkaWriteTheSamePoint(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = c.Apply(context.Background(), server.Batch{Sync: true, Ops: []server.Op{{
-		Kind: server.Upsert, Points: []server.Point{{ID: point.Number(1), Vectors: server.Vectors{"": {1}}, Payload: json.RawMessage(`{"by":"rest"}`)}},
+		Kind: server.Upsert, Points: []server.Point{{ID: point.Number(1), Vectors: server.Vectors{"": server.Dense{1}}, Payload: json.RawMessage(`{"by":"rest"}`)}},
 	}}})
 	if err != nil {
 		t.Fatal(err)

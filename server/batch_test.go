@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -92,7 +93,7 @@ func TestSearchBatch(t *testing.T) {
 	var requests []SearchRequest
 	even := mustFilter(t, `{"must":{"key":"even","match":{"value":true}}}`)
 	for i := range 60 {
-		r := SearchRequest{Vector: []float32{float32(5 * i), 0}, Limit: 3, WithPayload: payload.All()}
+		r := SearchRequest{Vector: Dense{float32(5 * i), 0}, Limit: 3, WithPayload: payload.All()}
 		switch i % 4 {
 		case 1:
 			r.Filter = even
@@ -118,7 +119,7 @@ func TestSearchBatch(t *testing.T) {
 	if d := cmp.Diff(want, got, sameIDs); d != "" {
 		t.Fatal(d)
 	}
-	requests[40] = SearchRequest{Vector: []float32{1}, Limit: 1}
+	requests[40] = SearchRequest{Vector: Dense{1}, Limit: 1}
 	requests[50] = SearchRequest{ID: point.Number(1000), Limit: 1}
 	if _, i, err := c.SearchBatch(context.Background(), requests); i != 40 || KindOf(err) != WrongInput {
 		t.Errorf("search %d: %v", i, err)
@@ -149,7 +150,7 @@ func TestSearchBatchIsOfOneMoment(t *testing.T) {
 	})
 	requests := make([]SearchRequest, 20)
 	for i := range requests {
-		requests[i] = SearchRequest{Vector: []float32{0, 0}, Limit: 1}
+		requests[i] = SearchRequest{Vector: Dense{0, 0}, Limit: 1}
 	}
 	for range 50 {
 		found, _, err := c.SearchBatch(context.Background(), requests)
@@ -172,11 +173,11 @@ func TestDeadlineEndsSearches(t *testing.T) {
 	defer closeDB(t, db)
 	c := newCollection(t, db, "c", configOf(t, `{"vectors":{"a":{"size":20,"distance":"Dot","on_disk":true},"b":{"size":20,"distance":"Dot"}}}`))
 	var ops []Op
-	vector := make([]float32, 20)
+	vector := make(Dense, 20)
 	for i := range 600 {
-		v := make([]float32, 20)
+		v := make(Dense, 20)
 		v[0], v[1] = float32(i), 1
-		ops = append(ops, Op{Kind: Upsert, Points: []Point{{ID: point.Number(uint64(i)), Vectors: Vectors{"a": v, "b": append([]float32(nil), v...)}, Payload: json.RawMessage(`{"a":1}`)}}})
+		ops = append(ops, Op{Kind: Upsert, Points: []Point{{ID: point.Number(uint64(i)), Vectors: Vectors{"a": v, "b": slices.Clone(v)}, Payload: json.RawMessage(`{"a":1}`)}}})
 	}
 	apply(t, c, Batch{Ops: ops})
 	late, cancel := context.WithDeadline(context.Background(), time.Unix(0, 0))
@@ -213,7 +214,7 @@ func TestSharedSelections(t *testing.T) {
 	}
 	apply(t, c, Batch{Ops: ops})
 	f := mustFilter(t, `{"must":{"key":"third","match":{"value":1}}}`)
-	request := SearchRequest{Vector: []float32{0, 0}, Limit: 1, Filter: f}
+	request := SearchRequest{Vector: Dense{0, 0}, Limit: 1, Filter: f}
 	for searches, shares := range map[int]bool{2: false, 3: true} {
 		var requests []SearchRequest
 		for range searches {

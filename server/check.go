@@ -44,15 +44,19 @@ func (c *Collection) checkPoint(p *Point) error {
 }
 
 // checkVector checks a vector that is stored or searched with.
-func (c *Collection) checkVector(name string, v []float32) error {
+func (c *Collection) checkVector(name string, v Vector) error {
 	g := c.graphs[name]
 	if g == nil {
 		return noVector(name)
 	}
-	if dim := g.Config().Dim; len(v) != dim {
-		return errorf(WrongInput, "Vector dimension error: expected dim: %d, got %d", dim, len(v))
+	dense, ok := v.(Dense)
+	if !ok && v != nil {
+		return wrongForm(v.form(), regular)
 	}
-	for _, x := range v {
+	if dim := g.Config().Dim; len(dense) != dim {
+		return errorf(WrongInput, "Vector dimension error: expected dim: %d, got %d", dim, len(dense))
+	}
+	for _, x := range dense {
 		if x64 := float64(x); math.IsNaN(x64) || math.IsInf(x64, 0) {
 			return errorf(WrongInput, "Vector %q holds a value that is not a finite number", name)
 		}

@@ -143,7 +143,7 @@ func (r *crashRun) check() {
 		if _, err := fmt.Sscanf(text, fmt.Sprint(id)+": [%g %g]", &x, &y); err != nil {
 			r.t.Fatal(err)
 		}
-		hits, err := r.c.Search(context.Background(), SearchRequest{Vector: []float32{x, y}, Limit: 1, Ef: 32})
+		hits, err := r.c.Search(context.Background(), SearchRequest{Vector: Dense{x, y}, Limit: 1, Ef: 32})
 		if err != nil || len(hits) != 1 || hits[0].ID != point.Number(id) {
 			r.t.Fatalf("a search for point %d finds %v, %v", id, hits, err)
 		}

@@ -70,7 +70,7 @@ func checkFilter(t testing.TB, c *Collection, text string) {
 		t.Fatalf("%s: scroll finds %v, want %v", text, scrolled, want)
 	}
 	for _, exact := range []bool{false, true} {
-		hits, err := c.Search(ctx, SearchRequest{Vector: []float32{.5, .5}, Filter: f, Limit: 1 << 20, Exact: exact})
+		hits, err := c.Search(ctx, SearchRequest{Vector: Dense{.5, .5}, Filter: f, Limit: 1 << 20, Exact: exact})
 		if err != nil || len(hits) != len(want) {
 			t.Fatalf("%s: the search finds %d (%v), want %d", text, len(hits), err, len(want))
 		}
@@ -216,7 +216,7 @@ func TestFiltersAndViewsAgree(t *testing.T) {
 				i := n % len(filters)
 				want := fmt.Sprintf(`"group":"g%d"`, i/2)
 				hits, err := c.Search(context.Background(), SearchRequest{
-					Vector: []float32{50, 3}, Filter: filters[i], Limit: points, Ef: points, WithPayload: payload.All(), Exact: n%3 == 0,
+					Vector: Dense{50, 3}, Filter: filters[i], Limit: points, Ef: points, WithPayload: payload.All(), Exact: n%3 == 0,
 				})
 				if err != nil || len(hits) != points/groups {
 					t.Errorf("%s: %d hits, %v", want, len(hits), err)

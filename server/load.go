@@ -212,10 +212,11 @@ func (l *loading) point(key, value []byte) error {
 	c.points++
 	c.vectorCount += len(vectors)
 	for name, v := range vectors {
-		if g := c.graphs[name]; g == nil || len(v) != g.Config().Dim {
-			return fmt.Errorf("a point has a vector %q of %d dimensions that the collection does not", name, len(v))
+		dense, _ := v.(Dense)
+		if g := c.graphs[name]; g == nil || len(dense) != g.Config().Dim {
+			return fmt.Errorf("a point has a %s vector %q of %d dimensions that the collection does not", v.form(), name, len(dense))
 		}
-		l.items[name] = append(l.items[name], hnsw.Item{Slot: slot, Vector: v})
+		l.items[name] = append(l.items[name], hnsw.Item{Slot: slot, Vector: dense})
 	}
 	if l.waiting++; l.waiting < loadBatch {
 		return nil

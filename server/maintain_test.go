@@ -22,7 +22,7 @@ func TestSlotsAreUsedAgain(t *testing.T) {
 	model := map[uint64]float32{} // id → the vector's first component
 	check := func() {
 		t.Helper()
-		hits, err := c.Search(context.Background(), SearchRequest{Vector: []float32{0, 0}, Limit: 2 * points, WithPayload: payload.All()})
+		hits, err := c.Search(context.Background(), SearchRequest{Vector: Dense{0, 0}, Limit: 2 * points, WithPayload: payload.All()})
 		if err != nil || len(hits) != len(model) {
 			t.Fatalf("%d hits for %d points, %v", len(hits), len(model), err)
 		}

@@ -9,9 +9,6 @@ import (
 	"freshet/server/point"
 )
 
-// Vectors holds a point's dense vectors by name; "" is the unnamed vector.
-type Vectors map[string][]float32
-
 // Point is a whole point as a client or a record gives it. Payload is a JSON
 // object or nil.
 type Point struct {

@@ -20,7 +20,7 @@ type VectorSelector struct {
 // is not returned. With List there is no query: the points come in id order, each
 // with a score of 1.
 type SearchRequest struct {
-	Vector         []float32
+	Vector         Vector
 	ID             point.ID
 	List           bool
 	Using          string // vector name, "" for the unnamed one

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 
 	"freshet/hnsw"
 	"freshet/server/payload"
@@ -107,10 +108,11 @@ func (s *search) vector() ([]float32, error) {
 	if err := c.checkVector(r.Using, r.Vector); err != nil {
 		return nil, err
 	}
+	vector, _ := r.Vector.(Dense)
 	if s.graph.Config().Metric != hnsw.Cosine {
-		return r.Vector, nil
+		return vector, nil
 	}
-	vector := append([]float32(nil), r.Vector...)
+	vector = slices.Clone(vector)
 	hnsw.Normalize(vector)
 	return vector, nil
 }

@@ -71,7 +71,7 @@ func apply(t testing.TB, c *Collection, b Batch) Applied {
 }
 
 func upsert(id point.ID, v Version, x, y float32, payload string) Op {
-	return Op{Kind: Upsert, Version: v, Points: []Point{{ID: id, Vectors: Vectors{"": {x, y}}, Payload: json.RawMessage(payload)}}}
+	return Op{Kind: Upsert, Version: v, Points: []Point{{ID: id, Vectors: Vectors{"": Dense{x, y}}, Payload: json.RawMessage(payload)}}}
 }
 
 func remove(v Version, ids ...point.ID) Op {
@@ -92,7 +92,7 @@ func contents(t testing.TB, c *Collection) []string {
 		list = append(list, fmt.Sprintf("%v: %v %s", r.ID, r.Vectors[""], r.Payload))
 		ids[r.ID] = r.Version
 	}
-	hits, err := c.Search(context.Background(), SearchRequest{Vector: []float32{0, 0}, Limit: 1 << 20, Ef: 1 << 20})
+	hits, err := c.Search(context.Background(), SearchRequest{Vector: Dense{0, 0}, Limit: 1 << 20, Ef: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,7 +247,7 @@ func TestPayloadOperations(t *testing.T) {
 		{Op{Kind: SetPayload, Select: only, Path: &path, Payload: map[string]any{"y": 2.0}}, `{"a":{"x":1,"y":2.0},"b":2,"c":"new"}`},
 		{Op{Kind: DeletePayload, Select: only, Keys: []payload.Path{path}}, `{"b":2,"c":"new"}`},
 		{Op{Kind: OverwritePayload, Select: only, Payload: map[string]any{"z": nil, "k": true}}, `{"k":true}`},
-		{Op{Kind: UpdateVectors, Points: []Point{{ID: one, Vectors: Vectors{"": {9, 9}}}}}, `{"k":true}`},
+		{Op{Kind: UpdateVectors, Points: []Point{{ID: one, Vectors: Vectors{"": Dense{9, 9}}}}}, `{"k":true}`},
 		{Op{Kind: ClearPayload, Select: only}, `{}`},
 		{Op{Kind: DeleteVectors, Select: only, Names: []string{""}}, `{}`},
 	}
@@ -324,7 +324,7 @@ func TestFilteredSearch(t *testing.T) {
 	} {
 		f := mustFilter(t, text)
 		for range 5 {
-			q := []float32{r.Float32(), r.Float32()}
+			q := Dense{r.Float32(), r.Float32()}
 			var want []hnsw.Hit
 			for i, v := range vectors {
 				if accept(i) {
@@ -378,14 +378,14 @@ func TestSearchRequest(t *testing.T) {
 		r    SearchRequest
 		want string
 	}{
-		"nearest":           {SearchRequest{Vector: []float32{0, 0}, Limit: 2}, "[0=0 1=1]"},
-		"offset":            {SearchRequest{Vector: []float32{0, 0}, Limit: 2, Offset: 3}, "[3=3 4=4]"},
-		"offset beyond":     {SearchRequest{Vector: []float32{0, 0}, Limit: 2, Offset: 1 << 62}, "[]"},
-		"everything":        {SearchRequest{Vector: []float32{0, 0}, Limit: 1 << 62, Offset: 1 << 62}, "[]"},
-		"threshold is open": {SearchRequest{Vector: []float32{0, 0}, Limit: 9, ScoreThreshold: &threshold}, "[0=0 1=1 2=2]"},
+		"nearest":           {SearchRequest{Vector: Dense{0, 0}, Limit: 2}, "[0=0 1=1]"},
+		"offset":            {SearchRequest{Vector: Dense{0, 0}, Limit: 2, Offset: 3}, "[3=3 4=4]"},
+		"offset beyond":     {SearchRequest{Vector: Dense{0, 0}, Limit: 2, Offset: 1 << 62}, "[]"},
+		"everything":        {SearchRequest{Vector: Dense{0, 0}, Limit: 1 << 62, Offset: 1 << 62}, "[]"},
+		"threshold is open": {SearchRequest{Vector: Dense{0, 0}, Limit: 9, ScoreThreshold: &threshold}, "[0=0 1=1 2=2]"},
 		"by id":             {SearchRequest{ID: point.Number(2), Limit: 2}, "[1=1 3=1]"},
-		"exact":             {SearchRequest{Vector: []float32{4, 0}, Limit: 1, Exact: true}, "[4=0]"},
-		"payload":           {SearchRequest{Vector: []float32{4, 0}, Limit: 1, WithPayload: selected}, `[4=0{"i":4}]`},
+		"exact":             {SearchRequest{Vector: Dense{4, 0}, Limit: 1, Exact: true}, "[4=0]"},
+		"payload":           {SearchRequest{Vector: Dense{4, 0}, Limit: 1, WithPayload: selected}, `[4=0{"i":4}]`},
 	} {
 		hits, err := c.Search(context.Background(), x.r)
 		if err != nil {
@@ -400,10 +400,10 @@ func TestSearchRequest(t *testing.T) {
 		}
 	}
 	for want, r := range map[string]SearchRequest{
-		"Vector dimension error: expected dim: 2, got 3":        {Vector: []float32{1, 2, 3}, Limit: 1},
-		"Not existing vector name error: x":                     {Vector: []float32{1, 2}, Using: "x", Limit: 1},
+		"Vector dimension error: expected dim: 2, got 3":        {Vector: Dense{1, 2, 3}, Limit: 1},
+		"Not existing vector name error: x":                     {Vector: Dense{1, 2}, Using: "x", Limit: 1},
 		"No point with id 77 found":                             {ID: point.Number(77), Limit: 1},
-		"Vector \"\" holds a value that is not a finite number": {Vector: []float32{1, float32(nan())}, Limit: 1},
+		"Vector \"\" holds a value that is not a finite number": {Vector: Dense{1, float32(nan())}, Limit: 1},
 	} {
 		if _, err := c.Search(context.Background(), r); err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
@@ -417,11 +417,11 @@ func TestCheckChangesNothing(t *testing.T) {
 	c := testCollection(t)
 	for want, op := range map[string]Op{
 		"Vector dimension error: expected dim: 2, got 1": {Kind: Upsert, Points: []Point{
-			{ID: point.Number(1), Vectors: Vectors{"": {1, 2}}}, {ID: point.Number(2), Vectors: Vectors{"": {1}}},
+			{ID: point.Number(1), Vectors: Vectors{"": Dense{1, 2}}}, {ID: point.Number(2), Vectors: Vectors{"": Dense{1}}},
 		}},
-		"Not existing vector name error: other":               {Kind: Upsert, Points: []Point{{ID: point.Number(1), Vectors: Vectors{"other": {1}}}}},
+		"Not existing vector name error: other":               {Kind: Upsert, Points: []Point{{ID: point.Number(1), Vectors: Vectors{"other": Dense{1}}}}},
 		"Empty update request":                                {Kind: Upsert},
-		"a point has no id":                                   {Kind: Upsert, Points: []Point{{Vectors: Vectors{"": {1, 2}}}}},
+		"a point has no id":                                   {Kind: Upsert, Points: []Point{{Vectors: Vectors{"": Dense{1, 2}}}}},
 		"Either list of point ids or filter must be provided": {Kind: Delete},
 		"Not existing vector name error: nope":                {Kind: DeleteVectors, Select: Select{IDs: []point.ID{point.Number(1)}}, Names: []string{"nope"}},
 	} {
@@ -494,7 +494,7 @@ func TestDroppedCollectionIsGone(t *testing.T) {
 	if _, err := c.Apply(context.Background(), Batch{Ops: []Op{upsert(point.Number(1), Version{}, 1, 1, "")}}); KindOf(err) != Unavailable {
 		t.Errorf("write: %v", err)
 	}
-	if _, err := c.Search(context.Background(), SearchRequest{Vector: []float32{1, 1}, Limit: 1}); KindOf(err) != Unavailable {
+	if _, err := c.Search(context.Background(), SearchRequest{Vector: Dense{1, 1}, Limit: 1}); KindOf(err) != Unavailable {
 		t.Errorf("search: %v", err)
 	}
 	expect(t, newCollection(t, db, "c", vectorConfig(2, Dot)))
@@ -588,7 +588,7 @@ func TestViewsAreConsistent(t *testing.T) {
 					return
 				default:
 				}
-				hits, err := c.Search(context.Background(), SearchRequest{Vector: []float32{0, 0}, Limit: 2 * points, WithPayload: payload.All()})
+				hits, err := c.Search(context.Background(), SearchRequest{Vector: Dense{0, 0}, Limit: 2 * points, WithPayload: payload.All()})
 				if err != nil || len(hits) != points {
 					t.Errorf("%d hits, %v", len(hits), err)
 					return
@@ -715,7 +715,7 @@ func TestCrashKeepsPointsAndPositionsTogether(t *testing.T) {
 func FuzzRecords(f *testing.F) {
 	s := stored{operation: 3, version: storedVersion{1, -5, 9}, payload: json.RawMessage(`{}`)}
 	f.Add(s.append(nil))
-	f.Add(appendVectors(nil, Vectors{"": {1, 2}, "b": {3}}))
+	f.Add(appendVectors(nil, Vectors{"": Dense{1, 2}, "b": Dense{3}}))
 	f.Add(appendTombstone(nil, tombstone{deleted: 4}))
 	f.Add(appendStream(nil, Stream{"a", "b", 3}))
 	f.Fuzz(func(t *testing.T, raw []byte) {

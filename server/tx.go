@@ -344,10 +344,11 @@ func (tx *tx) stage() (stagedSlots, error) {
 		}
 		s.slots[i] = slot
 		for name, vector := range p.vectors {
+			dense, _ := vector.(Dense)
 			if c.graphs[name].Config().Metric == hnsw.Cosine {
-				hnsw.Normalize(vector)
+				hnsw.Normalize(dense)
 			}
-			items[name] = append(items[name], hnsw.Item{Slot: slot, Vector: vector})
+			items[name] = append(items[name], hnsw.Item{Slot: slot, Vector: dense})
 		}
 	}
 	for name, list := range items {

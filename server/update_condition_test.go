@@ -18,7 +18,7 @@ func TestConditionsSeeWhatWasBeforeTheOperation(t *testing.T) {
 	mode := func(op Op, m UpdateMode) Op { op.Mode = m; return op }
 	where := func(op Op, f string) Op { op.Where = mustFilter(t, f); return op }
 	twice := upsert(one, Version{}, 1, 1, `{"n":1}`)
-	twice.Points = append(twice.Points, Point{ID: one, Vectors: Vectors{"": {2, 2}}, Payload: json.RawMessage(`{"n":2}`)})
+	twice.Points = append(twice.Points, Point{ID: one, Vectors: Vectors{"": Dense{2, 2}}, Payload: json.RawMessage(`{"n":2}`)})
 	apply(t, c, Batch{Ops: []Op{mode(upsert(one, Version{}, 0, 0, ""), UpdateOnly)}})
 	expect(t, c)
 	apply(t, c, Batch{Ops: []Op{mode(twice, InsertOnly)}}) // the last of the new ones
@@ -34,17 +34,17 @@ func TestConditionsSeeWhatWasBeforeTheOperation(t *testing.T) {
 		mode(where(upsert(point.Number(4), Version{}, 9, 9, ""), n2), UpdateOnly),
 	}})
 	expect(t, c, "1: [5 5] {\"n\":3}", "2: [4 4] {}", "3: [8 8] {}")
-	update := Op{Kind: UpdateVectors, Points: []Point{{ID: one, Vectors: Vectors{"": {1, 1}}}, {ID: two, Vectors: Vectors{"": {1, 1}}}}}
+	update := Op{Kind: UpdateVectors, Points: []Point{{ID: one, Vectors: Vectors{"": Dense{1, 1}}}, {ID: two, Vectors: Vectors{"": Dense{1, 1}}}}}
 	apply(t, c, Batch{Ops: []Op{where(update, `{"must_not":[{"key":"n","match":{"value":3}}]}`)}})
 	expect(t, c, "1: [5 5] {\"n\":3}", "2: [1 1] {}", "3: [8 8] {}")
 	apply(t, c, Batch{Ops: []Op{
 		{Kind: DeleteVectors, Select: Select{IDs: []point.ID{one}}, Names: []string{""}},
 		where(upsert(one, Version{}, 6, 6, ""), `{"must":[{"has_vector":""}]}`), where(upsert(two, Version{}, 6, 6, ""), `{"must":[{"has_vector":""},{"has_id":[2]}]}`),
 	}})
-	if got := contentsOf(t, c, one) + " " + contentsOf(t, c, two); got != `1: [] {"n":3} 2: [6 6] {}` {
+	if got := contentsOf(t, c, one) + " " + contentsOf(t, c, two); got != `1: <nil> {"n":3} 2: [6 6] {}` {
 		t.Error(got)
 	}
-	missing := where(Op{Kind: UpdateVectors, Points: []Point{{ID: point.Number(9), Vectors: Vectors{"": {1, 1}}}}}, n2)
+	missing := where(Op{Kind: UpdateVectors, Points: []Point{{ID: point.Number(9), Vectors: Vectors{"": Dense{1, 1}}}}}, n2)
 	if _, err := c.Apply(context.Background(), Batch{Ops: []Op{missing}}); KindOf(err) != NotFound {
 		t.Errorf("vectors of a missing point: %v", err)
 	}
@@ -80,7 +80,7 @@ func TestConditionsModel(t *testing.T) {
 			for range 1 + r.IntN(6) {
 				id, n := uint64(r.IntN(12)), r.IntN(10)
 				given[id] = n
-				op.Points = append(op.Points, Point{ID: point.Number(id), Vectors: Vectors{"": {float32(n), 1}}, Payload: json.RawMessage(fmt.Sprintf(`{"n":%d}`, n))})
+				op.Points = append(op.Points, Point{ID: point.Number(id), Vectors: Vectors{"": Dense{float32(n), 1}}, Payload: json.RawMessage(fmt.Sprintf(`{"n":%d}`, n))})
 			}
 			for id, n := range given {
 				old, exists := model[id]

@@ -85,16 +85,16 @@ func (r *viewVectors) ScanVectors(ctx context.Context, next func(slot uint32, ok
 
 // vector returns a copy of a slot's vector, nil if it has none of the name: the
 // graph may use its memory again once the view is released.
-func (c *Collection) vector(v *view, name string, slot uint32) ([]float32, error) {
+func (c *Collection) vector(v *view, name string, slot uint32) (Dense, error) {
 	g := c.graphs[name]
 	if g == nil || !g.Has(slot) {
 		return nil, nil
 	}
 	reader := c.vectorReader(v, name)
 	if reader == nil {
-		return append([]float32(nil), g.Vector(slot)...), nil
+		return append(Dense(nil), g.Vector(slot)...), nil
 	}
-	vector := make([]float32, g.Config().Dim)
+	vector := make(Dense, g.Config().Dim)
 	ok, err := reader.ReadVector(slot, vector)
 	if err == nil && !ok {
 		err = fmt.Errorf("the vector %q of slot %d is missing in the store", name, slot)

@@ -40,7 +40,7 @@ func randomVectors(r *rand.Rand, all bool) Vectors {
 		if !all && r.IntN(5) == 0 {
 			continue
 		}
-		v := make([]float32, dim)
+		v := make(Dense, dim)
 		for i := range v {
 			v[i] = float32(r.NormFloat64())
 		}
@@ -54,7 +54,7 @@ var sameIDs = cmp.Comparer(func(a, b point.ID) bool { return a == b })
 func cloneVectors(v Vectors) Vectors {
 	c := Vectors{}
 	for name, x := range v {
-		c[name] = slices.Clone(x)
+		c[name] = slices.Clone(x.(Dense))
 	}
 	return c
 }
@@ -187,7 +187,7 @@ func TestVectorsOnDiskBesideWrites(t *testing.T) {
 	write := func(rev int) {
 		var ops []Op
 		for i := range points {
-			v := make([]float32, 24)
+			v := make(Dense, 24)
 			v[0] = float32(rev)
 			ops = append(ops, Op{Kind: Upsert, Points: []Point{{
 				ID: point.Number(uint64(i)), Vectors: Vectors{"": v}, Payload: json.RawMessage(fmt.Sprintf(`{"rev":%d}`, rev)),
@@ -207,7 +207,7 @@ func TestVectorsOnDiskBesideWrites(t *testing.T) {
 				default:
 				}
 				hits, err := c.Search(context.Background(), SearchRequest{
-					Vector: make([]float32, 24), Limit: 2 * points, Exact: n == 1,
+					Vector: make(Dense, 24), Limit: 2 * points, Exact: n == 1,
 					WithPayload: payload.All(), WithVector: VectorSelector{All: true},
 				})
 				if err != nil || len(hits) != points {
@@ -215,7 +215,7 @@ func TestVectorsOnDiskBesideWrites(t *testing.T) {
 					return
 				}
 				for _, h := range hits {
-					if want := fmt.Sprintf(`{"rev":%v}`, h.Score); string(h.Payload) != want || h.Vectors[""][0] != h.Score {
+					if want := fmt.Sprintf(`{"rev":%v}`, h.Score); string(h.Payload) != want || h.Vectors[""].(Dense)[0] != h.Score {
 						t.Errorf("point %v has payload %s and vector %v with the score of %s", h.ID, h.Payload, h.Vectors[""], want)
 						return
 					}
@@ -274,7 +274,7 @@ func TestChangesOfCodesTakeEffectOnLoad(t *testing.T) {
 	c := newCollection(t, db, "c", configOf(t, `{"vectors":{"size":400,"distance":"Euclid"}}`))
 	var ops []Op
 	for i := range 100 {
-		v := make([]float32, 400)
+		v := make(Dense, 400)
 		for k := range v {
 			v[k] = r.Float32()
 		}
@@ -326,17 +326,17 @@ func TestSearchesByCodes(t *testing.T) {
 	defer closeDB(t, db)
 	c := newCollection(t, db, "c", configOf(t, `{"vectors":{"size":64,"distance":"Euclid"},"quantization_config":{"scalar":{"type":"int8"}}}`))
 	r := rand.New(rand.NewPCG(1, 1))
-	vectors := make([][]float32, 2000)
+	vectors := make([]Dense, 2000)
 	var ops []Op
 	for i := range vectors {
-		vectors[i] = make([]float32, 64)
+		vectors[i] = make(Dense, 64)
 		for k := range vectors[i] {
 			vectors[i][k] = r.Float32()
 		}
 		ops = append(ops, Op{Kind: Upsert, Points: []Point{{ID: point.Number(uint64(i)), Vectors: Vectors{"": vectors[i]}}}})
 	}
 	apply(t, c, Batch{Ops: ops})
-	q := make([]float32, 64)
+	q := make(Dense, 64)
 	for _, x := range []struct {
 		codes CodeParams
 		exact bool // scores are those of the vectors

@@ -13,10 +13,10 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// Format is the version of the key layout this build writes. It reads format 1,
-// which has no Neighbours, and makes it format 2: an older build would leave those
-// behind the vectors.
-const Format = 2
+// Format is the version of the layout this build writes. It reads the older ones and
+// makes them this one: a build for format 1, which has no Neighbours, would leave those
+// behind the vectors, and one for format 2 knows dense vectors only.
+const Format = 3
 
 var (
 	// ErrLocked means that another process has the folder open.

@@ -1,0 +1,225 @@
+package api
+
+import (
+	"bytes"
+	"errors"
+	"math"
+	"strconv"
+
+	"freshet/server"
+	"freshet/server/floats"
+	"freshet/server/object"
+)
+
+// readVectors reads a bare vector, or vectors by name.
+func readVectors(o *object.Reader, path string, dst *server.Vectors) error {
+	vectors := server.Vectors{}
+	*dst = vectors
+	switch o.Kind() {
+	case '[':
+		v, err := readVector(o, path)
+		vectors[""] = v
+		return err
+	case '{':
+		return o.Members(func(name string) error {
+			v, err := readVector(o, path+".?")
+			vectors[name] = v
+			return err
+		})
+	default:
+		if err := o.Skip(); err != nil {
+			return err
+		}
+		return errNoVariant
+	}
+}
+
+// bytesPerFloat is about what a number of a vector takes in JSON; it sizes the
+// first allocation.
+const bytesPerFloat = 10
+
+// readVector reads a vector in one of its forms: numbers, rows of numbers, or indices
+// and values.
+func readVector(o *object.Reader, path string) (server.Vector, error) {
+	if o.Kind() == '{' {
+		return readSparse(o, path)
+	}
+	raw, err := o.Value()
+	if err != nil {
+		return nil, err
+	}
+	if isNested(raw) {
+		return readRows(raw, path)
+	}
+	v, _, err := floats.Scan(make([]float32, 0, len(raw)/bytesPerFloat), raw)
+	switch {
+	case err != nil:
+		return nil, wrongNumber(path, err)
+	case len(v) == 0:
+		return nil, notValid(path+".vector", "dense vector must not be empty")
+	}
+	return server.Dense(v), nil
+}
+
+func wrongNumber(path string, err error) error {
+	if errors.Is(err, floats.ErrRange) {
+		return badFormat("%s.vector: %v", path, err)
+	}
+	return errNoVariant
+}
+
+// isNested says whether the first element of an array is an array.
+func isNested(raw []byte) bool {
+	return raw[0] == '[' && bytes.HasPrefix(bytes.TrimLeft(raw[1:], space), []byte{'['})
+}
+
+// space is what JSON takes for white space.
+const space = " \t\r\n"
+
+// readRows reads a multivector from JSON whose first element is an array.
+func readRows(raw []byte, path string) (server.Vector, error) {
+	m := server.Multi{Values: make([]float32, 0, len(raw)/bytesPerFloat)}
+	for rest := raw; ; {
+		// What is before a row is the bracket, or the comma after the row before it.
+		before := len(m.Values)
+		var err error
+		if m.Values, rest, err = floats.Scan(m.Values, bytes.TrimLeft(rest[1:], space)); err != nil {
+			return nil, wrongNumber(path, err)
+		}
+		switch n := len(m.Values) - before; {
+		case n == 0:
+			return nil, notValid(path+".data", "all vectors must be non-empty")
+		case before == 0:
+			m.Dim = n
+		case n != m.Dim:
+			return nil, notValid(path+".values", "Validation error: must be the same length as indices [{}]")
+		}
+		if rest = bytes.TrimLeft(rest, space); rest[0] == ']' {
+			return m, nil
+		}
+	}
+}
+
+// readSparse reads a sparse vector. Other members are an error as a missing one is.
+func readSparse(o *object.Reader, path string) (server.Vector, error) {
+	var s sparseParts
+	err := o.Members(func(name string) error {
+		if !isSparse(name) {
+			return o.Skip()
+		}
+		return s.read(o, name, path)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.vector(path)
+}
+
+// sparseParts are the members of a sparse vector.
+type sparseParts struct {
+	indices []uint32
+	values  []float32
+}
+
+// isSparse says whether a member is one of a sparse vector.
+func isSparse(name string) bool { return name == "indices" || name == "values" }
+
+func (s *sparseParts) read(o *object.Reader, name, path string) error {
+	if o.Kind() != '[' {
+		if err := o.Skip(); err != nil {
+			return err
+		}
+		return errNoVariant
+	}
+	if name == "indices" {
+		s.indices = []uint32{}
+		return o.Elements(func(int) error {
+			raw, err := o.Value()
+			if err != nil {
+				return err
+			}
+			n, err := strconv.ParseUint(string(raw), 10, 32)
+			if err != nil {
+				return errNoVariant
+			}
+			s.indices = append(s.indices, uint32(n))
+			return nil
+		})
+	}
+	raw, err := o.Value()
+	if err != nil {
+		return err
+	}
+	if s.values, _, err = floats.Scan(make([]float32, 0, len(raw)/bytesPerFloat), raw); err != nil {
+		return wrongNumber(path, err)
+	}
+	return nil
+}
+
+func (s *sparseParts) vector(path string) (server.Vector, error) {
+	if s.indices == nil || s.values == nil {
+		return nil, errNoVariant
+	}
+	v, err := server.NewSparse(s.indices, s.values)
+	var invalid *server.Error
+	if errors.As(err, &invalid) {
+		return nil, notValid(path+"."+invalid.Path, "%s", invalid.Text)
+	}
+	return v, err
+}
+
+// appendVector writes a vector as it is read.
+func appendVector(dst []byte, v server.Vector) []byte {
+	switch v := v.(type) {
+	case server.Dense:
+		return appendFloats(dst, v)
+	case server.Sparse:
+		dst = append(dst, `{"indices":[`...)
+		for i, index := range v.Indices {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = strconv.AppendUint(dst, uint64(index), 10)
+		}
+		dst = append(dst, `],"values":`...)
+		return append(appendFloats(dst, v.Values), '}')
+	case server.Multi:
+		dst = append(dst, '[')
+		for i := range v.Len() {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = appendFloats(dst, v.Row(i))
+		}
+		return append(dst, ']')
+	default: // no vector
+		return append(dst, "null"...)
+	}
+}
+
+func appendFloats(dst []byte, v []float32) []byte {
+	dst = append(dst, '[')
+	for i, x := range v {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendFloat(dst, x)
+	}
+	return append(dst, ']')
+}
+
+// appendFloat writes the shortest form that reads back as x, which is finite.
+func appendFloat(dst []byte, x float32) []byte {
+	format := byte('f')
+	if a := math.Abs(float64(x)); a != 0 && (a < 1e-6 || a >= 1e21) {
+		format = 'e'
+	}
+	start := len(dst)
+	dst = strconv.AppendFloat(dst, float64(x), format, -1, 32)
+	for _, c := range dst[start:] {
+		if c == '.' || c == 'e' {
+			return dst
+		}
+	}
+	return append(dst, ".0"...) // a float stays a float for clients that tell them apart
+}
