@@ -45,14 +45,14 @@ var accessTable = map[access][]string{
 	anybody: {"GET /", "GET /healthz", "GET /livez", "GET /readyz"},
 	readers: {
 		"GET /metrics", "GET /telemetry", "GET /issues", "GET /cluster", "GET /collections", "GET /aliases",
-		"GET {c}", "GET {c}/exists", "GET {c}/cluster", "GET {c}/optimizations", "GET {c}/aliases", "GET {c}/shards",
+		"GET {c}", "GET {c}/exists", "GET {c}/cluster", "GET {c}/optimizations", "GET {c}/aliases", "GET {c}/shards", "GET {c}/shards/:shard/*", "GET /cluster/*", "GET /quotas",
 		"GET {c}/points/:id", "POST {c}/points", "POST {c}/points/scroll", "POST {c}/points/count",
 		"POST {c}/points/query", "POST {c}/points/query/batch", "POST {c}/points/search", "POST {c}/points/search/batch",
 	},
 	writers: {
-		"DELETE /issues", "POST /collections/aliases", "PUT /cluster/peer", "POST /cluster/peer", "PUT /cluster/recover", "POST /cluster/recover",
+		"DELETE /issues", "POST /collections/aliases", "PUT /cluster/*", "POST /cluster/*", "DELETE /cluster/*", "PUT /quotas", "POST /quotas", "DELETE /quotas",
 		"PUT {c}", "PATCH {c}", "DELETE {c}", "PUT {c}/index", "DELETE {c}/index/:field", "POST {c}/cluster",
-		"PUT {c}/shards", "POST {c}/shards",
+		"PUT {c}/shards", "POST {c}/shards/delete", "PUT {c}/shards/:shard/*", "POST {c}/shards/:shard/*", "DELETE {c}/shards/:shard/*",
 		"PUT {c}/points", "POST {c}/points/delete", "PUT {c}/points/vectors", "POST {c}/points/vectors/delete",
 		"POST {c}/points/payload", "PUT {c}/points/payload", "POST {c}/points/payload/delete", "POST {c}/points/payload/clear",
 		"POST {c}/points/batch",

@@ -1,6 +1,9 @@
 package api
 
 import (
+	"fmt"
+	"os"
+	runtimemetrics "runtime/metrics"
 	"strconv"
 	"time"
 
@@ -26,7 +29,7 @@ func newMetrics(db *server.DB, o Options) *metrics {
 		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "rest_responses_duration_seconds", Help: "Time from a request's arrival to its answer.",
 			Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
-		}, []string{"method", "endpoint"}),
+		}, []string{"method", "endpoint", "status"}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "freshet_refused_requests_total", Help: "Requests without a key that allows them, by status.",
 		}, []string{"status"}),
@@ -43,7 +46,7 @@ func newMetrics(db *server.DB, o Options) *metrics {
 
 func (m *metrics) observe(method, endpoint string, status int, d time.Duration) {
 	m.responses.WithLabelValues(method, endpoint, strconv.Itoa(status)).Inc()
-	m.durations.WithLabelValues(method, endpoint).Observe(d.Seconds())
+	m.durations.WithLabelValues(method, endpoint, strconv.Itoa(status)).Observe(d.Seconds())
 }
 
 // database collects the figures of all collections.
@@ -56,6 +59,11 @@ var (
 	memoryDesc      = prometheus.NewDesc("freshet_collection_memory_bytes", "Memory of vectors, codes and links.", []string{"collection", "part"}, nil)
 	operationsDesc  = prometheus.NewDesc("freshet_operations_total", "Operations applied by collection.", []string{"collection"}, nil)
 	indexPointsDesc = prometheus.NewDesc("freshet_payload_index_points", "Points with a value in a payload index.", []string{"collection", "field"}, nil)
+	vectorTotalDesc = prometheus.NewDesc("collections_vector_total", "Vectors of all collections.", nil, nil)
+	clusterDesc     = prometheus.NewDesc("cluster_enabled", "Whether this is part of a cluster.", nil, nil)
+	recoveryDesc    = prometheus.NewDesc("app_status_recovery_mode", "Whether only recovery is served.", nil, nil)
+	allocatedDesc   = prometheus.NewDesc("memory_allocated_bytes", "Memory in use: the Go heap's objects and what lies outside of it.", nil, nil)
+	residentDesc    = prometheus.NewDesc("memory_resident_bytes", "Memory of the process that is in RAM.", nil, nil)
 	indexBytesDesc  = prometheus.NewDesc("freshet_payload_index_bytes", "Memory of a payload index.", []string{"collection", "field"}, nil)
 )
 
@@ -68,11 +76,26 @@ func (d database) Describe(ch chan<- *prometheus.Desc) {
 	ch <- memoryDesc
 	ch <- indexPointsDesc
 	ch <- indexBytesDesc
+	ch <- vectorTotalDesc
+	ch <- clusterDesc
+	ch <- recoveryDesc
+	ch <- allocatedDesc
+	ch <- residentDesc
 }
 
 // Collect reads them.
 func (d database) Collect(ch chan<- prometheus.Metric) {
 	names := d.db.Collections()
+	vectors, outside := 0, int64(0)
+	defer func() {
+		ch <- prometheus.MustNewConstMetric(vectorTotalDesc, prometheus.GaugeValue, float64(vectors))
+		ch <- prometheus.MustNewConstMetric(clusterDesc, prometheus.GaugeValue, 0)
+		ch <- prometheus.MustNewConstMetric(recoveryDesc, prometheus.GaugeValue, 0)
+		ch <- prometheus.MustNewConstMetric(allocatedDesc, prometheus.GaugeValue, float64(heapBytes()+outside))
+		if bytes, ok := residentBytes(); ok {
+			ch <- prometheus.MustNewConstMetric(residentDesc, prometheus.GaugeValue, float64(bytes))
+		}
+	}()
 	ch <- prometheus.MustNewConstMetric(collectionsDesc, prometheus.GaugeValue, float64(len(names)))
 	for _, name := range names {
 		c, err := d.db.Collection(name)
@@ -83,6 +106,8 @@ func (d database) Collect(ch chan<- prometheus.Metric) {
 		if err != nil {
 			continue
 		}
+		vectors += info.IndexedVectors
+		outside += info.Memory.Vectors + info.Memory.Codes + info.Memory.Links
 		ch <- prometheus.MustNewConstMetric(pointsDesc, prometheus.GaugeValue, float64(info.Points), name)
 		ch <- prometheus.MustNewConstMetric(vectorsDesc, prometheus.GaugeValue, float64(info.IndexedVectors), name)
 		ch <- prometheus.MustNewConstMetric(operationsDesc, prometheus.CounterValue, float64(info.Operation), name)
@@ -94,4 +119,25 @@ func (d database) Collect(ch chan<- prometheus.Metric) {
 			ch <- prometheus.MustNewConstMetric(indexBytesDesc, prometheus.GaugeValue, float64(ix.Bytes), name, field)
 		}
 	}
+}
+
+// heapBytes returns how much of the Go heap is in use.
+func heapBytes() int64 {
+	sample := []runtimemetrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	runtimemetrics.Read(sample)
+	return int64(sample[0].Value.Uint64())
+}
+
+// residentBytes returns how much memory of the process is in RAM, where the system
+// tells it.
+func residentBytes() (int64, bool) {
+	raw, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0, false
+	}
+	var size, resident int64
+	if _, err := fmt.Sscan(string(raw), &size, &resident); err != nil {
+		return 0, false
+	}
+	return resident * int64(os.Getpagesize()), true
 }

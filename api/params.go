@@ -62,9 +62,13 @@ func (r *request) timeout() (time.Duration, error) {
 
 // admitTimeout tells whether the collection lets a request ask for its timeout.
 func (r *request) admitTimeout(c *server.Collection) error {
-	seconds, err := strconv.ParseUint(r.QueryParam("timeout"), 10, 64)
+	value := r.QueryParam("timeout")
+	if value == "" {
+		return nil
+	}
+	seconds, err := strconv.ParseUint(value, 10, 64)
 	if err != nil {
-		return nil // it has none
+		return badQuery("invalid digit found in string")
 	}
 	return c.AdmitTimeout(seconds)
 }

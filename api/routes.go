@@ -61,11 +61,14 @@ func (s *Server) routes() {
 	post(c+"/points/search", searchPoints)
 	post(c+"/points/search/batch", searchBatch)
 
-	for _, path := range []string{c + "/shards", "/cluster/peer", "/cluster/recover"} {
-		for _, method := range []string{http.MethodPut, http.MethodPost} {
+	// What only a cluster has.
+	get(c+"/shards", func(*request) (any, error) { return map[string]any{}, nil })
+	put(c+"/shards", standalone)
+	post(c+"/shards/delete", standalone)
+	post(c+"/cluster", standalone)
+	for _, path := range []string{"/cluster/*", "/quotas", c + "/shards/:shard/*"} {
+		for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodPost, http.MethodDelete} {
 			e.Add(method, path, s.handle(standalone))
 		}
 	}
-	post(c+"/cluster", standalone)
-	get(c+"/shards", func(*request) (any, error) { return map[string]any{}, nil })
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
 	"github.com/prometheus/client_golang/prometheus"
@@ -47,6 +48,7 @@ type Server struct {
 	o       Options
 	echo    *echo.Echo
 	started time.Time
+	id      string // of this process, in telemetry
 	metrics *metrics
 	keys    keys
 	slots   chan struct{} // one for each request in flight
@@ -62,7 +64,7 @@ func New(db *server.DB, o Options) *Server {
 	}
 	o.Title = cmp.Or(o.Title, defaultTitle)
 	s := &Server{
-		db: db, o: o, echo: echo.New(), started: time.Now(),
+		db: db, o: o, echo: echo.New(), started: time.Now(), id: uuid.NewString(),
 		metrics: newMetrics(db, o), slots: make(chan struct{}, maxInFlight), keys: newKeys(o),
 	}
 	s.echo.HTTPErrorHandler = s.unrouted

@@ -2,7 +2,6 @@ package api
 
 import (
 	"net/http"
-	"time"
 
 	"github.com/labstack/echo/v4"
 )
@@ -28,23 +27,6 @@ func (s *Server) root(c echo.Context) error {
 		"commit":          s.o.Commit,
 		"freshet_version": s.o.Version,
 	})
-}
-
-func telemetry(r *request) (any, error) {
-	return map[string]any{
-		"id": "freshet",
-		"app": map[string]any{
-			"name":    "freshet",
-			"version": CompatibleVersion,
-			"startup": r.s.started.UTC().Format(time.RFC3339Nano),
-		},
-		"collections": map[string]any{"number_of_collections": len(r.s.db.Collections())},
-		"cluster":     map[string]any{"enabled": false},
-		"requests": map[string]any{
-			"rest": map[string]any{"responses": map[string]any{}},
-			"grpc": map[string]any{"responses": map[string]any{}},
-		},
-	}, nil
 }
 
 // standalone answers what only a cluster can do.

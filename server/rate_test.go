@@ -41,8 +41,8 @@ func TestBucket(t *testing.T) {
 			}
 			continue
 		}
-		e, ok := err.(*Error)
-		if !ok || e.Kind != RateLimited || e.RetryAfter != x.retry || !strings.Contains(e.Text, x.text) {
+		var e *Error
+		if !errors.As(err, &e) || e.Kind != RateLimited || e.RetryAfter != x.retry || !strings.Contains(e.Text, x.text) {
 			t.Errorf("step %d: %#v", i, err)
 		}
 	}

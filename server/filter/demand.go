@@ -101,7 +101,7 @@ func (f *Filter) Demands(visit func(d Demand) bool) {
 func (f *Filter) each(prefix string, visit func(prefix string, c condition) bool) bool {
 	for _, list := range [][]condition{f.must, f.should, f.mustNot, f.minShould} {
 		for _, c := range list {
-			ok := true
+			var ok bool
 			switch c := c.(type) {
 			case *Filter:
 				ok = c.each(prefix, visit)
