@@ -42,7 +42,7 @@ const (
 // accessTable has every route: f for those that need no key, r for those that a
 // read-only key may use, w for the others.
 var accessTable = map[access][]string{
-	anybody: {"GET /", "GET /healthz", "GET /livez", "GET /readyz"},
+	anybody: {"GET /", "GET /healthz", "GET /livez", "GET /readyz", "GET /openapi.json"},
 	readers: {
 		"GET /metrics", "GET /telemetry", "GET /issues", "GET /cluster", "GET /collections", "GET /aliases",
 		"GET {c}", "GET {c}/exists", "GET {c}/cluster", "GET {c}/optimizations", "GET {c}/aliases", "GET {c}/shards", "GET {c}/shards/:shard/*", "GET /cluster/*", "GET /quotas",

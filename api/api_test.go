@@ -46,9 +46,17 @@ func start(t *testing.T) *service {
 	return s
 }
 
+// send sends a request and compares both it and the answer with the API's document.
 func (s *service) send(r *http.Request) *httptest.ResponseRecorder {
+	s.t.Helper()
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
 	w := httptest.NewRecorder()
 	s.h.ServeHTTP(w, r)
+	s.checkDocument(r, body, w)
 	return w
 }
 

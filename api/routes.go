@@ -16,6 +16,7 @@ func (s *Server) routes() {
 	e.GET("/readyz", text("all shards are ready"))
 	metrics := promhttp.HandlerFor(s.o.Registry, promhttp.HandlerOpts{})
 	e.GET("/metrics", wrap(metrics))
+	e.GET("/openapi.json", description)
 
 	get := func(path string, h handler) { e.GET(path, s.handle(h)) }
 	post := func(path string, h handler) { e.POST(path, s.handle(h)) }

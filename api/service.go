@@ -4,6 +4,8 @@ import (
 	"net/http"
 
 	"github.com/labstack/echo/v4"
+
+	"freshet/api/openapi"
 )
 
 func text(s string) echo.HandlerFunc {
@@ -27,6 +29,15 @@ func (s *Server) root(c echo.Context) error {
 		"commit":          s.o.Commit,
 		"freshet_version": s.o.Version,
 	})
+}
+
+// description answers with the OpenAPI document of these routes.
+func description(c echo.Context) error {
+	doc, err := openapi.Document()
+	if err != nil {
+		return err
+	}
+	return c.JSONBlob(http.StatusOK, doc)
 }
 
 // standalone answers what only a cluster can do.
