@@ -2,25 +2,27 @@ package api
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"reflect"
 	"strings"
-	"unicode/utf8"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/klauspost/compress/gzip"
-
 	"github.com/klauspost/compress/zstd"
 
 	"freshet/server"
-	"freshet/server/filter"
 )
 
 // body reads the whole request, decompressed, up to MaxBody.
 func (r *request) body() ([]byte, error) {
 	req := r.Request()
+	if err := r.reserve(req); err != nil {
+		return nil, err
+	}
 	source := io.Reader(http.MaxBytesReader(r.Response(), req.Body, MaxBody))
 	switch encoding := strings.ToLower(req.Header.Get("Content-Encoding")); encoding {
 	case "", "identity":
@@ -55,6 +57,22 @@ func (r *request) body() ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
+// reserve waits until there is room for the request's body.
+func (r *request) reserve(req *http.Request) error {
+	n := req.ContentLength
+	if n < 0 || n > MaxBody || req.Header.Get("Content-Encoding") != "" {
+		n = MaxBody // it may be as long
+	}
+	if n <= smallBody {
+		return nil
+	}
+	if err := r.s.bodies.Acquire(r.ctx, n); err != nil {
+		return &server.Error{Kind: server.Unavailable, Text: "too many large requests in flight, try again", Err: err}
+	}
+	r.held = n
+	return nil
+}
+
 // decode reads the body into dst.
 func (r *request) decode(dst any) error {
 	raw, err := r.body()
@@ -67,31 +85,56 @@ func (r *request) decode(dst any) error {
 // decodeJSON reads one JSON value. Errors have the form and the prefix that
 // clients of the API know.
 func decodeJSON(raw []byte, dst any) error {
-	if !utf8.Valid(raw) {
-		return badFormat("invalid unicode code point")
-	}
 	err := json.Unmarshal(raw, dst)
 	if err == nil {
 		return nil
 	}
+	var syntax *jsontext.SyntacticError
+	if errors.As(err, &syntax) {
+		return wrongSyntax(raw, syntax)
+	}
 	var known *statusError
 	var own *server.Error
-	var invalid *filter.ValidationError
-	if errors.As(err, &known) || errors.As(err, &own) || errors.As(err, &invalid) {
+	if errors.As(err, &known) || errors.As(err, &own) {
 		return err
 	}
-	var syntax *json.SyntaxError
-	var kind *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &syntax):
-		if strings.HasPrefix(syntax.Error(), "unexpected end") {
-			return badFormat("EOF while parsing a value at %s", place(raw, int64(len(raw))))
+	var kind *json.SemanticError
+	for errors.As(err, &kind) {
+		if kind.Err == nil {
+			return badFormat("invalid type: %s, expected %s at %s", kinds[byte(kind.JSONKind)], expected(kind.GoType), place(raw, kind.ByteOffset))
 		}
-		return badFormat("%v at %s", err, place(raw, syntax.Offset))
-	case errors.As(err, &kind):
-		return badFormat("invalid type: %s, expected %v at %s", kind.Value, kind.Type, place(raw, kind.Offset))
+		err = kind.Err
+	}
+	return badFormat("%v", err)
+}
+
+func wrongSyntax(raw []byte, err *jsontext.SyntacticError) error {
+	at := place(raw, err.ByteOffset)
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return badFormat("EOF while parsing a value at %s", place(raw, int64(len(raw))))
+	case errors.Is(err, jsontext.ErrDuplicateName):
+		return badFormat("duplicate field `%.60s` at %s", err.JSONPointer.LastToken(), at)
 	default:
-		return badFormat("%v", err)
+		return badFormat("%v at %s", err.Err, at)
+	}
+}
+
+// expected names what a Go type takes, as clients know it.
+func expected(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Bool:
+		return "a boolean"
+	case reflect.String:
+		return "a string"
+	case reflect.Slice, reflect.Array:
+		return "a sequence"
+	case reflect.Struct, reflect.Map:
+		return "a map"
+	case reflect.Float32, reflect.Float64:
+		return "a number"
+	default:
+		return "an integer within its limits"
 	}
 }
 

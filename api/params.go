@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -48,7 +49,10 @@ func (r *request) timeout() (time.Duration, error) {
 		return defaultTimeout, nil
 	}
 	n, err := strconv.ParseUint(value, 10, 64)
-	if err != nil {
+	switch {
+	case errors.Is(err, strconv.ErrRange):
+		return 0, badQuery("number too large to fit in target type")
+	case err != nil:
 		return 0, badQuery("invalid digit found in string")
 	}
 	if n == 0 && r.Path() == collectionPath && r.Request().Method != http.MethodGet {

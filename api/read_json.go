@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"errors"
+	"math"
 	"strconv"
 
 	"freshet/server/filter"
@@ -33,12 +34,27 @@ func fields(o *object.Reader, known map[string]func() error) error {
 	}
 	return o.Members(func(name string) error {
 		read := known[name]
-		if read == nil || o.Kind() == 'n' {
+		if read == nil {
 			return o.Skip()
 		}
-		return read()
+		known[name] = wasRead
+		if o.Kind() == 'n' {
+			return o.Skip()
+		}
+		err := read()
+		if errors.Is(err, errRead) {
+			return duplicate(name)
+		}
+		return err
 	})
 }
+
+// errRead is what a member gets that comes a second time.
+var errRead = errors.New("was read before")
+
+func wasRead() error { return errRead }
+
+func duplicate(name string) error { return badFormat("duplicate field `%s`", name) }
 
 // kinds are the words that clients know from Rust's serde.
 var kinds = map[byte]string{'{': "map", '[': "sequence", '"': "string", '0': "number", 't': "boolean `true`", 'f': "boolean `false`", 'n': "null"}
@@ -61,17 +77,15 @@ func readUint(o *object.Reader, dst *int) error {
 	if err != nil {
 		return err
 	}
-	n, err := strconv.ParseInt(string(raw), 10, 64)
-	switch {
-	case errors.Is(err, strconv.ErrRange) && raw[0] != '-':
-		n = 1<<63 - 1 // more than there can be points
-	case err != nil:
-		return badFormat("invalid type: floating point `%s`, expected usize", raw)
-	case n < 0:
-		return badFormat("invalid value: integer `%d`, expected usize", n)
+	n, err := strconv.ParseUint(string(raw), 10, 64)
+	if err == nil {
+		*dst = int(min(n, math.MaxInt64)) // that is more than there can be points
+		return nil
 	}
-	*dst = int(n)
-	return nil
+	if _, err := strconv.ParseInt(string(raw), 10, 64); err == nil {
+		return badFormat("invalid value: integer `%s`, expected usize", raw)
+	}
+	return badFormat("invalid type: floating point `%.40s`, expected usize", raw)
 }
 
 func readBool(o *object.Reader, dst *bool) error {
@@ -198,12 +212,13 @@ func readFilterAt(o *object.Reader, path string, dst **filter.Filter) error {
 
 func decodeFilterAt(raw []byte, path string, dst **filter.Filter) error {
 	f := new(filter.Filter)
-	if err := decodeJSON(raw, f); err != nil {
-		var invalid *filter.ValidationError
-		if errors.As(err, &invalid) {
-			return notValid(path+"."+invalid.Path, "%s", invalid.Text)
-		}
-		return err
+	err := f.UnmarshalJSON(raw)
+	var invalid *filter.ValidationError
+	switch {
+	case errors.As(err, &invalid):
+		return notValid(path+"."+invalid.Path, "%s", invalid.Text)
+	case err != nil:
+		return badFormat("%v", err)
 	}
 	*dst = f
 	return nil

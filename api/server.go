@@ -13,6 +13,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 
 	"freshet/server"
 )
@@ -25,7 +26,12 @@ const CompatibleVersion = "1.19.0"
 const (
 	MaxBody     = 32 << 20 // bytes, after decompression
 	maxInFlight = 1024     // requests; more are refused with 503
-	maxTimeout  = time.Hour
+	// Bodies of more than smallBody bytes wait until those in flight leave room for
+	// them in maxBodies, so that uploads do not take all memory and searches do not
+	// wait for uploads.
+	smallBody  = 1 << 20
+	maxBodies  = 256 << 20
+	maxTimeout = time.Hour
 	// defaultTimeout bounds a request that does not say how long it may take.
 	defaultTimeout = time.Minute
 )
@@ -51,7 +57,8 @@ type Server struct {
 	id      string // of this process, in telemetry
 	metrics *metrics
 	keys    keys
-	slots   chan struct{} // one for each request in flight
+	slots   chan struct{}       // one for each request in flight
+	bodies  *semaphore.Weighted // bytes of large bodies in flight
 }
 
 // New returns a server of db.
@@ -65,7 +72,7 @@ func New(db *server.DB, o Options) *Server {
 	o.Title = cmp.Or(o.Title, defaultTitle)
 	s := &Server{
 		db: db, o: o, echo: echo.New(), started: time.Now(), id: uuid.NewString(),
-		metrics: newMetrics(db, o), slots: make(chan struct{}, maxInFlight), keys: newKeys(o),
+		metrics: newMetrics(db, o), slots: make(chan struct{}, maxInFlight), keys: newKeys(o), bodies: semaphore.NewWeighted(maxBodies),
 	}
 	s.echo.HTTPErrorHandler = s.unrouted
 	s.echo.Pre(middleware.RemoveTrailingSlash())
@@ -119,6 +126,7 @@ type request struct {
 	s       *Server
 	ctx     context.Context // ends with the request's timeout
 	started time.Time
+	held    int64 // of Server.bodies
 }
 
 // encoded is a result that is JSON already.
@@ -161,5 +169,6 @@ func (s *Server) serve(r *request, h handler) (result any, err error) {
 	ctx, cancel := context.WithTimeout(r.Request().Context(), timeout)
 	defer cancel()
 	r.ctx = ctx
+	defer func() { s.bodies.Release(r.held) }()
 	return h(r)
 }

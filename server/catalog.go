@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"freshet/storage"
 )
@@ -25,6 +26,9 @@ func CheckName(name string) error {
 	const path = "collection_name"
 	if n := len(name); n < 1 || n > MaxNameBytes {
 		return invalid(path, "value %.40q invalid, must be from 1 to %d bytes, not %d", name, MaxNameBytes, n)
+	}
+	if !utf8.ValidString(name) {
+		return invalid(path, "collection name is not UTF-8")
 	}
 	if i := strings.IndexAny(name, barred); i >= 0 {
 		return invalid(path, "collection name cannot contain %q char", name[i:i+1])

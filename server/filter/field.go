@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+
+	"freshet/server/object"
 )
 
 // field reads a condition on a field: any number of operators, of which one
@@ -18,7 +20,7 @@ func (p *parser) field(m map[string]json.RawMessage, path string) (condition, er
 		name string
 		read func(*field, []byte) error
 	}{
-		{"match", readMatch},
+		{"match", p.match},
 		{"range", readRange},
 		{"geo_bounding_box", readBox},
 		{"geo_radius", readCircle},
@@ -54,7 +56,7 @@ func readFlag(yes, no RawTest) func(*field, []byte) error {
 	}
 }
 
-func readMatch(c *field, raw []byte) error {
+func (p *parser) match(c *field, raw []byte) error {
 	m, err := members(raw)
 	if err != nil {
 		return noVariant("MatchInterface")
@@ -72,7 +74,7 @@ func readMatch(c *field, raw []byte) error {
 		if m["any"] == nil {
 			name = "except"
 		}
-		set, err := scalarSet(m[name])
+		set, err := p.scalars(m[name])
 		if err != nil {
 			return err
 		}
@@ -125,28 +127,38 @@ func scalar(raw []byte) (any, bool) {
 	return n, err == nil
 }
 
-// scalarSet reads a list of strings or a list of integers.
-func scalarSet(raw []byte) (map[any]struct{}, error) {
-	var items []json.RawMessage
-	if err := json.Unmarshal(raw, &items); err != nil || items == nil {
+// scalars reads a list of strings or a list of integers.
+func (p *parser) scalars(raw []byte) (map[any]struct{}, error) {
+	o := object.NewReader(raw)
+	if o.Kind() != '[' {
 		return nil, noVariant("MatchInterface")
 	}
-	set := make(map[any]struct{}, len(items))
-	texts := 0
-	for _, item := range items {
-		v, ok := scalar(item)
-		if _, isBool := v.(bool); !ok || isBool {
-			return nil, noVariant("MatchInterface")
+	set := map[any]struct{}{}
+	texts, numbers := false, false
+	err := o.Elements(func(int) error {
+		item, err := o.Value()
+		if err != nil {
+			return err
 		}
-		if _, isText := v.(string); isText {
-			texts++
+		v, ok := scalar(item)
+		switch v.(type) {
+		case string:
+			texts = true
+		case bool:
+			ok = false
+		default:
+			numbers = true
+		}
+		if !ok || texts && numbers {
+			return noVariant("MatchInterface")
+		}
+		if _, twice := set[v]; twice {
+			return nil
 		}
 		set[v] = struct{}{}
-	}
-	if texts != 0 && texts != len(items) {
-		return nil, noVariant("MatchInterface")
-	}
-	return set, nil
+		return p.value()
+	})
+	return set, err
 }
 
 // readRange reads an interval of numbers or, if a bound is a string, of moments.

@@ -19,6 +19,7 @@ type Filter struct {
 const (
 	MaxDepth      = 64
 	MaxConditions = 8192
+	MaxValues     = 1 << 20 // that conditions list, and ids
 )
 
 // Subject is the point a filter is evaluated on. Payload may be nil for a

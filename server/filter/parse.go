@@ -3,12 +3,14 @@ package filter
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
+	"freshet/server/object"
 	"freshet/server/payload"
 	"freshet/server/point"
 )
@@ -32,6 +34,8 @@ func (f *Filter) UnmarshalJSON(raw []byte) error {
 // that format errors further on are reported first.
 type parser struct {
 	conditions int
+	values     int
+	scanned    int // bytes, those of nested values several times
 	invalid    *ValidationError
 }
 
@@ -53,14 +57,25 @@ func join(path, name string) string {
 }
 
 func members(raw []byte) (map[string]json.RawMessage, error) {
-	var m map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &m); err != nil || m == nil {
-		return nil, fmt.Errorf("invalid type: expected a map")
+	return object.Split(raw)
+}
+
+// maxScanned bounds the work for one filter: a value is scanned again at each level
+// that it is nested in.
+const maxScanned = 128 << 20 // bytes
+
+// scan counts that raw is scanned.
+func (p *parser) scan(raw []byte) error {
+	if p.scanned += len(raw); p.scanned > maxScanned {
+		return fmt.Errorf("recursion limit exceeded: a filter of so many bytes may not be nested so deep")
 	}
-	return m, nil
+	return nil
 }
 
 func (p *parser) filter(raw []byte, path string, depth int) (*Filter, error) {
+	if err := p.scan(raw); err != nil {
+		return nil, err
+	}
 	if depth > MaxDepth {
 		return nil, fmt.Errorf("recursion limit exceeded: a filter may be nested %d deep", MaxDepth)
 	}
@@ -128,7 +143,11 @@ func (p *parser) list(raw json.RawMessage, path string, depth int) ([]condition,
 	}
 	items := []json.RawMessage{raw}
 	if raw[0] == '[' {
-		if err := json.Unmarshal(raw, &items); err != nil {
+		err := p.scan(raw)
+		if err == nil {
+			items, err = object.SplitArray(raw)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -147,7 +166,13 @@ func (p *parser) list(raw json.RawMessage, path string, depth int) ([]condition,
 }
 
 func (p *parser) condition(raw []byte, path string, depth int) (condition, error) {
+	if err := p.scan(raw); err != nil {
+		return nil, err
+	}
 	m, err := members(raw)
+	if errors.As(err, &object.DuplicateError{}) {
+		return nil, err
+	}
 	if err != nil {
 		return nil, noVariant("Condition")
 	}
@@ -159,13 +184,15 @@ func (p *parser) condition(raw []byte, path string, depth int) (condition, error
 	case m["is_null"] != nil:
 		return keyed(m["is_null"], Null{})
 	case m["has_id"] != nil:
-		return parseHasID(m["has_id"])
+		return p.hasID(m["has_id"])
 	case m["has_vector"] != nil:
 		var name string
 		if err := json.Unmarshal(m["has_vector"], &name); err != nil {
 			return nil, noVariant("Condition")
 		}
 		return hasVector(name), nil
+	case m["slice"] != nil:
+		return p.slice(m["slice"], join(path, "slice"))
 	case m["nested"] != nil:
 		return p.nested(m["nested"], join(path, "nested"), depth)
 	default:
@@ -173,18 +200,37 @@ func (p *parser) condition(raw []byte, path string, depth int) (condition, error
 	}
 }
 
-func parseHasID(raw []byte) (condition, error) {
-	c := &hasID{list: []point.ID{}, set: map[point.ID]struct{}{}}
-	if err := json.Unmarshal(raw, &c.list); err != nil {
-		return nil, err
-	}
-	if c.list == nil {
+func (p *parser) hasID(raw []byte) (condition, error) {
+	o := object.NewReader(raw)
+	if o.Kind() != '[' {
 		return nil, noVariant("Condition")
 	}
-	for _, id := range c.list {
+	c := &hasID{list: []point.ID{}, set: map[point.ID]struct{}{}}
+	err := o.Elements(func(int) error {
+		raw, err := o.Value()
+		if err != nil {
+			return err
+		}
+		var id point.ID
+		if err := id.UnmarshalJSON(raw); err != nil {
+			return err
+		}
+		if _, twice := c.set[id]; twice {
+			return nil
+		}
 		c.set[id] = struct{}{}
+		c.list = append(c.list, id)
+		return p.value()
+	})
+	return c, err
+}
+
+// value counts a value or an id that is kept.
+func (p *parser) value() error {
+	if p.values++; p.values > MaxValues {
+		return fmt.Errorf("a filter may list at most %d values and ids", MaxValues)
 	}
-	return c, nil
+	return nil
 }
 
 func parsePath(raw []byte) (payload.Path, error) {

@@ -208,9 +208,11 @@ func (r random) condition(depth int) string {
 	case 1:
 		return `{"has_vector":"v"}`
 	}
-	text := `{"key":"` + r.one("x", "x", "y", `\"x\"`, "x[]", "x[0]", "x[].k", "k", "z") + `",` + r.test()
-	if r.IntN(6) == 0 {
-		text += "," + r.test()
+	first, second := r.test(), r.test()
+	text := `{"key":"` + r.one("x", "x", "y", `\"x\"`, "x[]", "x[0]", "x[].k", "k", "z") + `",` + first
+	name := func(test string) string { return strings.SplitN(test, ":", 2)[0] }
+	if r.IntN(6) == 0 && name(first) != name(second) {
+		text += "," + second
 	}
 	return text + "}"
 }

@@ -4,6 +4,7 @@ package object
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -78,6 +79,55 @@ func (r *Reader) Elements(visit func(i int) error) error {
 			}
 		}
 	}
+}
+
+// DuplicateError reports a member that an object has twice.
+type DuplicateError struct{ Name string }
+
+func (e DuplicateError) Error() string { return fmt.Sprintf("duplicate field `%.60s`", e.Name) }
+
+// Split returns the members of raw, an object, and their values, which are parts of
+// raw. A name that is there twice is a DuplicateError.
+func Split(raw []byte) (map[string]json.RawMessage, error) {
+	r := NewReader(raw)
+	if r.Kind() != '{' {
+		return nil, errors.New("invalid type: expected a map")
+	}
+	members := map[string]json.RawMessage{}
+	err := r.Members(func(name string) error {
+		if _, twice := members[name]; twice {
+			return DuplicateError{name}
+		}
+		var err error
+		members[name], err = r.part(raw)
+		return err
+	})
+	return members, err
+}
+
+// SplitArray returns the elements of raw, an array; they are parts of raw.
+func SplitArray(raw []byte) ([]json.RawMessage, error) {
+	r := NewReader(raw)
+	if r.Kind() != '[' {
+		return nil, errors.New("invalid type: expected a sequence")
+	}
+	elements := []json.RawMessage{}
+	err := r.Elements(func(int) error {
+		value, err := r.part(raw)
+		elements = append(elements, value)
+		return err
+	})
+	return elements, err
+}
+
+// part reads the next value and returns where it stands in raw, which r reads.
+func (r *Reader) part(raw []byte) ([]byte, error) {
+	value, err := r.Value()
+	if err != nil {
+		return nil, err
+	}
+	end := int(r.d.InputOffset())
+	return raw[end-len(value) : end : end], nil
 }
 
 // End checks that nothing follows.

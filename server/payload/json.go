@@ -21,6 +21,7 @@ const MaxDepth = 128
 var (
 	errNotObject = errors.New("invalid type: expected a map")
 	errDepth     = fmt.Errorf("recursion limit exceeded: a payload may be nested %d deep", MaxDepth)
+	errNumber    = errors.New("number out of range")
 	errUTF8      = errors.New("invalid unicode code point")
 )
 
@@ -40,12 +41,53 @@ func Compact(raw []byte) (json.RawMessage, error) {
 	if !shallow(raw) {
 		return nil, errDepth
 	}
+	if !finite(raw) {
+		return nil, errNumber
+	}
 	var out bytes.Buffer
 	out.Grow(len(raw))
 	if err := json.Compact(&out, raw); err != nil {
 		return nil, err
 	}
 	return out.Bytes(), nil
+}
+
+// plainDigits is how many characters a number without exponent has at most that
+// is surely within the range of float64.
+const plainDigits = 300
+
+// finite says whether float64 holds raw's numbers. Only those that may be out of its
+// range are read.
+func finite(raw []byte) bool {
+	quoted := false
+	start := -1 // of the number that is being looked at
+	doubtful := false
+	for i := 0; i <= len(raw); i++ {
+		var c byte
+		if i < len(raw) {
+			c = raw[i]
+		}
+		switch {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c >= '0' && c <= '9' || c == '-' || start >= 0 && (c == '.' || c == '+' || c == 'e' || c == 'E'):
+			if start < 0 {
+				start, doubtful = i, false
+			}
+			doubtful = doubtful || c == 'e' || c == 'E' || i-start > plainDigits
+		case start >= 0:
+			if doubtful {
+				if _, err := strconv.ParseFloat(string(raw[start:i]), 64); err != nil {
+					return false
+				}
+			}
+			start = -1
+		}
+	}
+	return true
 }
 
 // shallow says whether raw's nesting stays within MaxDepth, before anything

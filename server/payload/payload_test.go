@@ -187,3 +187,16 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+func TestNumbersOutOfRange(t *testing.T) {
+	long := strings.Repeat("9", 400)
+	for raw, ok := range map[string]bool{
+		`{"a":1e308}`: true, `{"a":-1.5E+308}`: true, `{"a":1e-400}`: true, `{"a":"1e400"}`: true, `{"1e400":"\"1e400"}`: true,
+		`{"a":[true,false,1e5,null]}`: true, `{"a":0.` + long + `}`: true, `{"a":1e400}`: false, `{"a":[1,-1E400]}`: false,
+		`{"a":{"b":1e309 }}`: false, `{"a":` + long + `}`: false, `{"a":"\\","b":1e400}`: false, `{"a":18446744073709551616}`: true,
+	} {
+		if _, err := Compact([]byte(raw)); (err == nil) != ok {
+			t.Errorf("%.60s: %v", raw, err)
+		}
+	}
+}
