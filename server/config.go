@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"freshet/hnsw"
 )
@@ -152,6 +153,17 @@ func override[T any](dst **T, src *T) {
 // maxVectorName bounds the name of a vector, in bytes.
 const maxVectorName = 200
 
+// checkVectorName tells whether a vector may have the name; path is where it stands.
+func checkVectorName(name, path string) error {
+	if len(name) > maxVectorName {
+		return invalid(path, "a vector name of %d bytes is longer than %d", len(name), maxVectorName)
+	}
+	if i := strings.IndexAny(name, barred); i >= 0 {
+		return invalid(path, "vector name cannot contain %q char", name[i:i+1])
+	}
+	return nil
+}
+
 // Validate tells whether a collection can be made with the configuration.
 func (c *Config) Validate() error {
 	if err := c.HNSW.validate("hnsw_config"); err != nil {
@@ -189,8 +201,8 @@ func (p VectorParams) validate(name, path string) error {
 	if p.Size < 1 || p.Size > hnsw.MaxDim {
 		return invalid(path+".size", "value %d invalid, must be from 1 to %d", p.Size, hnsw.MaxDim)
 	}
-	if len(name) > maxVectorName {
-		return invalid(path, "a vector name of %d bytes is longer than %d", len(name), maxVectorName)
+	if err := checkVectorName(name, path); err != nil {
+		return err
 	}
 	if isSet(p.Multivector) {
 		return errorf(BadRequest, "multivectors are not supported yet")

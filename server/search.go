@@ -126,8 +126,7 @@ func (s *search) cut(hits []hnsw.Hit) []hnsw.Hit {
 		if h.Slot == s.self {
 			continue
 		}
-		// A score beyond float32 has no JSON form.
-		h.Score = min(max(h.Score, -math.MaxFloat32), math.MaxFloat32)
+		h.Score = representable(h.Score)
 		if t := s.r.ScoreThreshold; t != nil && (ascending && h.Score >= *t || !ascending && h.Score <= *t) {
 			break
 		}
@@ -138,6 +137,15 @@ func (s *search) cut(hits []hnsw.Hit) []hnsw.Hit {
 	}
 	kept = kept[s.r.Offset:]
 	return kept[:min(len(kept), s.r.Limit)]
+}
+
+// representable returns the score that stands for one that has no JSON form: beyond
+// float32 its limit, and for a sum of infinities of both signs the lowest.
+func representable(score float32) float32 {
+	if math.IsNaN(float64(score)) {
+		return -math.MaxFloat32
+	}
+	return min(max(score, -math.MaxFloat32), math.MaxFloat32)
 }
 
 // points adds to the hits what the request wants to see of their points.
