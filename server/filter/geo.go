@@ -78,13 +78,13 @@ type circle struct {
 func (c circle) Holds(v any) bool { return in(c, v) }
 
 func (c circle) Contains(lon, lat float64) bool {
-	return haversine(lon, lat, *c.Center.Lon, *c.Center.Lat) < *c.Radius
+	return Haversine(lon, lat, *c.Center.Lon, *c.Center.Lat) < *c.Radius
 }
 
 func (c circle) Frames() []Frame { return circleFrames(*c.Center.Lon, *c.Center.Lat, *c.Radius) }
 
-// haversine is the great-circle distance in metres.
-func haversine(lon1, lat1, lon2, lat2 float64) float64 {
+// Haversine is the great-circle distance in metres.
+func Haversine(lon1, lat1, lon2, lat2 float64) float64 {
 	const rad = math.Pi / 180
 	dLat, dLon := (lat2-lat1)*rad, (lon2-lon1)*rad
 	h := math.Pow(math.Sin(dLat/2), 2) + math.Cos(lat1*rad)*math.Cos(lat2*rad)*math.Pow(math.Sin(dLon/2), 2)
