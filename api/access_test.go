@@ -48,6 +48,7 @@ var accessTable = map[access][]string{
 		"GET {c}", "GET {c}/exists", "GET {c}/cluster", "GET {c}/optimizations", "GET {c}/aliases", "GET {c}/shards", "GET {c}/shards/:shard/*", "GET /cluster/*", "GET /quotas",
 		"GET {c}/points/:id", "POST {c}/points", "POST {c}/points/scroll", "POST {c}/points/count",
 		"POST {c}/points/query", "POST {c}/points/query/batch", "POST {c}/points/search", "POST {c}/points/search/batch",
+		"POST {c}/points/recommend", "POST {c}/points/recommend/batch", "POST {c}/points/discover", "POST {c}/points/discover/batch",
 	},
 	writers: {
 		"DELETE /issues", "POST /collections/aliases", "PUT /cluster/*", "POST /cluster/*", "DELETE /cluster/*", "PUT /quotas", "POST /quotas", "DELETE /quotas",

@@ -13,32 +13,31 @@ import (
 // maxSearches bounds the searches of one request.
 const maxSearches = 1024
 
-// queryRequest is one search as it was asked for. Without a query it lists
-// points in id order.
-type queryRequest struct {
-	search server.SearchRequest
-	merge  string // kind of a query that merges prefetches, "" for others
-}
-
 // defaultLimit is the number of points a read returns that does not say.
 const defaultLimit = 10
 
-func queryPoints(r *request) (any, error) {
-	return r.searchOne(func(o *object.Reader) (queryRequest, error) { return readQueryRequest(o, "internal", nil) },
-		appendPage)
+// searchReader reads the searches of one request.
+type searchReader struct {
+	collections func(name string) (*server.Collection, error)
+	// filters are those read so far, by their text: the same filter is evaluated once.
+	filters map[string]*filter.Filter
 }
 
-func queryBatch(r *request) (any, error) {
-	return r.searchMany(readQueryRequest, "internal", appendPage)
+// readSearch reads one search. path says where it is in the request, for errors.
+type readSearch func(s *searchReader, o *object.Reader, path string) (server.SearchRequest, error)
+
+// form is one of the forms of a search: how it is read, what errors call it, and how
+// what it found is written.
+type form struct {
+	read  readSearch
+	name  string
+	write appender
 }
 
-func searchPoints(r *request) (any, error) {
-	return r.searchOne(func(o *object.Reader) (queryRequest, error) { return readSearchRequest(o, "search_request", nil) }, appendScored)
-}
+var queryForm = form{read: (*searchReader).query, name: "internal", write: appendPage}
 
-func searchBatch(r *request) (any, error) {
-	return r.searchMany(readSearchRequest, "search_request", appendScored)
-}
+func queryPoints(r *request) (any, error) { return r.searchOne(queryForm) }
+func queryBatch(r *request) (any, error)  { return r.searchMany(queryForm) }
 
 // appender writes the points that one search found.
 type appender func(dst []byte, points []server.ScoredPoint) []byte
@@ -49,7 +48,11 @@ func appendPage(dst []byte, points []server.ScoredPoint) []byte {
 	return append(appendScored(dst, points), '}')
 }
 
-func (r *request) searchOne(read func(o *object.Reader) (queryRequest, error), write appender) (any, error) {
+func (r *request) searchReader() *searchReader {
+	return &searchReader{collections: r.s.db.Collection}
+}
+
+func (r *request) searchOne(f form) (any, error) {
 	c, err := r.readable()
 	if err != nil {
 		return nil, err
@@ -58,25 +61,25 @@ func (r *request) searchOne(read func(o *object.Reader) (queryRequest, error), w
 	if err != nil {
 		return nil, err
 	}
-	var q queryRequest
+	var search server.SearchRequest
 	err = parse(raw, func(o *object.Reader) error {
-		q, err = read(o)
+		search, err = f.read(r.searchReader(), o, f.name)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	if err := c.AdmitReads(q.search.Demand()); err != nil {
+	if err := c.AdmitReads(search.Demands(nil)...); err != nil {
 		return nil, err
 	}
-	points, err := c.Search(r.ctx, q.search)
+	points, err := c.Search(r.ctx, search)
 	if err != nil {
 		return nil, err
 	}
-	return encoded(write(nil, points)), nil
+	return encoded(f.write(nil, points)), nil
 }
 
-func (r *request) searchMany(read func(o *object.Reader, path string, seen filters) (queryRequest, error), prefix string, write appender) (any, error) {
+func (r *request) searchMany(f form) (any, error) {
 	c, err := r.readable()
 	if err != nil {
 		return nil, err
@@ -86,7 +89,8 @@ func (r *request) searchMany(read func(o *object.Reader, path string, seen filte
 		return nil, err
 	}
 	var searches []server.SearchRequest
-	seen := filters{}
+	s := r.searchReader()
+	s.filters = map[string]*filter.Filter{}
 	err = parse(raw, func(o *object.Reader) error {
 		err := fields(o, map[string]func() error{"searches": func() error {
 			if o.Kind() != '[' {
@@ -97,8 +101,8 @@ func (r *request) searchMany(read func(o *object.Reader, path string, seen filte
 				if i == maxSearches {
 					return badRequest("one request may have %d searches", maxSearches)
 				}
-				q, err := read(o, fmt.Sprintf("searches[%d].%s", i, prefix), seen)
-				searches = append(searches, q.search)
+				search, err := f.read(s, o, fmt.Sprintf("searches[%d].%s", i, f.name))
+				searches = append(searches, search)
 				return err
 			})
 		}})
@@ -113,9 +117,9 @@ func (r *request) searchMany(read func(o *object.Reader, path string, seen filte
 	if err := c.AdmitBatch(len(searches)); err != nil {
 		return nil, err
 	}
-	demands := make([]server.Demand, len(searches))
+	var demands []server.Demand
 	for i := range searches {
-		demands[i] = searches[i].Demand()
+		demands = searches[i].Demands(demands)
 	}
 	if err := c.AdmitReads(demands...); err != nil {
 		return nil, err
@@ -129,7 +133,7 @@ func (r *request) searchMany(read func(o *object.Reader, path string, seen filte
 		if i > 0 {
 			out = append(out, ',')
 		}
-		out = write(out, points)
+		out = f.write(out, points)
 	}
 	return append(out, ']'), nil
 }
@@ -145,201 +149,116 @@ func inSearch(i int, err error) error {
 	return &named
 }
 
-// filters are those that the searches of one request have had so far, by their
-// text: the same filter is evaluated once.
-type filters map[string]*filter.Filter
-
-func (seen filters) read(o *object.Reader, path string, dst **filter.Filter) error {
+func (s *searchReader) filter(o *object.Reader, path string, dst **filter.Filter) error {
 	raw, err := o.Value()
 	if err != nil {
 		return err
 	}
-	if f, ok := seen[string(raw)]; ok {
+	if f, ok := s.filters[string(raw)]; ok {
 		*dst = f
 		return nil
 	}
 	if err := decodeFilter(raw, path, dst); err != nil {
 		return err
 	}
-	if seen != nil {
-		seen[string(raw)] = *dst
+	if s.filters != nil {
+		s.filters[string(raw)] = *dst
 	}
 	return nil
 }
 
-// common returns the members that all searches have. path says where the
-// search is in the request, for errors.
-func common(o *object.Reader, path string, seen filters, s *server.SearchRequest) map[string]func() error {
-	withVector := func() error { return readVectorSelector(o, &s.WithVector) }
+// common returns the members that searches of all forms have.
+func (s *searchReader) common(o *object.Reader, path string, dst *server.SearchRequest) map[string]func() error {
+	withVector := func() error { return readVectorSelector(o, &dst.WithVector) }
 	return map[string]func() error{
-		"filter":          func() error { return seen.read(o, path, &s.Filter) },
-		"params":          func() error { return readParams(o, path, s) },
-		"score_threshold": func() error { return readFloat(o, &s.ScoreThreshold) },
-		"limit":           func() error { return readLimit(o, path, &s.Limit) },
-		"offset":          func() error { return readUint(o, &s.Offset) },
-		"with_payload":    func() error { return readPayloadSelector(o, &s.WithPayload) },
+		"filter":          func() error { return s.filter(o, path, &dst.Filter) },
+		"params":          func() error { return readParams(o, path, dst) },
+		"score_threshold": func() error { return readFloat(o, &dst.ScoreThreshold) },
+		"limit":           func() error { return readLimit(o, path, &dst.Limit) },
+		"offset":          func() error { return readUint(o, &dst.Offset) },
+		"with_payload":    func() error { return readPayloadSelector(o, &dst.WithPayload) },
 		"with_vector":     withVector,
 		"with_vectors":    withVector,
 		"shard_key":       func() error { return readSharding(o) },
 	}
 }
 
-func readQueryRequest(o *object.Reader, path string, seen filters) (queryRequest, error) {
-	q := queryRequest{search: server.SearchRequest{Limit: defaultLimit}}
-	prefetched, hasQuery := false, false
-	known := common(o, path, seen, &q.search)
-	known["query"] = func() error {
-		hasQuery = true
-		return readQuery(o, &q)
-	}
-	known["using"] = func() error { return readString(o, &q.search.Using) }
-	known["lookup_from"] = func() error { return unsupported(o, "lookup_from") }
-	known["prefetch"] = func() error {
-		if o.Kind() == '[' {
-			return o.Elements(func(int) error {
-				prefetched = true
-				return o.Skip()
-			})
-		}
-		prefetched = true
-		return o.Skip()
-	}
-	if err := fields(o, known); err != nil {
-		return q, err
-	}
-	if prefetched && !hasQuery {
-		return q, badRequest("A query is needed to merge the prefetches. Specify one in the `query` field.")
-	}
-	if prefetched {
-		return q, badRequest("`prefetch` is not supported yet")
-	}
-	if q.merge != "" {
-		return q, wrongInput("Validation failed: cannot apply %s without prefetches", q.merge)
-	}
-	if q.search.List = !hasQuery; !hasQuery && q.search.ScoreThreshold != nil {
-		return q, badRequest("A query is needed to use the score_threshold. Specify one in the `query` field.")
-	}
-	return q, nil
+// query reads the universal form of a search.
+func (s *searchReader) query(o *object.Reader, path string) (server.SearchRequest, error) {
+	return s.queryAt(o, path, 0)
 }
 
-// readSearchRequest reads the older form of a search, with a vector.
-func readSearchRequest(o *object.Reader, path string, seen filters) (queryRequest, error) {
-	var q queryRequest
-	hasLimit, hasVector := false, false
-	known := common(o, path, seen, &q.search)
-	limit := func() error {
-		hasLimit = true
-		return readLimit(o, path, &q.search.Limit)
+// queryAt reads a query, or a prefetch at a depth.
+func (s *searchReader) queryAt(o *object.Reader, path string, depth int) (server.SearchRequest, error) {
+	q := server.SearchRequest{Limit: defaultLimit, List: true}
+	if depth > server.MaxPrefetchDepth {
+		return q, badRequest("prefetches may be nested %d deep", server.MaxPrefetchDepth)
 	}
-	known["limit"], known["top"] = limit, limit
-	known["vector"] = func() error {
-		hasVector = true
-		if o.Kind() == '{' {
-			return readNamedVector(o, &q.search)
+	known := s.common(o, path, &q)
+	if depth > 0 {
+		for _, name := range []string{"offset", "with_payload", "with_vector", "with_vectors", "shard_key"} {
+			delete(known, name)
 		}
-		return readQueryVector(o, &q.search)
 	}
-	err := fields(o, known)
+	known["query"] = func() error {
+		q.List = false
+		return readQuery(o, path, &q)
+	}
+	known["using"] = func() error { return readString(o, &q.Using) }
+	known["lookup_from"] = func() error { return s.lookup(o, &q.LookupFrom) }
+	known["prefetch"] = func() error {
+		if o.Kind() != '[' {
+			return s.prefetch(o, path+".prefetch", depth, &q)
+		}
+		return o.Elements(func(i int) error { return s.prefetch(o, fmt.Sprintf("%s.prefetch[%d]", path, i), depth, &q) })
+	}
+	return q, fields(o, known)
+}
+
+// maxPrefetches bounds the prefetches of one query.
+const maxPrefetches = 1024
+
+func (s *searchReader) prefetch(o *object.Reader, path string, depth int, dst *server.SearchRequest) error {
+	if len(dst.Prefetch) == maxPrefetches {
+		return badRequest("one query may have %d prefetches", maxPrefetches)
+	}
+	if s.filters == nil {
+		s.filters = map[string]*filter.Filter{}
+	}
+	q, err := s.queryAt(o, path, depth+1)
+	dst.Prefetch = append(dst.Prefetch, q)
+	return err
+}
+
+func (s *searchReader) lookup(o *object.Reader, dst **server.Lookup) error {
+	var name, vector string
+	hasName, hasVector := false, false
+	err := fields(o, map[string]func() error{
+		"collection": func() error {
+			hasName = true
+			return readString(o, &name)
+		},
+		"vector": func() error {
+			hasVector = true
+			return readString(o, &vector)
+		},
+		"shard_key": func() error { return readSharding(o) },
+	})
 	switch {
 	case err != nil:
-		return q, err
-	case !hasVector:
-		return q, badFormat("missing field `vector`")
-	case !hasLimit:
-		return q, badFormat("missing field `limit`")
-	default:
-		return q, nil
-	}
-}
-
-func readNamedVector(o *object.Reader, s *server.SearchRequest) error {
-	hasName := false
-	err := fields(o, map[string]func() error{
-		"name": func() error {
-			hasName = true
-			return readString(o, &s.Using)
-		},
-		"vector": func() error { return readQueryVector(o, s) },
-	})
-	if err == nil && (!hasName || s.Vector == nil) {
-		err = badFormat("data did not match any variant of untagged enum NamedVectorStruct")
-	}
-	return err
-}
-
-// queryKinds are the members of a query that this server knows of but does not
-// serve.
-var queryKinds = map[string]bool{
-	"recommend": true, "discover": true, "context": true, "order_by": true, "sample": true, "relevance_feedback": true,
-}
-
-// mergingQueries names the kinds of query that only make sense over prefetches.
-var mergingQueries = map[string]string{"fusion": "Fusion", "rrf": "Rrf", "formula": "Formula"}
-
-var errNoQuery = badFormat("Expected some form of vector, id, or a type of query")
-
-// readQuery reads a vector, an id, or an object with one of them as `nearest`.
-func readQuery(o *object.Reader, q *queryRequest) error {
-	s := &q.search
-	switch o.Kind() {
-	case '[':
-		return readQueryVector(o, s)
-	case '0', '"':
-		return readID(o, &s.ID)
-	case '{':
-		found := false
-		var sparse sparseParts
-		err := o.Members(func(name string) error {
-			switch {
-			case isSparse(name) && !found:
-				return sparse.read(o, name, "query")
-			case name == "nearest" && !found:
-				found = true
-				return readNearest(o, s)
-			case name == "mmr" && o.Kind() != 'n':
-				return unsupported(o, "mmr")
-			case mergingQueries[name] != "":
-				found, q.merge = true, mergingQueries[name]
-				return o.Skip()
-			case queryKinds[name]:
-				return unsupported(o, name)
-			default:
-				return o.Skip()
-			}
-		})
-		switch {
-		case err != nil || found:
-		case sparse.indices != nil && sparse.values != nil:
-			s.Vector, err = sparse.vector("query")
-		default:
-			err = errNoQuery
-		}
 		return err
-	default:
-		if err := o.Skip(); err != nil {
-			return err
-		}
-		return errNoQuery
+	case !hasName:
+		return badFormat("missing field `collection`")
 	}
-}
-
-func readNearest(o *object.Reader, s *server.SearchRequest) error {
-	switch o.Kind() {
-	case '[', '{':
-		return readQueryVector(o, s)
-	case '0', '"':
-		return readID(o, &s.ID)
-	default:
-		if err := o.Skip(); err != nil {
-			return err
-		}
-		return errNoQuery
+	c, err := s.collections(name)
+	if err != nil {
+		return &server.Error{Kind: server.NotFound, Text: fmt.Sprintf("Collection %s not found", name)}
 	}
-}
-
-func readQueryVector(o *object.Reader, s *server.SearchRequest) (err error) {
-	s.Vector, err = readVector(o, "query")
-	return err
+	*dst = &server.Lookup{Collection: c}
+	if hasVector {
+		(*dst).Vector = &vector
+	}
+	return nil
 }
 
 func readLimit(o *object.Reader, path string, dst *int) error {

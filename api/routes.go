@@ -61,6 +61,10 @@ func (s *Server) routes() {
 	post(c+"/points/query/batch", queryBatch)
 	post(c+"/points/search", searchPoints)
 	post(c+"/points/search/batch", searchBatch)
+	post(c+"/points/recommend", recommendPoints)
+	post(c+"/points/recommend/batch", recommendBatch)
+	post(c+"/points/discover", discoverPoints)
+	post(c+"/points/discover/batch", discoverBatch)
 
 	// What only a cluster has.
 	get(c+"/shards", func(*request) (any, error) { return map[string]any{}, nil })

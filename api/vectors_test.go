@@ -61,17 +61,17 @@ func TestQueryVectors(t *testing.T) {
 		`{"query":{"indices":[3,1]}}`:                            "",
 		`{"query":{"values":[3,1]}}`:                             "",
 	} {
-		var q queryRequest
+		var q server.SearchRequest
 		err := parse([]byte(raw), func(o *object.Reader) (err error) {
-			q, err = readQueryRequest(o, "internal", nil)
+			q, err = new(searchReader).query(o, "internal")
 			return err
 		})
 		var status *statusError
 		switch {
 		case want == "" && (!errors.As(err, &status) || status.status != http.StatusBadRequest):
 			t.Errorf("%s: %v", raw, err)
-		case want != "" && (err != nil || string(appendVector(nil, q.search.Vector)) != want):
-			t.Errorf("%s: %s, %v", raw, appendVector(nil, q.search.Vector), err)
+		case want != "" && (err != nil || string(appendVector(nil, q.Vector)) != want):
+			t.Errorf("%s: %s, %v", raw, appendVector(nil, q.Vector), err)
 		}
 	}
 }

@@ -13,27 +13,88 @@ import (
 // that are to spare. A filter that several of them have is evaluated once. After an
 // error it returns the first search, in their order, that failed.
 func (c *Collection) SearchBatch(ctx context.Context, requests []SearchRequest) (found [][]ScoredPoint, failed int, err error) {
-	v, shared, err := c.chooseFor(requests)
+	b, failed, err := c.planBatch(requests)
 	if err != nil {
-		return nil, 0, err
+		return nil, failed, err
 	}
-	defer v.release()
+	defer b.release()
 	found = make([][]ScoredPoint, len(requests))
 	failed, err = c.cores.each(len(requests), func(i int) error {
-		s := search{c: c, v: v, r: &requests[i], self: noSlot}
 		var err error
-		if f := s.r.selects(); f != nil {
-			s.selection, err = shared[f].take(ctx)
-		}
-		if err == nil {
-			found[i], err = s.answer(ctx)
-		}
+		found[i], err = b.answer(ctx, i)
 		return searchError(ctx, err)
 	})
 	if err != nil {
 		return nil, failed, err
 	}
 	return found, 0, nil
+}
+
+// batch is searches under way on one view.
+type batch struct {
+	c        *Collection
+	v        *view
+	requests []SearchRequest
+	shared   map[*filter.Filter]*sharedSelection
+	trees    []*tree               // of the requests that are not simple; nil if all are
+	views    map[*Collection]*view // of collections that vectors are looked up in
+}
+
+// planBatch checks the requests and evaluates their filters on the current view. The
+// batch must be released.
+func (c *Collection) planBatch(requests []SearchRequest) (b *batch, failed int, err error) {
+	b = &batch{c: c, requests: requests}
+	var p planner
+	for i := range requests {
+		r := &requests[i]
+		if err := r.check(0); err != nil {
+			return nil, i, err
+		}
+		if r.simple() {
+			p.count(r.selects())
+			continue
+		}
+		if b.trees == nil {
+			b.trees = make([]*tree, len(requests))
+		}
+		b.trees[i] = p.tree(c, r)
+	}
+	if b.views, err = p.views(); err != nil {
+		return nil, 0, err
+	}
+	if b.v, b.shared, err = c.chooseFor(p.filters); err != nil {
+		b.release()
+		return nil, 0, err
+	}
+	for _, t := range b.trees {
+		if t != nil {
+			t.v, t.shared, t.views = b.v, b.shared, b.views
+		}
+	}
+	return b, 0, nil
+}
+
+func (b *batch) release() {
+	if b.v != nil {
+		b.v.release()
+	}
+	for _, v := range b.views {
+		v.release()
+	}
+}
+
+func (b *batch) answer(ctx context.Context, i int) ([]ScoredPoint, error) {
+	if b.trees != nil && b.trees[i] != nil {
+		return b.trees[i].run(ctx)
+	}
+	s := search{c: b.c, v: b.v, r: &b.requests[i], self: noSlot}
+	if f := s.r.selects(); f != nil {
+		var err error
+		if s.selection, err = b.shared[f].take(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return s.answer(ctx)
 }
 
 // everything is the filter of lists that have none.
@@ -60,29 +121,24 @@ type sharedSelection struct {
 	err       error
 }
 
-// chooseFor evaluates the filters of searches on one view. The caller must release
-// the view.
-func (c *Collection) chooseFor(requests []SearchRequest) (*view, map[*filter.Filter]*sharedSelection, error) {
-	shared := map[*filter.Filter]*sharedSelection{}
-	for i := range requests {
-		f := requests[i].selects()
-		if f == nil {
-			continue
-		}
-		if shared[f] == nil {
-			shared[f] = &sharedSelection{}
-		}
-		shared[f].searches++
-	}
-	filters := slices.Collect(maps.Keys(shared))
+// chooseFor evaluates filters on one view, each for so many searches. The caller must
+// release the view.
+func (c *Collection) chooseFor(searches map[*filter.Filter]int) (*view, map[*filter.Filter]*sharedSelection, error) {
+	filters := slices.Collect(maps.Keys(searches))
 	v, selections, err := c.chooseAll(filters)
-	for i, sel := range selections {
-		s := shared[filters[i]]
-		s.selection = sel
-		// What the searches would read of payloads if each walked by itself.
-		s.settle = s.searches > 1 && s.searches*2*walkDistances*defaultEf >= int(sel.doubts.GetCardinality())
+	if err != nil || len(filters) == 0 {
+		return v, nil, err
 	}
-	return v, shared, err
+	shared := make(map[*filter.Filter]*sharedSelection, len(filters))
+	for i, sel := range selections {
+		n := searches[filters[i]]
+		shared[filters[i]] = &sharedSelection{
+			selection: sel, searches: n,
+			// What the searches would read of payloads if each walked by itself.
+			settle: n > 1 && n*2*walkDistances*defaultEf >= int(sel.doubts.GetCardinality()),
+		}
+	}
+	return v, shared, nil
 }
 
 // take returns the selection for one of the searches.

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sync/semaphore"
 
+	"freshet/server/filter"
 	"freshet/server/payload"
 	"freshet/server/point"
 )
@@ -214,13 +215,8 @@ func TestSharedSelections(t *testing.T) {
 	}
 	apply(t, c, Batch{Ops: ops})
 	f := mustFilter(t, `{"must":{"key":"third","match":{"value":1}}}`)
-	request := SearchRequest{Vector: Dense{0, 0}, Limit: 1, Filter: f}
 	for searches, shares := range map[int]bool{2: false, 3: true} {
-		var requests []SearchRequest
-		for range searches {
-			requests = append(requests, request)
-		}
-		v, shared, err := c.chooseFor(requests)
+		v, shared, err := c.chooseFor(map[*filter.Filter]int{f: searches})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,8 +18,14 @@ type VectorSelector struct {
 // SearchRequest asks for the points nearest to a vector. Either Vector or ID
 // is set; with ID the query is that point's vector Using, and the point itself
 // is not returned. With List there is no query: the points come in id order, each
-// with a score of 1.
+// with a score of 1. Other kinds of query are a Query.
+//
+// Points that Prefetch finds are the only ones that the query then looks at. Filter
+// holds for them as well, and Offset is not used in a prefetch.
 type SearchRequest struct {
+	Query          Query
+	Prefetch       []SearchRequest
+	LookupFrom     *Lookup // nil: ids are points of the collection, with the vector Using
 	Vector         Vector
 	ID             point.ID
 	List           bool

@@ -150,6 +150,15 @@ func (r *SearchRequest) Demand() Demand {
 	return Demand{Limit: r.Limit, Filter: r.Filter, Ef: r.Ef, Exact: r.Exact, Oversampling: r.Codes.Oversampling}
 }
 
+// Demands appends what the search and its prefetches ask for to dst.
+func (r *SearchRequest) Demands(dst []Demand) []Demand {
+	dst = append(dst, r.Demand())
+	for i := range r.Prefetch {
+		dst = r.Prefetch[i].Demands(dst)
+	}
+	return dst
+}
+
 // AdmitReads tells whether strict mode lets the reads of one request through, and
 // counts them in the rate of reads.
 func (c *Collection) AdmitReads(demands ...Demand) error {

@@ -103,3 +103,6 @@ func atLeast(at *place, conditions []condition, n int) (bool, error) {
 func (f *Filter) Empty() bool {
 	return len(f.must)+len(f.should)+len(f.mustNot)+len(f.minShould) == 0
 }
+
+// And returns a filter that passes what both pass.
+func And(a, b *Filter) *Filter { return &Filter{must: []condition{a, b}} }

@@ -82,7 +82,7 @@ func (m *merger) add(slot uint32, score float64) {
 func (m *merger) hits() []hnsw.Hit {
 	hits := make([]hnsw.Hit, len(m.slots))
 	for i, slot := range m.slots {
-		hits[i] = hnsw.Hit{Slot: slot, Score: float32(m.scores[slot])}
+		hits[i] = hnsw.Hit{Slot: slot, Score: float32(min(m.scores[slot], math.MaxFloat32))}
 	}
 	return hits
 }

@@ -1,0 +1,55 @@
+package server
+
+import (
+	"context"
+	"math"
+	"slices"
+
+	"freshet/hnsw"
+)
+
+// similarity tells how near vectors are to one of its own, larger being nearer: by
+// the dot product, minus the squared distance for Euclid, minus the distance for
+// Manhattan.
+type similarity struct {
+	graph *hnsw.Graph
+	query hnsw.Query
+}
+
+// similarityTo returns the similarity to a vector that fits those with the name.
+func (c *Collection) similarityTo(v *view, name string, vector Vector) (similarity, error) {
+	if err := c.checkVector(name, vector); err != nil {
+		return similarity{}, err
+	}
+	g := c.graphs[name]
+	dense, _ := vector.(Dense)
+	if g.Config().Metric == hnsw.Cosine {
+		dense = slices.Clone(dense)
+		hnsw.Normalize(dense)
+	}
+	return similarity{g, hnsw.Query{Vector: dense, K: 1, View: v.slots, Vectors: c.vectorReader(v, name)}}, nil
+}
+
+// of stores the similarities of slots, which have vectors of the name, in out. All are
+// finite.
+func (s *similarity) of(ctx context.Context, slots []uint32, out []float32) error {
+	if err := s.graph.Distances(ctx, s.query, slots, out); err != nil {
+		return err
+	}
+	for i, d := range out[:len(slots)] {
+		if d != d { // infinities that cancel each other out
+			d = math.MaxFloat32
+		}
+		out[i] = min(max(-d, -math.MaxFloat32), math.MaxFloat32)
+	}
+	return nil
+}
+
+// similarities stores how near the vectors of slots are to a vector in out.
+func (n *node) similarities(ctx context.Context, v Vector, slots []uint32, out []float32) error {
+	s, err := n.c.similarityTo(n.v, n.r.Using, v)
+	if err != nil {
+		return err
+	}
+	return s.of(ctx, slots, out)
+}
