@@ -284,21 +284,44 @@ func (c *Collection) admitWrite(s *StrictMode, op *Op) error {
 		}
 	}
 	switch op.Kind {
-	case Upsert:
-		if err := exceeds(uint64(len(op.Points)), s.UpsertMaxBatchSize, "upsert limit"); err != nil {
+	case Upsert, UpdateVectors:
+		name := "upsert limit"
+		if op.Kind == UpdateVectors {
+			name = "update limit"
+		}
+		if err := exceeds(uint64(len(op.Points)), s.UpsertMaxBatchSize, name); err != nil {
 			return err
 		}
-		return c.admitGrowth(s.MaxCollectionVectorSizeBytes, s.MaxCollectionPayloadSizeBytes, s.MaxPointsCount)
-	case UpdateVectors:
-		if err := exceeds(uint64(len(op.Points)), s.UpsertMaxBatchSize, "update limit"); err != nil {
+		if err := c.admitGrowth(s.MaxCollectionVectorSizeBytes, s.MaxCollectionPayloadSizeBytes, s.MaxPointsCount); err != nil {
 			return err
 		}
-		return c.admitGrowth(s.MaxCollectionVectorSizeBytes, s.MaxCollectionPayloadSizeBytes, s.MaxPointsCount)
+		for i := range op.Points {
+			for name, v := range op.Points[i].Vectors {
+				if err := s.admitVector(name, v); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
 	case SetPayload, OverwritePayload:
 		return c.admitGrowth(nil, s.MaxCollectionPayloadSizeBytes, nil)
 	default:
 		return nil
 	}
+}
+
+func (s *StrictMode) admitVector(name string, v Vector) error {
+	switch v := v.(type) {
+	case Multi:
+		if most := s.Multivector[name].MaxVectors; most != nil && uint64(v.Len()) > *most {
+			return errorf(BadRequest, "Multivector '%s' has a limit of %d vectors, but %d were provided!", name, *most, v.Len())
+		}
+	case Sparse:
+		if most := s.Sparse[name].MaxLength; most != nil && uint64(len(v.Indices)) > *most {
+			return errorf(BadRequest, "Sparse vector '%s' has a limit of %d indices, but %d were provided!", name, *most, len(v.Indices))
+		}
+	}
+	return nil
 }
 
 // admitGrowth tells whether the collection is smaller than the limits.
