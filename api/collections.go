@@ -81,8 +81,9 @@ type patch struct {
 		Quantization quantizationPatch  `json:"quantization_config"`
 		OnDisk       *bool              `json:"on_disk"`
 	} `json:"vectors"`
-	Optimizers map[string]json.RawMessage `json:"optimizers_config"`
-	HNSW       *server.HNSWConfig         `json:"hnsw_config"`
+	Sparse     map[string]server.SparseParams `json:"sparse_vectors"`
+	Optimizers map[string]json.RawMessage     `json:"optimizers_config"`
+	HNSW       *server.HNSWConfig             `json:"hnsw_config"`
 	Params     struct {
 		ReplicationFactor      *uint32 `json:"replication_factor"`
 		WriteConsistencyFactor *uint32 `json:"write_consistency_factor"`
@@ -122,6 +123,13 @@ func (p *patch) apply(cfg *server.Config) error {
 		diff.Quantization.apply(&v.Quantization)
 		overridePointer(&v.OnDisk, diff.OnDisk)
 		cfg.Vectors.Named[name] = v
+	}
+	for name, diff := range p.Sparse {
+		s, ok := cfg.SparseVectors[name]
+		if !ok {
+			return wrongInput("Not existing vector name error: %s", name)
+		}
+		cfg.SparseVectors[name] = s.Merge(diff)
 	}
 	if p.HNSW != nil {
 		cfg.HNSW = cfg.HNSW.Merge(*p.HNSW)

@@ -21,7 +21,7 @@ func (c *Collection) Check(op *Op) error {
 		return nil
 	}
 	for _, name := range op.Names {
-		if c.graphs[name] == nil {
+		if c.graphs[name] == nil && c.sparseIndexes[name] == nil {
 			return noVector(name)
 		}
 	}
@@ -45,18 +45,25 @@ func (c *Collection) checkPoint(p *Point) error {
 
 // checkVector checks a vector that is stored or searched with.
 func (c *Collection) checkVector(name string, v Vector) error {
+	if c.sparseIndexes[name] != nil {
+		return checkSparse(name, v)
+	}
 	g := c.graphs[name]
 	if g == nil {
 		return noVector(name)
 	}
 	dense, ok := v.(Dense)
 	if !ok && v != nil {
-		return wrongForm(v.form(), regular)
+		return wrongForm(v.form(), denseForm)
 	}
 	if dim := g.Config().Dim; len(dense) != dim {
 		return errorf(WrongInput, "Vector dimension error: expected dim: %d, got %d", dim, len(dense))
 	}
-	for _, x := range dense {
+	return checkFinite(name, dense)
+}
+
+func checkFinite(name string, values []float32) error {
+	for _, x := range values {
 		if x64 := float64(x); math.IsNaN(x64) || math.IsInf(x64, 0) {
 			return errorf(WrongInput, "Vector %q holds a value that is not a finite number", name)
 		}

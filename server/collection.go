@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 
 	"freshet/hnsw"
+	"freshet/server/sparse"
 	"freshet/storage"
 )
 
@@ -27,12 +28,14 @@ type Collection struct {
 	store *storage.Store
 	log   *slog.Logger
 
-	config   atomic.Pointer[Config]
-	slots    *hnsw.Slots
-	graphs   map[string]*hnsw.Graph // by vector name; fixed after opening
-	ids      *idTable
-	indexes  *indexSet
-	indexing chan struct{} // held while an index is built or dropped
+	config atomic.Pointer[Config]
+	slots  *hnsw.Slots
+	graphs map[string]*hnsw.Graph // by vector name; fixed after opening
+	// sparseIndexes holds the sparse vectors by name; fixed after opening.
+	sparseIndexes map[string]*sparse.Index
+	ids           *idTable
+	indexes       *indexSet
+	indexing      chan struct{} // held while an index is built or dropped
 
 	view  atomic.Pointer[view]
 	views sync.WaitGroup                // views not yet released
@@ -79,22 +82,23 @@ func (c *Collection) Config() Config { return *c.config.Load() }
 // starts its writer.
 func openCollection(ctx context.Context, db *DB, entry catalogEntry) (*Collection, error) {
 	c := &Collection{
-		name:     entry.Name,
-		space:    storage.Space{Collection: entry.ID},
-		store:    db.store,
-		log:      db.log.With("collection", entry.Name),
-		slots:    hnsw.NewSlots(),
-		graphs:   map[string]*hnsw.Graph{},
-		ids:      newIDTable(),
-		indexes:  newIndexSet(),
-		indexing: make(chan struct{}, 1),
-		dirty:    &db.dirty,
-		cores:    db.cores,
-		queue:    make(chan *request, queueLength),
-		closing:  make(chan struct{}),
-		stopped:  make(chan struct{}),
-		streams:  newStreamTable(),
-		workers:  runtime.GOMAXPROCS(0),
+		name:          entry.Name,
+		space:         storage.Space{Collection: entry.ID},
+		store:         db.store,
+		log:           db.log.With("collection", entry.Name),
+		slots:         hnsw.NewSlots(),
+		graphs:        map[string]*hnsw.Graph{},
+		sparseIndexes: map[string]*sparse.Index{},
+		ids:           newIDTable(),
+		indexes:       newIndexSet(),
+		indexing:      make(chan struct{}, 1),
+		dirty:         &db.dirty,
+		cores:         db.cores,
+		queue:         make(chan *request, queueLength),
+		closing:       make(chan struct{}),
+		stopped:       make(chan struct{}),
+		streams:       newStreamTable(),
+		workers:       runtime.GOMAXPROCS(0),
 	}
 	c.config.Store(&entry.Config)
 	c.moved.Store(newSignal())
@@ -130,6 +134,9 @@ func (c *Collection) openGraphs() error {
 			return fmt.Errorf("vector %q: %w", name, err)
 		}
 		c.graphs[name] = g
+	}
+	for name := range cfg.SparseVectors {
+		c.sparseIndexes[name] = sparse.New()
 	}
 	c.repair = hnsw.NewRepair(c.slots, slices.Collect(maps.Values(c.graphs))...)
 	return nil
@@ -204,9 +211,13 @@ func (c *Collection) Info() (Info, error) {
 	for _, g := range c.graphs {
 		memory.Add(g.Memory())
 	}
+	var sparseBytes int64
+	for _, x := range c.sparseIndexes {
+		sparseBytes += x.Bytes()
+	}
 	return Info{
 		Name: c.name, Config: c.Config(),
 		Points: v.points, IndexedVectors: v.vectors, Operation: v.operation,
-		Memory: memory, Indexes: c.indexes.info(),
+		Memory: memory, SparseBytes: sparseBytes, Indexes: c.indexes.info(),
 	}, nil
 }

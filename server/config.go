@@ -16,9 +16,9 @@ import (
 // stored in the catalog (JSON of the creation request's shape). Members without
 // an effect on this engine are kept because clients read them back.
 type Config struct {
-	Vectors       VectorsConfig              `json:"vectors"`
-	SparseVectors map[string]json.RawMessage `json:"sparse_vectors,omitzero"`
-	HNSW          HNSWConfig                 `json:"hnsw_config"`
+	Vectors       VectorsConfig           `json:"vectors"`
+	SparseVectors map[string]SparseParams `json:"sparse_vectors,omitzero"`
+	HNSW          HNSWConfig              `json:"hnsw_config"`
 
 	ShardNumber            *uint32                    `json:"shard_number,omitempty"`
 	ReplicationFactor      *uint32                    `json:"replication_factor,omitempty"`
@@ -184,8 +184,8 @@ func (c *Config) Validate() error {
 			return err
 		}
 	}
-	if len(c.SparseVectors) > 0 {
-		return errorf(BadRequest, "sparse vectors are not supported yet")
+	if err := c.validateSparse(); err != nil {
+		return err
 	}
 	for path, n := range map[string]*uint32{
 		"shard_number": c.ShardNumber, "replication_factor": c.ReplicationFactor, "write_consistency_factor": c.WriteConsistencyFactor,

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"freshet/hnsw"
+	"freshet/server/sparse"
 	"freshet/storage"
 )
 
@@ -109,12 +110,13 @@ type loading struct {
 	born    []uint64 // by slot, as of its record; 0 for none that is of use
 	found   []bool   // by slot: its point is there
 	items   map[string][]hnsw.Item
+	docs    map[string][]sparse.Doc
 	waiting int
 }
 
 func (c *Collection) loadPoints(ctx context.Context, snapshot *storage.Snapshot) error {
 	started := time.Now()
-	l := &loading{c: c, loaders: map[string]*hnsw.Loader{}, items: map[string][]hnsw.Item{}}
+	l := &loading{c: c, loaders: map[string]*hnsw.Loader{}, items: map[string][]hnsw.Item{}, docs: map[string][]sparse.Doc{}}
 	for name, g := range c.graphs {
 		l.loaders[name] = hnsw.NewLoader(g)
 	}
@@ -130,6 +132,7 @@ func (c *Collection) loadPoints(ctx context.Context, snapshot *storage.Snapshot)
 	if err == nil {
 		err = l.hand()
 	}
+	l.handSparse()
 	if err == nil {
 		err = l.link(ctx)
 	}
@@ -212,6 +215,10 @@ func (l *loading) point(key, value []byte) error {
 	c.points++
 	c.vectorCount += len(vectors)
 	for name, v := range vectors {
+		if s, ok := v.(Sparse); ok && c.sparseIndexes[name] != nil {
+			l.addSparse(name, sparse.Doc{Slot: slot, Indices: s.Indices, Values: s.Values})
+			continue
+		}
 		dense, _ := v.(Dense)
 		if g := c.graphs[name]; g == nil || len(dense) != g.Config().Dim {
 			return fmt.Errorf("a point has a %s vector %q of %d dimensions that the collection does not", v.form(), name, len(dense))

@@ -100,11 +100,16 @@ func (c *Collection) keepUp() {
 
 // mend visits so many nodes.
 func (c *Collection) mend(nodes int) {
-	freed, err := c.repair.Step(context.Background(), c.oldest(), nodes*len(c.graphs))
+	freed, err := c.repair.Step(context.Background(), c.oldest(), nodes*max(1, len(c.graphs)))
 	if err != nil {
 		c.log.Error("repair of the graph failed", "err", err)
 	}
-	c.ids.forget(freed)
+	if len(freed) > 0 {
+		c.ids.forget(freed)
+		for _, x := range c.sparseIndexes {
+			x.Free(freed)
+		}
+	}
 	if err := c.storeNodes(c.repair.Stale(), c.storedBirth); err != nil {
 		c.log.Error("neighbours could not be stored", "err", err)
 	}

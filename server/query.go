@@ -96,5 +96,6 @@ type Info struct {
 	IndexedVectors int
 	Operation      uint64
 	Memory         hnsw.Memory          // of the graphs, with what slots take among the links
+	SparseBytes    int64                // of memory that sparse vectors take, about
 	Indexes        map[string]IndexInfo // payload indexes by field
 }

@@ -45,6 +45,9 @@ type search struct {
 }
 
 func (s *search) run(ctx context.Context) ([]hnsw.Hit, error) {
+	if s.c.sparseIndexes[s.r.Using] != nil {
+		return s.runSparse(ctx)
+	}
 	vector, err := s.vector()
 	if err != nil {
 		return nil, err
@@ -95,7 +98,7 @@ func (s *search) vector() ([]float32, error) {
 		if !ok {
 			return nil, noPoint(r.ID)
 		}
-		vector, err := c.vector(s.v, r.Using, slot)
+		vector, err := c.dense(s.v, r.Using, slot)
 		if err != nil {
 			return nil, err
 		}

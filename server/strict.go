@@ -352,6 +352,9 @@ func (c *Collection) vectorBytes(v *view) int {
 	for _, g := range c.graphs {
 		bytes += min(g.Len(), v.points) * g.Config().Dim * 4
 	}
+	for _, x := range c.sparseIndexes {
+		bytes += int(x.Bytes())
+	}
 	return bytes
 }
 

@@ -34,6 +34,5 @@ func (s *subject) Payload() (map[string]any, error) {
 
 // HasVector says whether the point has the named vector.
 func (s *subject) HasVector(name string) bool {
-	g := s.c.graphs[name]
-	return g != nil && s.slot != noSlot && g.Has(s.slot)
+	return s.slot != noSlot && s.c.hasVector(name, s.slot)
 }

@@ -10,6 +10,7 @@ import (
 
 	"freshet/hnsw"
 	"freshet/server/payload"
+	"freshet/server/sparse"
 	"freshet/storage"
 )
 
@@ -299,6 +300,9 @@ func (tx *tx) commit() error {
 	for _, s := range staged.links {
 		s.Link()
 	}
+	for name, docs := range staged.docs {
+		c.sparseIndexes[name].Add(docs)
+	}
 	linked := time.Now()
 	if err := errors.Join(b.Wait(), b.Close()); err != nil {
 		return err
@@ -321,6 +325,7 @@ func (tx *tx) commit() error {
 type stagedSlots struct {
 	slots []uint32
 	links map[string]*hnsw.Staged // by vector name
+	docs  map[string][]sparse.Doc // sparse vectors by name
 }
 
 // taken returns the slots that were given.
@@ -331,7 +336,7 @@ func (s stagedSlots) taken() []uint32 {
 // stage finds the places of the new vectors in the graphs, without linking them.
 func (tx *tx) stage() (stagedSlots, error) {
 	c := tx.c
-	s := stagedSlots{slots: slices.Repeat([]uint32{noSlot}, len(tx.order)), links: map[string]*hnsw.Staged{}}
+	s := stagedSlots{slots: slices.Repeat([]uint32{noSlot}, len(tx.order)), links: map[string]*hnsw.Staged{}, docs: map[string][]sparse.Doc{}}
 	items := map[string][]hnsw.Item{}
 	for i, key := range tx.order {
 		p := tx.points[key]
@@ -344,6 +349,10 @@ func (tx *tx) stage() (stagedSlots, error) {
 		}
 		s.slots[i] = slot
 		for name, vector := range p.vectors {
+			if v, ok := vector.(Sparse); ok {
+				s.docs[name] = append(s.docs[name], sparse.Doc{Slot: slot, Indices: v.Indices, Values: v.Values})
+				continue
+			}
 			dense, _ := vector.(Dense)
 			if c.graphs[name].Config().Metric == hnsw.Cosine {
 				hnsw.Normalize(dense)
@@ -444,6 +453,9 @@ func (tx *tx) settle(staged stagedSlots) {
 			c.deaths++
 			c.ids.retire(old)
 			c.vectorCount -= c.vectorsOf(old)
+			for _, x := range c.sparseIndexes {
+				x.Retire(old)
+			}
 		case hadSlot:
 			c.ids.rewrite(old)
 		}
@@ -473,6 +485,11 @@ func (c *Collection) vectorsOf(slot uint32) int {
 	n := 0
 	for _, g := range c.graphs {
 		if g.Has(slot) {
+			n++
+		}
+	}
+	for _, x := range c.sparseIndexes {
+		if x.Has(slot) {
 			n++
 		}
 	}

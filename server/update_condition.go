@@ -83,7 +83,6 @@ func (s *pendingSubject) HasVector(name string) bool {
 		_, ok := s.p.vectors[name]
 		return ok
 	}
-	g := s.tx.c.graphs[name]
 	slot, ok := s.tx.c.ids.current(s.key)
-	return ok && g != nil && g.Has(slot)
+	return ok && s.tx.c.hasVector(name, slot)
 }

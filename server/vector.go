@@ -31,14 +31,14 @@ type Multi struct {
 }
 
 const (
-	regular = "regular"
-	sparse  = "sparse"
-	multi   = "multi"
+	denseForm  = "regular"
+	sparseForm = "sparse"
+	multiForm  = "multi"
 )
 
-func (Dense) form() string  { return regular }
-func (Sparse) form() string { return sparse }
-func (Multi) form() string  { return multi }
+func (Dense) form() string  { return denseForm }
+func (Sparse) form() string { return sparseForm }
+func (Multi) form() string  { return multiForm }
 
 // Len returns the number of rows.
 func (m Multi) Len() int { return len(m.Values) / m.Dim }
@@ -81,7 +81,7 @@ func sortTogether(indices []uint32, values []float32) {
 // wrongForm says that a vector was given where those of another form are stored.
 func wrongForm(given, stored string) error {
 	form := given
-	if form == regular {
+	if form == denseForm {
 		form = stored
 	}
 	return errorf(WrongInput, "Conversion between %s and regular vectors failed", form)

@@ -83,9 +83,30 @@ func (r *viewVectors) ScanVectors(ctx context.Context, next func(slot uint32, ok
 	})
 }
 
-// vector returns a copy of a slot's vector, nil if it has none of the name: the
+// hasVector says whether a slot that some view sees has a vector of the name.
+func (c *Collection) hasVector(name string, slot uint32) bool {
+	if x := c.sparseIndexes[name]; x != nil {
+		return x.Has(slot)
+	}
+	g := c.graphs[name]
+	return g != nil && g.Has(slot)
+}
+
+// vector returns a copy of a slot's vector, nil if it has none of the name.
+func (c *Collection) vector(v *view, name string, slot uint32) (Vector, error) {
+	if c.sparseIndexes[name] != nil {
+		return c.sparseVector(v, name, slot)
+	}
+	dense, err := c.dense(v, name, slot)
+	if dense == nil {
+		return nil, err
+	}
+	return dense, err
+}
+
+// dense returns a copy of a slot's dense vector, nil if it has none of the name: the
 // graph may use its memory again once the view is released.
-func (c *Collection) vector(v *view, name string, slot uint32) (Dense, error) {
+func (c *Collection) dense(v *view, name string, slot uint32) (Dense, error) {
 	g := c.graphs[name]
 	if g == nil || !g.Has(slot) {
 		return nil, nil
@@ -117,6 +138,11 @@ func (c *Collection) vectors(v *view, slot uint32, sel VectorSelector) (Vectors,
 	}
 	if sel.All {
 		for name := range c.graphs {
+			if err := add(name); err != nil {
+				return nil, err
+			}
+		}
+		for name := range c.sparseIndexes {
 			if err := add(name); err != nil {
 				return nil, err
 			}

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"freshet/hnsw"
+	"freshet/server/sparse"
 	"freshet/storage"
 )
 
@@ -19,6 +20,8 @@ type view struct {
 	vectors  int
 	// payloadBytes is how long the payloads are together.
 	payloadBytes int64
+	// sparse holds the sparse vectors by name.
+	sparse map[string]*sparse.State
 	// operation is the number of the newest operation in the view.
 	operation uint64
 	// next holds the applied position by stream; it is not changed any more.
@@ -78,6 +81,12 @@ func (c *Collection) publish() {
 			}
 			c.views.Done()
 		},
+	}
+	for name, x := range c.sparseIndexes {
+		if v.sparse == nil {
+			v.sparse = make(map[string]*sparse.State, len(c.sparseIndexes))
+		}
+		v.sparse[name] = x.Publish()
 	}
 	v.refs.Store(1)
 	c.views.Add(1)

@@ -26,7 +26,7 @@ type State struct {
 type part struct {
 	*segment
 	dead []uint32
-	size int // entries
+	size int // documents and entries
 }
 
 // Segments grow by merging fanOut of about the same size, up to largest. A merge of
@@ -156,7 +156,7 @@ func (x *Index) Has(slot uint32) bool {
 // Bytes returns the memory that the lists take, about.
 func (x *Index) Bytes() (n int64) {
 	for _, p := range x.state.Load().parts {
-		n += p.bytes()
+		n += int64(8*p.size + (4+64)*len(p.dims)) // an entry, and a list with its dimension
 	}
 	return n
 }

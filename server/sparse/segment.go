@@ -201,8 +201,3 @@ func (s *segment) entries() int {
 	}
 	return n
 }
-
-// bytes is the memory it takes, about.
-func (s *segment) bytes() int64 {
-	return int64(4*len(s.slots) + 8*len(s.gone) + (4+64)*len(s.dims) + 8*s.entries())
-}
