@@ -35,6 +35,14 @@ func TestSparse(t *testing.T) {
 		`{"points":[{"id":2},{"id":3},{"id":4}],"next_page_offset":null}`)
 	s.expect("POST", "/collections/c/points/query", `{"query":{"indices":[7,2],"values":[1,1]},"using":"s"}`,
 		`{"points":[{"id":4,"version":2,"score":7},{"id":2,"version":1,"score":1}]}`)
+	s.expect("POST", "/collections/c/points/query", `{"query":{"recommend":{"positive":[4,{"indices":[2],"values":[3]}],"negative":[3]}},"using":"s"}`,
+		`{"points":[{"id":2,"version":1,"score":3}]}`)
+	s.expect("POST", "/collections/c/points/query", `{"query":{"recommend":{"positive":[4],"strategy":"sum_scores"}},"using":"s"}`,
+		`{"points":[{"id":2,"version":1,"score":0},{"id":3,"version":1,"score":0}]}`)
+	s.expect("POST", "/collections/c/points/query", `{"prefetch":[{"query":[1,1],"using":"d"},{"query":{"indices":[2],"values":[1]},"using":"s"}],"query":{"fusion":"rrf"}}`,
+		`{"points":[{"id":1,"version":3,"score":0.5},{"id":2,"version":1,"score":0.5}]}`)
+	s.expect("POST", "/collections/c/points/query", `{"prefetch":{"limit":9},"query":{"nearest":{"indices":[7],"values":[1]},"mmr":{"diversity":0.5}},"using":"s"}`,
+		`{"points":[{"id":4,"version":2,"score":7}]}`)
 	s.expect("PATCH", "/collections/c", `{"sparse_vectors":{"idf":{"index":{"full_scan_threshold":5}}}}`, `true`)
 	params := s.result("GET", "/collections/c", "").(map[string]any)["config"].(map[string]any)["params"]
 	want := map[string]any{"s": map[string]any{}, "idf": map[string]any{

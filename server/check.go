@@ -21,7 +21,7 @@ func (c *Collection) Check(op *Op) error {
 		return nil
 	}
 	for _, name := range op.Names {
-		if c.graphs[name] == nil && c.sparseIndexes[name] == nil {
+		if !c.hasName(name) {
 			return noVector(name)
 		}
 	}

@@ -42,7 +42,7 @@ func (n *node) rank(ctx context.Context, m measure) (ranking, error) {
 		}
 		among = int(sel.sure.GetCardinality())
 	}
-	if among > scanAll && len(n.prefetch) == 0 && !n.r.Exact {
+	if among > scanAll && len(n.prefetch) == 0 && !n.r.Exact && n.c.graphs[n.r.Using] != nil {
 		hits, err := r.walk(ctx, sel, m.near)
 		// A walk can come to an end where the graph has no further points.
 		if err != nil || len(hits) >= min(r.keep, among) {
@@ -64,7 +64,7 @@ type ranker struct {
 }
 
 func (n *node) newRanker(m measure) (*ranker, error) {
-	if n.c.graphs[n.r.Using] == nil {
+	if !n.c.hasName(n.r.Using) {
 		return nil, noVector(n.r.Using)
 	}
 	r := &ranker{n: n, score: m.score, row: make([]float32, len(m.to)), keep: saturatingAdd(n.wanted, len(n.hidden))}
@@ -123,7 +123,7 @@ func (r *ranker) scan(ctx context.Context, sel *selection) ([]hnsw.Hit, error) {
 }
 
 // has says whether a slot has the vector that is compared.
-func (n *node) has(slot uint32) bool { return n.c.graphs[n.r.Using].Has(slot) }
+func (n *node) has(slot uint32) bool { return n.c.hasVector(n.r.Using, slot) }
 
 // allSlots returns a function that fills a buffer with further slots the view shows,
 // and returns 0 at the end.

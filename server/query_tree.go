@@ -288,7 +288,7 @@ func (n *node) vector(e Example) (Vector, error) {
 			name = *l.Vector
 		}
 	}
-	if c.graphs[name] == nil {
+	if !c.hasName(name) {
 		return nil, noVector(name)
 	}
 	slot, ok := c.ids.visible(e.ID.AppendKey(nil), v.slots)

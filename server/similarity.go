@@ -6,14 +6,16 @@ import (
 	"slices"
 
 	"freshet/hnsw"
+	"freshet/server/sparse"
 )
 
 // similarity tells how near vectors are to one of its own, larger being nearer: by
 // the dot product, minus the squared distance for Euclid, minus the distance for
 // Manhattan.
 type similarity struct {
-	graph *hnsw.Graph
-	query hnsw.Query
+	graph  *hnsw.Graph
+	query  hnsw.Query
+	sparse *sparse.Scorer // of sparse vectors
 }
 
 // similarityTo returns the similarity to a vector that fits those with the name.
@@ -21,18 +23,28 @@ func (c *Collection) similarityTo(v *view, name string, vector Vector) (similari
 	if err := c.checkVector(name, vector); err != nil {
 		return similarity{}, err
 	}
+	if s, ok := vector.(Sparse); ok {
+		state := v.sparse[name]
+		return similarity{sparse: state.Scorer(s.Indices, c.weights(name, state, s))}, nil
+	}
 	g := c.graphs[name]
 	dense, _ := vector.(Dense)
 	if g.Config().Metric == hnsw.Cosine {
 		dense = slices.Clone(dense)
 		hnsw.Normalize(dense)
 	}
-	return similarity{g, hnsw.Query{Vector: dense, K: 1, View: v.slots, Vectors: c.vectorReader(v, name)}}, nil
+	return similarity{graph: g, query: hnsw.Query{Vector: dense, K: 1, View: v.slots, Vectors: c.vectorReader(v, name)}}, nil
 }
 
 // of stores the similarities of slots, which have vectors of the name, in out. All are
 // finite.
 func (s *similarity) of(ctx context.Context, slots []uint32, out []float32) error {
+	if s.sparse != nil {
+		for i, slot := range slots {
+			out[i] = s.sparse.Score(slot)
+		}
+		return ctx.Err()
+	}
 	if err := s.graph.Distances(ctx, s.query, slots, out); err != nil {
 		return err
 	}

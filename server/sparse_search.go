@@ -63,12 +63,9 @@ func (s *search) runSparse(ctx context.Context) ([]hnsw.Hit, error) {
 	}
 	state := s.v.sparse[s.r.Using]
 	q := &sparse.Query{
-		Indices: vector.Indices, Values: vector.Values, K: min(saturatingAdd(s.r.Limit, s.r.Offset), state.Len()),
+		Indices: vector.Indices, Values: c.weights(s.r.Using, state, vector), K: min(saturatingAdd(s.r.Limit, s.r.Offset), state.Len()),
 		Above:  float32(math.Inf(-1)),
 		Before: func(a, b uint32) bool { return bytes.Compare(c.ids.key(a), c.ids.key(b)) < 0 },
-	}
-	if c.Config().SparseVectors[s.r.Using].Modifier == IDF {
-		q.Values = state.Weights(q.Indices, q.Values)
 	}
 	if s.r.ScoreThreshold != nil {
 		q.Above = *s.r.ScoreThreshold
@@ -88,6 +85,14 @@ func (s *search) runSparse(ctx context.Context) ([]hnsw.Hit, error) {
 		hits = append(hits, hnsw.Hit{Slot: h.Slot, Score: h.Score})
 	}
 	return hits, nil
+}
+
+// weights returns the values of a query as they are multiplied with those of points.
+func (c *Collection) weights(name string, state *sparse.State, v Sparse) []float32 {
+	if c.Config().SparseVectors[name].Modifier == IDF {
+		return state.Weights(v.Indices, v.Values)
+	}
+	return v.Values
 }
 
 // sparseQuery returns the vector to search for, and sets self if it is a point's.

@@ -83,6 +83,11 @@ func (r *viewVectors) ScanVectors(ctx context.Context, next func(slot uint32, ok
 	})
 }
 
+// hasName says whether points can have vectors of the name.
+func (c *Collection) hasName(name string) bool {
+	return c.graphs[name] != nil || c.sparseIndexes[name] != nil
+}
+
 // hasVector says whether a slot that some view sees has a vector of the name.
 func (c *Collection) hasVector(name string, slot uint32) bool {
 	if x := c.sparseIndexes[name]; x != nil {

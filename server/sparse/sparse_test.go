@@ -119,6 +119,12 @@ func (m moment) check(t *testing.T, r *rand.Rand) {
 	if want := m.best(q); err != nil || !slices.Equal(got, want) {
 		t.Fatalf("%+v: %v\n got %v\nwant %v", q, err, got, want)
 	}
+	scorer := m.state.Scorer(q.Indices, q.Values)
+	for _, h := range got {
+		if s := scorer.Score(h.Slot); s != h.Score {
+			t.Fatalf("slot %d has the score %v, found with %v", h.Slot, s, h.Score)
+		}
+	}
 	if m.state.Len() != len(m.docs) {
 		t.Fatalf("%d documents instead of %d", m.state.Len(), len(m.docs))
 	}
