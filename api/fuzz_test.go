@@ -37,6 +37,8 @@ func FuzzRequests(f *testing.F) {
 		"POST /collections/c/points/query/batch", "POST /collections/c/points/search", "POST /collections/c/points/scroll",
 		"POST /collections/c/points", "POST /collections/c/points/payload", "PUT /collections/c/index", "PATCH /collections/c",
 		"POST /collections/aliases", "PUT /collections/c/points/vectors",
+		"POST /collections/c/points/recommend", "POST /collections/c/points/recommend/batch",
+		"POST /collections/c/points/discover", "POST /collections/c/points/discover/batch",
 	}
 	for i, body := range []string{
 		`{"points":[{"id":1,"vector":[1,2],"payload":{"a":1}}]}`,

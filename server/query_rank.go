@@ -81,6 +81,9 @@ func (n *node) newRanker(m measure) (*ranker, error) {
 
 // hits appends the scores of a block of slots to dst.
 func (r *ranker) hits(ctx context.Context, dst []hnsw.Hit, slots []uint32) ([]hnsw.Hit, error) {
+	if err := ctx.Err(); err != nil {
+		return dst, err
+	}
 	for i := range r.to {
 		if err := r.to[i].of(ctx, slots, r.columns[i]); err != nil {
 			return dst, err
@@ -154,7 +157,7 @@ func (r *ranker) walk(ctx context.Context, sel *selection, near []Vector) ([]hns
 		return nil, err
 	}
 	graph := n.c.graphs[n.r.Using]
-	seen := make(map[uint32]struct{}, 8*ef)
+	seen := make(map[uint32]struct{}, min(8*ef, n.v.points))
 	fresh := starts[:0]
 	for _, slot := range starts {
 		if _, ok := seen[slot]; !ok {

@@ -23,10 +23,12 @@ type Recommend struct {
 
 func (q Recommend) check(*SearchRequest) error {
 	if q.Strategy != AverageVector && len(q.Positive)+len(q.Negative) == 0 {
-		return errorf(BadRequest, "At least one positive or negative vector ID required with this strategy")
+		return errNoExamples
 	}
 	return nil
 }
+
+var errNoExamples = errorf(BadRequest, "At least one positive or negative vector ID required with this strategy")
 
 func (q Recommend) examples() []Example { return slices.Concat(q.Positive, q.Negative) }
 
@@ -38,6 +40,9 @@ func (q Recommend) answer(ctx context.Context, n *node) (ranking, error) {
 	negative, err := n.vectors(q.Negative)
 	if err != nil {
 		return ranking{}, err
+	}
+	if q.Strategy != AverageVector && len(positive)+len(negative) == 0 {
+		return ranking{}, errNoExamples // none of the points has a vector
 	}
 	switch q.Strategy {
 	case BestScore:

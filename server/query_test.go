@@ -619,6 +619,7 @@ func TestQueriesThatContradictThemselves(t *testing.T) {
 		{SearchRequest{Query: Context{}, Using: "zzz"}, WrongInput, "Not existing vector name error: zzz"},
 		{SearchRequest{Query: Discover{Target: without}}, NotFound, `Vector with name "" for point not found`},
 		{SearchRequest{Query: Context{Pairs: []Pair{{without, without}}}}, NotFound, `Vector with name "" for point not found`},
+		{SearchRequest{Query: Recommend{Positive: []Example{without}, Strategy: SumScores}}, BadRequest, "At least one"},
 		{SearchRequest{Query: MMR{Example: without}}, NotFound, `Vector with name "" for point not found`},
 		{deep, BadRequest, "prefetches may be nested 64 deep"},
 	} {
