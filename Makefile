@@ -7,7 +7,7 @@ TOOLS   := $(GO) tool -modfile=tools/go.mod
 VERSION ?= 0.1.0-dev
 FLAGS   := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 
-.PHONY: demo test lint unit race portable e2e fuzz bench build image
+.PHONY: demo test lint unit race portable e2e fuzz fuzz-api bench build image
 
 demo:
 	$(GO) run ./cmd/freshet demo
@@ -46,6 +46,14 @@ portable:
 e2e:
 	e2e/setup.sh
 	$(GO) test -tags e2e -count=1 ./e2e
+
+# Requests made up from the API's document, REQUESTS for each operation, to the
+# server at URL, in which they leave their mark.
+REQUESTS ?= 250
+URL      ?= http://localhost:6333
+fuzz-api:
+	e2e/setup.sh
+	e2e/fuzz/run.sh $(URL) $(REQUESTS)
 
 # Each fuzz target for FUZZTIME.
 FUZZTIME ?= 30s
