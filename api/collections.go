@@ -82,7 +82,7 @@ type patch struct {
 		OnDisk       *bool              `json:"on_disk"`
 	} `json:"vectors"`
 	Sparse     map[string]server.SparseParams `json:"sparse_vectors"`
-	Optimizers map[string]json.RawMessage     `json:"optimizers_config"`
+	Optimizers server.OptimizersConfig        `json:"optimizers_config"`
 	HNSW       *server.HNSWConfig             `json:"hnsw_config"`
 	Params     struct {
 		ReplicationFactor      *uint32 `json:"replication_factor"`
@@ -138,7 +138,7 @@ func (p *patch) apply(cfg *server.Config) error {
 	overridePointer(&cfg.WriteConsistencyFactor, p.Params.WriteConsistencyFactor)
 	overridePointer(&cfg.OnDiskPayload, p.Params.OnDiskPayload)
 	p.Quantization.apply(&cfg.Quantization)
-	cfg.Optimizers = merge(cfg.Optimizers, p.Optimizers)
+	cfg.Optimizers = cfg.Optimizers.Merge(p.Optimizers)
 	cfg.StrictMode = cfg.StrictMode.Merge(p.StrictMode)
 	cfg.Metadata = merge(cfg.Metadata, p.Metadata)
 	return nil

@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"maps"
 
 	"freshet/hnsw"
 	"freshet/server"
@@ -27,6 +28,10 @@ func getCollection(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	config, err := configOf(&info.Config)
+	if err != nil {
+		return nil, err
+	}
 	return map[string]any{
 		"status":                "green", // a point is in the graph before its write is acknowledged
 		"optimizer_status":      "ok",
@@ -34,12 +39,12 @@ func getCollection(r *request) (any, error) {
 		"points_count":          info.Points,
 		"segments_count":        1,
 		"update_queue":          map[string]int{"length": 0},
-		"config":                configOf(&info.Config),
+		"config":                config,
 		"payload_schema":        payloadSchema(info.Indexes),
 	}, nil
 }
 
-func configOf(cfg *server.Config) map[string]any {
+func configOf(cfg *server.Config) (map[string]any, error) {
 	params := map[string]any{
 		"vectors":                  cfg.Vectors,
 		"shard_number":             or(cfg.ShardNumber, 1),
@@ -60,11 +65,22 @@ func configOf(cfg *server.Config) map[string]any {
 	if cfg.HNSW.PayloadM != nil {
 		graph["payload_m"] = *cfg.HNSW.PayloadM
 	}
+	if cfg.ShardingMethod != "" {
+		params["sharding_method"] = cfg.ShardingMethod
+	}
+	optimizers, err := overlay(defaultOptimizer, cfg.Optimizers)
+	if err != nil {
+		return nil, err
+	}
+	wal, err := overlay(defaultWAL, cfg.WAL)
+	if err != nil {
+		return nil, err
+	}
 	config := map[string]any{
 		"params":              params,
 		"hnsw_config":         graph,
-		"optimizer_config":    overlay(defaultOptimizer, cfg.Optimizers),
-		"wal_config":          overlay(defaultWAL, cfg.WAL),
+		"optimizer_config":    optimizers,
+		"wal_config":          wal,
 		"quantization_config": cfg.Quantization,
 	}
 	if cfg.StrictMode != nil {
@@ -73,7 +89,7 @@ func configOf(cfg *server.Config) map[string]any {
 	if cfg.Metadata != nil {
 		config["metadata"] = cfg.Metadata
 	}
-	return config
+	return config, nil
 }
 
 func or[T any](p *T, value T) T {
@@ -83,13 +99,20 @@ func or[T any](p *T, value T) T {
 	return value
 }
 
-func overlay(defaults map[string]any, set map[string]json.RawMessage) map[string]any {
-	all := make(map[string]any, len(defaults)+len(set))
-	for k, v := range defaults {
-		all[k] = v
+// overlay returns the defaults with the members that are set, those of a struct with
+// omitempty.
+func overlay(defaults map[string]any, set any) (map[string]any, error) {
+	raw, err := json.Marshal(set)
+	if err != nil {
+		return nil, err
 	}
-	for k, v := range set {
-		all[k] = v
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &members); err != nil {
+		return nil, err
 	}
-	return all
+	all := maps.Clone(defaults)
+	for name, value := range members {
+		all[name] = value
+	}
+	return all, nil
 }

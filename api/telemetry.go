@@ -54,9 +54,15 @@ func telemetry(r *request) (any, error) {
 		}
 		list := []any{}
 		for _, name := range names {
-			if info, ok := infoOf(r.s.db, name); ok {
-				list = append(list, describe(&info, level, anonymize))
+			info, ok := infoOf(r.s.db, name)
+			if !ok {
+				continue
 			}
+			described, err := describe(&info, level, anonymize)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, described)
 		}
 		collections["collections"] = list
 	}
@@ -82,10 +88,13 @@ func infoOf(db *server.DB, name string) (server.Info, bool) {
 	return info, err == nil
 }
 
-func describe(info *server.Info, level uint64, anonymize bool) map[string]any {
-	config := configOf(&info.Config)
+func describe(info *server.Info, level uint64, anonymize bool) (map[string]any, error) {
+	config, err := configOf(&info.Config)
+	if err != nil {
+		return nil, err
+	}
 	if level < nameCollections {
-		return map[string]any{"vectors": info.IndexedVectors, "optimizers_status": "ok", "params": config["params"]}
+		return map[string]any{"vectors": info.IndexedVectors, "optimizers_status": "ok", "params": config["params"]}, nil
 	}
 	id := info.Name
 	if anonymize {
@@ -93,7 +102,7 @@ func describe(info *server.Info, level uint64, anonymize bool) map[string]any {
 		id = hex.EncodeToString(digest[:])
 		delete(config, "metadata")
 	}
-	return map[string]any{"id": id, "config": config}
+	return map[string]any{"id": id, "config": config}, nil
 }
 
 // byRoute returns what was answered since the start: by route and status, how often

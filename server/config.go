@@ -24,8 +24,9 @@ type Config struct {
 	ReplicationFactor      *uint32                    `json:"replication_factor,omitempty"`
 	WriteConsistencyFactor *uint32                    `json:"write_consistency_factor,omitempty"`
 	OnDiskPayload          *bool                      `json:"on_disk_payload,omitempty"`
-	Optimizers             map[string]json.RawMessage `json:"optimizers_config,omitempty"`
-	WAL                    map[string]json.RawMessage `json:"wal_config,omitempty"`
+	ShardingMethod         string                     `json:"sharding_method,omitempty"`
+	Optimizers             OptimizersConfig           `json:"optimizers_config,omitzero"`
+	WAL                    WALConfig                  `json:"wal_config,omitzero"`
 	Quantization           *Quantization              `json:"quantization_config,omitempty"`
 	StrictMode             *StrictMode                `json:"strict_mode_config,omitempty"`
 	Metadata               map[string]json.RawMessage `json:"metadata,omitempty"`
@@ -172,8 +173,15 @@ func (c *Config) Validate() error {
 	if err := c.Quantization.validate("quantization_config"); err != nil {
 		return err
 	}
-	if err := c.StrictMode.validate("strict_mode_config"); err != nil {
-		return err
+	for _, err := range []error{
+		c.StrictMode.validate("strict_mode_config"), c.Optimizers.validate("optimizers_config"), c.WAL.validate("wal_config"),
+	} {
+		if err != nil {
+			return err
+		}
+	}
+	if m := c.ShardingMethod; m != "" && m != "auto" {
+		return errorf(BadRequest, "the sharding method %.40q needs a cluster, `auto` does not", m)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Vectors.Named)) {
 		path := "vectors"
@@ -254,8 +262,6 @@ func isSet(raw []byte) bool { return len(raw) > 0 && !bytes.Equal(raw, []byte("n
 func (c Config) clone() Config {
 	c.Vectors.Named = maps.Clone(c.Vectors.Named)
 	c.SparseVectors = maps.Clone(c.SparseVectors)
-	c.Optimizers = maps.Clone(c.Optimizers)
-	c.WAL = maps.Clone(c.WAL)
 	c.Metadata = maps.Clone(c.Metadata)
 	c.Indexes = maps.Clone(c.Indexes)
 	return c

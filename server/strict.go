@@ -104,8 +104,8 @@ func (s *StrictMode) validate(path string) error {
 		return nil
 	}
 	for _, n := range s.numbers() {
-		if v := *n.value; v != nil && *v < n.least {
-			return invalid(path+"."+n.name, "value %d invalid, must be %d or larger", *v, n.least)
+		if err := noLess(path+"."+n.name, *n.value, n.least); err != nil {
+			return err
 		}
 	}
 	return nil
