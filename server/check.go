@@ -1,10 +1,6 @@
 package server
 
-import (
-	"math"
-
-	"freshet/server/point"
-)
+import "freshet/server/point"
 
 // Check tells whether an operation fits the collection: vector names,
 // dimensions, finite numbers. It looks at no point and changes nothing.
@@ -59,13 +55,13 @@ func (c *Collection) checkVector(name string, v Vector) error {
 	if dim := g.Config().Dim; len(dense) != dim {
 		return errorf(WrongInput, "Vector dimension error: expected dim: %d, got %d", dim, len(dense))
 	}
-	return checkFinite(name, dense)
+	return checkFinite(name, dense, c.params(name).Datatype)
 }
 
-func checkFinite(name string, values []float32) error {
+func checkFinite(name string, values []float32, datatype Datatype) error {
 	for _, x := range values {
-		if x64 := float64(x); math.IsNaN(x64) || math.IsInf(x64, 0) {
-			return errorf(WrongInput, "Vector %q holds a value that is not a finite number", name)
+		if !datatype.fits(x) {
+			return errorf(WrongInput, "Vector %q holds a value that is not a finite number%s", name, datatype.suffix())
 		}
 	}
 	return nil

@@ -49,7 +49,7 @@ type VectorParams struct {
 	HNSW         *HNSWConfig     `json:"hnsw_config,omitempty"`
 	Quantization *Quantization   `json:"quantization_config,omitempty"`
 	OnDisk       *bool           `json:"on_disk,omitempty"`
-	Datatype     string          `json:"datatype,omitempty"`
+	Datatype     Datatype        `json:"datatype,omitempty"`
 	Multivector  json.RawMessage `json:"multivector_config,omitempty"`
 }
 
@@ -112,7 +112,7 @@ func (v *VectorsConfig) UnmarshalJSON(raw []byte) error {
 		switch {
 		case errors.As(err, &bad):
 			return fmt.Errorf("%w: quantization_config.%s", errVectorsConfig, bad.text)
-		case err != nil, p.Size == 0:
+		case err != nil, p.Size == 0, !p.Datatype.known():
 			return errVectorsConfig
 		}
 		if _, ok := p.Distance.Metric(); !ok {
@@ -214,9 +214,6 @@ func (p VectorParams) validate(name, path string) error {
 	}
 	if isSet(p.Multivector) {
 		return errorf(BadRequest, "multivectors are not supported yet")
-	}
-	if p.Datatype != "" && p.Datatype != "float32" {
-		return errorf(BadRequest, "the datatype %q is not supported yet, vectors are kept as float32", p.Datatype)
 	}
 	if err := p.Quantization.validate(path + ".quantization_config"); err != nil {
 		return err

@@ -223,7 +223,7 @@ func (l *loading) point(key, value []byte) error {
 		if g := c.graphs[name]; g == nil || len(dense) != g.Config().Dim {
 			return fmt.Errorf("a point has a %s vector %q of %d dimensions that the collection does not", v.form(), name, len(dense))
 		}
-		l.items[name] = append(l.items[name], hnsw.Item{Slot: slot, Vector: dense})
+		l.items[name] = append(l.items[name], hnsw.Item{Slot: slot, Vector: c.params(name).compared(dense)})
 	}
 	if l.waiting++; l.waiting < loadBatch {
 		return nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math"
-	"slices"
 
 	"freshet/hnsw"
 	"freshet/server/payload"
@@ -106,18 +105,13 @@ func (s *search) vector() ([]float32, error) {
 			return nil, errorf(NotFound, "Vector with name %q for point not found", r.Using)
 		}
 		s.self = slot
-		return vector, nil
+		return c.params(r.Using).compared(vector), nil
 	}
 	if err := c.checkVector(r.Using, r.Vector); err != nil {
 		return nil, err
 	}
 	vector, _ := r.Vector.(Dense)
-	if s.graph.Config().Metric != hnsw.Cosine {
-		return vector, nil
-	}
-	vector = slices.Clone(vector)
-	hnsw.Normalize(vector)
-	return vector, nil
+	return c.params(r.Using).query(vector), nil
 }
 
 // cut drops the query's own point, what is beyond the threshold, and the

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"math"
-	"slices"
 
 	"freshet/hnsw"
 	"freshet/server/sparse"
@@ -28,11 +27,8 @@ func (c *Collection) similarityTo(v *view, name string, vector Vector) (similari
 		return similarity{sparse: state.Scorer(s.Indices, c.weights(name, state, s))}, nil
 	}
 	g := c.graphs[name]
-	dense, _ := vector.(Dense)
-	if g.Config().Metric == hnsw.Cosine {
-		dense = slices.Clone(dense)
-		hnsw.Normalize(dense)
-	}
+	given, _ := vector.(Dense)
+	dense := c.params(name).query(given)
 	return similarity{graph: g, query: hnsw.Query{Vector: dense, K: 1, View: v.slots, Vectors: c.vectorReader(v, name)}}, nil
 }
 

@@ -28,7 +28,7 @@ func checkSparse(name string, v Vector) error {
 			return errorf(WrongInput, "The indices of vector %q do not ascend", name)
 		}
 	}
-	return checkFinite(name, s.Values)
+	return checkFinite(name, s.Values, Float32)
 }
 
 // sparseVector reads a slot's sparse vector, nil if it has none of the name.

@@ -154,6 +154,7 @@ func (tx *tx) mutate(op *Op, key []byte, p *pending, given *Point) error {
 	switch op.Kind {
 	case Upsert:
 		p.exists, p.stored.payload = true, given.Payload
+		tx.c.settle(given.Vectors)
 		p.setVectors(given.Vectors)
 	case Delete:
 		p.exists, p.stored.payload = false, nil
@@ -197,6 +198,7 @@ func (tx *tx) mutateVectors(op *Op, key []byte, p *pending, given *Point) error 
 		delete(vectors, name)
 	}
 	if given != nil {
+		tx.c.settle(given.Vectors)
 		maps.Copy(vectors, given.Vectors)
 	}
 	p.setVectors(vectors)
@@ -354,10 +356,7 @@ func (tx *tx) stage() (stagedSlots, error) {
 				continue
 			}
 			dense, _ := vector.(Dense)
-			if c.graphs[name].Config().Metric == hnsw.Cosine {
-				hnsw.Normalize(dense)
-			}
-			items[name] = append(items[name], hnsw.Item{Slot: slot, Vector: dense})
+			items[name] = append(items[name], hnsw.Item{Slot: slot, Vector: c.params(name).compared(dense)})
 		}
 	}
 	for name, list := range items {

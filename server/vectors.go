@@ -19,13 +19,23 @@ type getter interface {
 type vectorReader struct {
 	space    storage.Space
 	name     string
+	unscaled bool // stored vectors are not of the length that the graph wants
 	store    getter
 	owner    func(slot uint32) (id []byte, ok bool)
 	key, val []byte
 }
 
-// ReadVector stores the vector of a slot in dst.
+// ReadVector stores the vector of a slot in dst, as the graph wants it.
 func (r *vectorReader) ReadVector(slot uint32, dst []float32) (bool, error) {
+	ok, err := r.stored(slot, dst)
+	if ok && r.unscaled {
+		hnsw.Normalize(dst)
+	}
+	return ok, err
+}
+
+// stored stores the vector of a slot in dst, as it is.
+func (r *vectorReader) stored(slot uint32, dst []float32) (bool, error) {
 	id, ok := r.owner(slot)
 	if !ok {
 		return false, nil
@@ -44,7 +54,9 @@ func (r *vectorReader) ReadVector(slot uint32, dst []float32) (bool, error) {
 // newestVectors reads what the store has now, for the writer: a version that has
 // been replaced is not there any more.
 func (c *Collection) newestVectors(name string) hnsw.VectorReader {
-	return &vectorReader{space: c.space, name: name, store: c.store, owner: c.ids.owner}
+	return &vectorReader{
+		space: c.space, name: name, unscaled: c.params(name).unscaled(), store: c.store, owner: c.ids.owner,
+	}
 }
 
 // vectorReader reads the vectors of the slots that the view shows, if the graph does
@@ -53,8 +65,12 @@ func (c *Collection) vectorReader(v *view, name string) hnsw.VectorReader {
 	if c.graphs[name].Config().Vectors == nil {
 		return nil
 	}
+	return c.viewVectors(v, name)
+}
+
+func (c *Collection) viewVectors(v *view, name string) *viewVectors {
 	return &viewVectors{v: v, ids: c.ids, vectorReader: vectorReader{
-		space: c.space, name: name, store: v.snapshot,
+		space: c.space, name: name, unscaled: c.params(name).unscaled(), store: v.snapshot,
 		owner: func(slot uint32) ([]byte, bool) { return c.ids.key(slot), true },
 	}}
 }
@@ -76,6 +92,9 @@ func (r *viewVectors) ScanVectors(ctx context.Context, next func(slot uint32, ok
 		found, err := findVector(value, r.name, dst)
 		if err != nil || !found {
 			return err == nil, err
+		}
+		if r.unscaled {
+			hnsw.Normalize(dst)
 		}
 		slot, ok := r.ids.visible(storage.Suffix(key), r.v.slots)
 		dst = next(slot, ok)
@@ -116,12 +135,11 @@ func (c *Collection) dense(v *view, name string, slot uint32) (Dense, error) {
 	if g == nil || !g.Has(slot) {
 		return nil, nil
 	}
-	reader := c.vectorReader(v, name)
-	if reader == nil {
+	if g.Config().Vectors == nil && !c.params(name).unscaled() {
 		return append(Dense(nil), g.Vector(slot)...), nil
 	}
 	vector := make(Dense, g.Config().Dim)
-	ok, err := reader.ReadVector(slot, vector)
+	ok, err := c.viewVectors(v, name).stored(slot, vector)
 	if err == nil && !ok {
 		err = fmt.Errorf("the vector %q of slot %d is missing in the store", name, slot)
 	}
