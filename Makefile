@@ -49,7 +49,7 @@ e2e:
 
 # Requests made up from the API's document, REQUESTS for each operation, to the
 # server at URL, in which they leave their mark.
-REQUESTS ?= 250
+REQUESTS ?= 300
 URL      ?= http://localhost:6333
 fuzz-api:
 	e2e/setup.sh

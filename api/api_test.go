@@ -146,7 +146,9 @@ func TestPoints(t *testing.T) {
 		{"id":7,"payload":{"x":1},"vector":{}},
 		{"id":8,"payload":{"a":{"c":2}},"vector":[2,2,2,2]},
 		{"id":"my key","payload":{},"vector":[0,0,1,0]}]`)
-	s.expect("POST", "/collections/c/points/delete?wait=true", `{"filter":{}}`, `{"operation_id":11,"status":"completed"}`)
+	s.expect("PUT", "/collections/c/points/payload?wait=true", `{"payload":{"x":null},"points":[7]}`, `{"operation_id":11,"status":"completed"}`)
+	s.expect("POST", "/collections/c/points", `{"ids":[7],"with_payload":true}`, `[{"id":7,"payload":{"x":null}}]`)
+	s.expect("POST", "/collections/c/points/delete?wait=true", `{"filter":{}}`, `{"operation_id":12,"status":"completed"}`)
 	s.expect("POST", "/collections/c/points/count", `{}`, `{"count":0}`)
 }
 

@@ -246,8 +246,8 @@ func TestPayloadOperations(t *testing.T) {
 		{Op{Kind: SetPayload, Select: only, Payload: map[string]any{"c": "new"}}, `{"a":{"x":1},"b":2,"c":"new"}`},
 		{Op{Kind: SetPayload, Select: only, Path: &path, Payload: map[string]any{"y": 2.0}}, `{"a":{"x":1,"y":2.0},"b":2,"c":"new"}`},
 		{Op{Kind: DeletePayload, Select: only, Keys: []payload.Path{path}}, `{"b":2,"c":"new"}`},
-		{Op{Kind: OverwritePayload, Select: only, Payload: map[string]any{"z": nil, "k": true}}, `{"k":true}`},
-		{Op{Kind: UpdateVectors, Points: []Point{{ID: one, Vectors: Vectors{"": Dense{9, 9}}}}}, `{"k":true}`},
+		{Op{Kind: OverwritePayload, Select: only, Payload: map[string]any{"z": nil, "k": true}}, `{"k":true,"z":null}`},
+		{Op{Kind: UpdateVectors, Points: []Point{{ID: one, Vectors: Vectors{"": Dense{9, 9}}}}}, `{"k":true,"z":null}`},
 		{Op{Kind: ClearPayload, Select: only}, `{}`},
 		{Op{Kind: DeleteVectors, Select: only, Names: []string{""}}, `{}`},
 	}

@@ -1,0 +1,338 @@
+"""Random writes and reads on freshet and on qdrant-client's own engine in memory.
+
+    oracle.py URL [CASES] [SEED]
+
+Both have to answer alike: the same ids in the same order up to ties, scores
+within a tolerance, the same payloads. Stops at the first case that differs and
+prints how to repeat it.
+"""
+
+import math
+import random
+import sys
+import uuid
+import warnings
+
+from qdrant_client import QdrantClient, models
+
+warnings.filterwarnings("ignore", "Local mode performs exact")
+
+DIM = 4
+POINTS = 80  # ids to choose from
+WORDS = ["red", "green", "blue", "dark red", "light"]
+DISTANCES = list(models.Distance)
+
+
+class Generator:
+    """Random requests, all from one seed."""
+
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+        self.ids = [n if n % 3 else str(uuid.UUID(int=n)) for n in range(POINTS)]
+
+    def some(self, of, least=1, most=4):
+        return self.random.sample(of, self.random.randint(least, min(most, len(of))))
+
+    def maybe(self, make, chance=0.5):
+        return make() if self.random.random() < chance else None
+
+    # Points.
+
+    def dense(self):
+        return [round(self.random.gauss(0, 1), 3) for _ in range(DIM)]
+
+    def vectors(self):
+        named = {"a": self.dense(), "b": self.dense()}
+        if self.random.random() < 0.15:
+            del named[self.random.choice(list(named))]
+        return named
+
+    def value(self):
+        r = self.random
+        return {
+            "n": lambda: r.randint(-5, 20),
+            "f": lambda: round(r.uniform(-3, 3), 2),
+            "s": lambda: r.choice(WORDS),
+            "b": lambda: r.random() < 0.5,
+            "tags": lambda: self.some(WORDS, 0, 3),
+            "t": self.moment,
+            "g": lambda: self.place().model_dump(),
+            "o": lambda: {"x": r.randint(0, 5), "y": {"z": r.choice(WORDS)}},
+            "list": lambda: [{"x": r.randint(0, 5), "y": r.choice(WORDS)} for _ in range(r.randint(0, 3))],
+        }
+
+    def moment(self):
+        r = self.random
+        return f"2024-{r.randint(1, 12):02}-{r.randint(1, 28):02}T{r.randint(0, 23):02}:00:00Z"
+
+    def place(self):
+        return models.GeoPoint(lon=round(self.random.uniform(10, 20), 3), lat=round(self.random.uniform(45, 55), 3))
+
+    def payload(self):
+        payload = {key: make() for key, make in self.value().items() if self.random.random() < 0.75}
+        if self.random.random() < 0.1:
+            # Not of numbers: in formulas null is an error there, and here as good as absent.
+            payload[self.random.choice(["s", "tags", "t"])] = None
+        return payload
+
+    def point(self):
+        return models.PointStruct(id=self.random.choice(self.ids), vector=self.vectors(), payload=self.payload())
+
+    # Filters.
+
+    def condition(self, depth):
+        r = self.random
+        field = lambda key, **test: models.FieldCondition(key=key, **test)
+        bounds = lambda kind, make: kind(**{name: make() for name in self.some(["lt", "lte", "gt", "gte"], 1, 2)})
+        kinds = [
+            lambda: field(r.choice(["s", "tags", "o.y.z", "list[].y"]), match=models.MatchValue(value=r.choice(WORDS))),
+            lambda: field(r.choice(["n", "o.x", "list[].x"]), match=models.MatchValue(value=r.randint(0, 5))),
+            lambda: field("b", match=models.MatchValue(value=r.random() < 0.5)),
+            lambda: field(r.choice(["s", "tags"]), match=models.MatchAny(any=self.some(WORDS))),
+            lambda: field("n", match=models.MatchAny(any=self.some(range(10)))),
+            lambda: field(r.choice(["s", "tags"]), match=models.MatchExcept(**{"except": self.some(WORDS)})),
+            lambda: field(r.choice(["s", "tags"]), match=models.MatchText(text=r.choice(["red", "dark"]))),  # whole words: without an index parts count, too, but not in memory
+            lambda: field(r.choice(["n", "f", "o.x", "list[].x", "list[0].x"]), range=bounds(models.Range, lambda: r.randint(-3, 10))),
+            lambda: field("t", range=bounds(models.DatetimeRange, self.moment)),
+            lambda: field("g", geo_radius=models.GeoRadius(center=self.place(), radius=r.uniform(10e3, 500e3))),
+            lambda: field("g", geo_bounding_box=self.box()),
+            lambda: field("g", geo_polygon=models.GeoPolygon(exterior=self.ring())),
+            lambda: field(r.choice(["tags", "list", "s", "none"]), values_count=bounds(models.ValuesCount, lambda: r.randint(0, 3))),
+            lambda: models.IsEmptyCondition(is_empty=models.PayloadField(key=r.choice(["n", "tags", "list", "none", "o.x"]))),
+            lambda: models.IsNullCondition(is_null=models.PayloadField(key=r.choice(["n", "s", "tags", "none"]))),
+            lambda: models.HasIdCondition(has_id=self.some(self.ids, 1, 20)),
+            lambda: models.HasVectorCondition(has_vector=r.choice("ab")),
+            lambda: models.NestedCondition(nested=models.Nested(key="list", filter=models.Filter(must=[
+                field("x", range=bounds(models.Range, lambda: r.randint(0, 5))),
+                field("y", match=models.MatchValue(value=r.choice(WORDS))),
+            ]))),
+        ]
+        if depth > 0:
+            kinds += [lambda: self.filter(depth - 1)] * 4
+        return r.choice(kinds)()
+
+    def box(self):
+        a, b = self.place(), self.place()
+        return models.GeoBoundingBox(
+            top_left=models.GeoPoint(lon=min(a.lon, b.lon), lat=max(a.lat, b.lat)),
+            bottom_right=models.GeoPoint(lon=max(a.lon, b.lon), lat=min(a.lat, b.lat)),
+        )
+
+    def ring(self):
+        center, radius = self.place(), self.random.uniform(0.5, 4)
+        corners = [
+            models.GeoPoint(lon=center.lon + radius * math.cos(i * math.pi / 3), lat=center.lat + radius * math.sin(i * math.pi / 3))
+            for i in range(6)
+        ]
+        return models.GeoLineString(points=[*corners, corners[0]])
+
+    def filter(self, depth=2):
+        conditions = lambda: [self.condition(depth) for _ in range(self.random.randint(1, 3))]
+        clauses = {name: conditions() for name in self.some(["must", "should", "must_not"], 1, 2)}
+        if self.random.random() < 0.15:
+            some = [self.condition(depth) for _ in range(3)]
+            clauses["min_should"] = models.MinShould(conditions=some, min_count=self.random.randint(1, 3))
+        return models.Filter(**clauses)
+
+    def selection(self):
+        return self.filter(1) if self.random.random() < 0.4 else self.some(self.ids)
+
+    # Queries.
+
+    def example(self, present):
+        return self.random.choice(present) if present and self.random.random() < 0.5 else self.dense()
+
+    def pair(self, present):
+        return models.ContextPair(positive=self.example(present), negative=self.example(present))
+
+    def formula(self):
+        r = self.random
+        return models.FormulaQuery(
+            formula=models.SumExpression(sum=[
+                "$score",
+                r.choice([
+                    lambda: models.MultExpression(mult=[r.randint(1, 3), "n"]),
+                    lambda: models.NegExpression(neg="f"),
+                    lambda: models.MultExpression(mult=[0.5, self.condition(0)]),
+                    lambda: models.DivExpression(div=models.DivParams(left="n", right="f", by_zero_default=1.0)),
+                    lambda: models.ExpDecayExpression(exp_decay=models.DecayParamsExpression(x="n", target=5, scale=3, midpoint=0.4)),
+                    lambda: models.GaussDecayExpression(gauss_decay=models.DecayParamsExpression(x="f", scale=2)),
+                    lambda: models.LinDecayExpression(lin_decay=models.DecayParamsExpression(x="n", target=2, scale=9)),
+                    lambda: models.AbsExpression(abs="n"),
+                ])(),
+            ]),
+            defaults={"n": 1, "f": 0.5},
+        )
+
+    def query(self, present):
+        r = self.random
+        using = r.choice("ab")
+        kinds = [
+            lambda: self.dense(),
+            lambda: models.NearestQuery(nearest=self.example(present[using])),
+            lambda: models.NearestQuery(nearest=self.dense(), mmr=models.Mmr(diversity=r.choice([0.2, 0.6, 0.8]), candidates_limit=20)),
+            lambda: models.RecommendQuery(recommend=models.RecommendInput(
+                positive=[self.example(present[using]) for _ in range(r.randint(1, 3))],
+                negative=[self.example(present[using]) for _ in range(r.randint(0, 2))],
+                strategy=r.choice(list(models.RecommendStrategy)))),
+            lambda: models.DiscoverQuery(discover=models.DiscoverInput(
+                target=self.example(present[using]), context=[self.pair(present[using]) for _ in range(r.randint(1, 3))])),
+            lambda: models.ContextQuery(context=[self.pair(present[using]) for _ in range(r.randint(1, 3))]),
+        ]
+        return r.choice(kinds)(), using
+
+    def prefetch(self):
+        # Of vectors only: the points of ids are left out of all prefetches, by
+        # the engine in memory only of their own. Ties would decide what the
+        # outer query gets, so there is no context; and no MMR, whose order is not that of scores.
+        nobody = {"a": [], "b": []}
+        query, using = self.query(nobody)
+        while isinstance(query, models.ContextQuery) or getattr(query, "mmr", None):
+            query, using = self.query(nobody)
+        return models.Prefetch(query=query, using=using, filter=self.maybe(self.filter, 0.3), limit=self.random.randint(3, 12), params=EXACT)
+
+
+EXACT = models.SearchParams(exact=True)
+
+
+def close(a, b):
+    return math.isclose(a, b, rel_tol=1e-4, abs_tol=1e-4)
+
+
+def compare_scored(got, want):
+    """The reason why two lists of scored points differ, None if they do not."""
+    if len(got) != len(want) or not all(close(g.score, w.score) for g, w in zip(got, want)):
+        return "scores"
+    for i, (g, w) in enumerate(zip(got, want)):
+        if g.id == w.id:
+            if g.payload != w.payload:
+                return f"the payload of {g.id}"
+            continue
+        tied = [p.id for p in want if close(p.score, g.score)]
+        elsewhere = close(g.score, want[-1].score) or close(g.score, want[0].score)  # on another page, among others as good
+        if g.id not in tied and not elsewhere:
+            return f"the point at {i}"
+    return None
+
+
+def compare(got, want):
+    if got == want:
+        return None
+    if hasattr(got, "points"):
+        return compare_scored(got.points, want.points)
+    if isinstance(got, tuple):  # a page of a scroll
+        return None if ([(p.id, p.payload, p.vector) for p in got[0]], got[1]) == ([(p.id, p.payload, p.vector) for p in want[0]], want[1]) else "records"
+    return "values"
+
+
+class Case:
+    """One collection on both sides."""
+
+    def __init__(self, g, remote, local):
+        self.g, self.remote, self.local = g, remote, local
+        self.distances = g.random.choice(DISTANCES), g.random.choice(DISTANCES)
+        self.both("delete_collection")
+        self.both("create_collection", vectors_config={
+            name: models.VectorParams(size=DIM, distance=d) for name, d in zip("ab", self.distances)})
+        self.both("upsert", points=list({p.id: p for p in (g.point() for _ in range(POINTS))}.values()))
+
+    def both(self, method, **options):
+        return [getattr(c, method)(collection_name="oracle", **options) for c in (self.remote, self.local)]
+
+    def write(self):
+        g, r = self.g, self.g.random
+        present = [p.id for p in self.local.scroll("oracle", limit=POINTS)[0]]
+        if len(present) < POINTS // 3:
+            return "upsert", {"points": [g.point() for _ in range(20)]}
+        some = lambda: g.filter(1) if r.random() < 0.4 else g.some(present)
+        return r.choice([
+            lambda: ("upsert", {"points": list({p.id: p for p in (g.point() for _ in range(5))}.values())}),
+            lambda: ("delete", {"points_selector": g.selection() if r.random() < 0.3 else g.some(g.ids)}),
+            lambda: ("set_payload", {"payload": g.payload(), "points": some()}),
+            lambda: ("set_payload", {"payload": {"x": r.randint(0, 5)}, "key": "o", "points": some()}),
+            lambda: ("overwrite_payload", {"payload": g.payload(), "points": some()}),
+            lambda: ("delete_payload", {"keys": g.some(["n", "s", "tags", "o.x", "list[].x"], 1, 2), "points": some()}),
+            lambda: ("clear_payload", {"points_selector": g.some(present, 1, 2)}),
+            lambda: ("update_vectors", {"points": [models.PointVectors(id=id, vector={r.choice("ab"): g.dense()}) for id in g.some(present)]}),
+            lambda: ("delete_vectors", {"vectors": [r.choice("ab")], "points": g.some(present, 1, 2)}),
+        ])()
+
+    def read(self):
+        g, r = self.g, self.g.random
+        present = {name: [p.id for p in self.local.scroll("oracle", limit=POINTS, scroll_filter=models.Filter(
+            must=[models.HasVectorCondition(has_vector=name)]))[0]] for name in "ab"}
+        query, using = g.query(present)
+        ranked = {"limit": r.randint(1, 12), "query_filter": g.maybe(g.filter, 0.4), "with_payload": r.random() < 0.2}
+        # Qdrant joins the lists of an outer filter's clauses to those of a prefetch's,
+        # so that `should` of both becomes one; as the only `must` all mean the same.
+        outer = {**ranked, "query_filter": g.maybe(lambda: models.Filter(must=[g.filter()]), 0.4)}
+        return r.choice([
+            lambda: ("count", {"count_filter": g.filter()}),
+            lambda: ("scroll", {
+                "scroll_filter": g.maybe(g.filter, 0.8), "limit": r.randint(1, 20), "offset": g.maybe(lambda: r.choice(g.ids), 0.2),
+                "with_payload": r.choice([True, False, ["n", "o.x"], models.PayloadSelectorExclude(exclude=["list", "tags"])]),
+                "with_vectors": r.choice([True, False, ["a"]])}),
+            *[lambda: ("query_points", {"query": query, "using": using, "search_params": EXACT, "offset": g.maybe(lambda: r.randint(0, 5), 0.2), **ranked})] * 4,
+            lambda: ("query_points", {"query": models.FusionQuery(fusion=r.choice(list(models.Fusion))), "prefetch": [g.prefetch() for _ in range(2)], **outer}),
+            lambda: ("query_points", {"query": models.RrfQuery(rrf=models.Rrf(k=r.randint(1, 60))), "prefetch": [g.prefetch() for _ in range(2)], **outer}),
+            lambda: ("query_points", {"query": g.formula(), "prefetch": g.prefetch(), **outer}),
+            lambda: ("query_points", {"query": g.dense(), "using": using, "prefetch": g.prefetch(), **outer}),
+        ])()
+
+    def step(self):
+        """Runs one request on both sides; returns it and why they differ."""
+        writes = self.g.random.random() < 0.2
+        method, options = self.write() if writes else self.read()
+        answers = []
+        for client in (self.remote, self.local):
+            try:
+                answers.append(getattr(client, method)(collection_name="oracle", **options))
+            except Exception as e:  # what one refuses the other has to refuse, too
+                answers.append(e)
+        refused = [isinstance(a, Exception) for a in answers]
+        if any(refused):
+            reason = None if all(refused) else "one refuses"
+        elif writes:
+            answers = self.both("scroll", limit=POINTS, with_vectors=True)
+            reason = compare(*map(rounded, answers))
+        elif method == "scroll":
+            reason = compare(*map(rounded, answers))
+        else:
+            reason = compare(*answers)
+        return method, options, reason, answers
+
+
+def rounded(page):
+    """A page whose vectors have the digits that both sides agree on."""
+    for p in page[0]:
+        p.vector = {k: [round(x, 4) + 0.0 for x in v] for k, v in sorted(p.vector.items())} if p.vector else None
+    return page
+
+
+def brief(answer, other):
+    """What is in an answer and not in the other."""
+    if hasattr(answer, "points"):
+        return [(p.id, round(p.score, 5)) for p in answer.points]
+    if isinstance(answer, tuple) and isinstance(other, tuple):
+        return [(p.id, p.payload, p.vector) for p in answer[0] if p not in other[0]], answer[1]
+    return repr(answer)
+
+
+def main(url, cases=3000, seed=None):
+    seed = random.randrange(2**32) if seed is None else int(seed)
+    print(f"seed {seed}")
+    g = Generator(seed)
+    remote, local = QdrantClient(url, timeout=30), QdrantClient(":memory:")
+    for n in range(int(cases)):
+        if n % 200 == 0:
+            case = Case(g, remote, local)
+        method, options, reason, answers = case.step()
+        if reason:
+            print(f"case {n}, distances {case.distances}: {method}({options}): {reason} differ")
+            for name, answer, other in zip(("freshet", "local"), answers, reversed(answers)):
+                print(f"{name}: {brief(answer, other)}")
+            sys.exit(1)
+    print(f"{cases} cases, no difference")
+
+
+main(*sys.argv[1:])
