@@ -676,16 +676,75 @@ func TestQueriesEndWithTheContext(t *testing.T) {
 	}
 }
 
-// TestWalkByScore compares the walk that ranks many points with a scan of all.
+// TestTreesSeeOneMoment runs queries while every batch moves all points and says so in
+// their payloads: whatever a query's parts see is of one batch.
+func TestTreesSeeOneMoment(t *testing.T) {
+	c := testCollection(t)
+	const points = 20
+	move := func(batch int) Batch {
+		var ops []Op
+		for i := range points {
+			ops = append(ops, upsert(point.Number(uint64(i)), Version{}, float32(batch), float32(i), fmt.Sprintf(`{"batch":%d}`, batch)))
+		}
+		return Batch{Ops: ops}
+	}
+	apply(t, c, move(1))
+	f, err := formula.Parse(json.RawMessage(`"batch"`), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	filtered := mustFilter(t, `{"must":{"key":"batch","range":{"gte":1}}}`)
+	some := []Example{{ID: point.Number(0)}}
+	r := SearchRequest{Query: Formula{f}, Limit: 2 * points, Prefetch: []SearchRequest{
+		{ID: point.Number(0), Limit: 10, Filter: filtered},
+		{Query: Recommend{Positive: some, Strategy: BestScore}, Limit: 15},
+		{Query: Sample{}, Limit: 10, Filter: filtered},
+		{Query: Fusion{}, Limit: points, Prefetch: []SearchRequest{{List: true, Limit: points}, {Query: Discover{Target: some[0]}, Limit: 5}}},
+	}}
+	done := make(chan error)
+	go func() {
+		var err error
+		for batch := 2; batch < 100 && err == nil; batch++ {
+			_, err = c.Apply(context.Background(), move(batch))
+		}
+		done <- err
+	}()
+	for running := true; running; {
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Fatal(err)
+			}
+			running = false
+		default:
+		}
+		found, err := c.Search(context.Background(), r)
+		if err != nil || len(found) != points-1 {
+			t.Fatalf("found %d points, %v", len(found), err)
+		}
+		for _, p := range found {
+			if p.Score != found[0].Score {
+				t.Fatalf("points of the batches %v and %v were found together", p.Score, found[0].Score)
+			}
+		}
+	}
+}
+
+// TestWalkByScore compares the walk that ranks many points with a scan of all, and of
+// a third of them.
 func TestWalkByScore(t *testing.T) {
 	rng := rand.New(rand.NewPCG(6, 6))
 	for _, distance := range []Distance{Dot, Euclid} {
 		w := newWorld(t, distance, 3000, rng)
-		v, err := w.c.acquire()
+		third, err := w.c.choose(mustFilter(t, `{"must":{"key":"group","match":{"value":1}}}`))
 		if err != nil {
 			t.Fatal(err)
 		}
+		v := third.v
 		defer v.release()
+		if err := third.resolve(context.Background()); err != nil {
+			t.Fatal(err)
+		}
 		const k = 10
 		found, total := 0, 0
 		for range 40 {
@@ -709,11 +768,12 @@ func TestWalkByScore(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				all, err := ranker.scan(context.Background(), nil)
+				among := []*selection{nil, third}[rng.IntN(2)]
+				all, err := ranker.scan(context.Background(), among)
 				if err != nil {
 					t.Fatal(err)
 				}
-				walked, err := ranker.walk(context.Background(), nil, m.near)
+				walked, err := ranker.walk(context.Background(), among, m.near)
 				if err != nil {
 					t.Fatal(err)
 				}
