@@ -3,9 +3,13 @@ package api_test
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/labstack/echo/v4"
 )
 
 // errorOf returns the status of a request and the error in its answer.
@@ -44,6 +48,9 @@ func TestStrictMode(t *testing.T) {
 		{`"unindexed_filtering_retrieve":false`, "POST", points + "/scroll", `{"filter":{"must_not":{"key":"k","match":{"any":[]}}}}`, `{"filter":{"should":{"key":"k","match":{"any":[1]}}}}`, `Index required but not found for "k" of one of the following types: [integer]`},
 		{`"unindexed_filtering_retrieve":false`, "POST", points + "/count", `{"filter":{"must":{"key":"k","is_empty":true}}}`, `{"filter":{"must":{"nested":{"key":"a","filter":{"must":{"key":"b","range":{"gt":1}}}}}}}`, `Index required but not found for "a[].b" of one of the following types: [float, integer]`},
 		{`"unindexed_filtering_retrieve":false`, "POST", points + "/count", `{"filter":{"must":{"has_id":[1]}}}`, `{"filter":{"must":{"key":"u","match":{"value":"0b0d1c9a-3cbb-4a5c-9e1c-0d4a4c6f3a10"}}}}`, `Index required but not found for "u" of one of the following types: [keyword, uuid]`},
+		{`"unindexed_filtering_retrieve":false`, "POST", points + "/query", `{"prefetch":{"query":[1,1]},"query":{"formula":{"sum":["$score",{"key":"k","match":{"value":"x"}}]}}}`, `{"prefetch":{"query":[1,1]},"query":{"formula":{"sum":["$score","n"]},"defaults":{"n":0}}}`, `Index required but not found for "n" of one of the following types: [float, integer]. Help: Create an index for this key or use a different formula expression.`},
+		{`"unindexed_filtering_retrieve":false`, "POST", points + "/query", `{"prefetch":{"query":[1,1],"filter":{"must":{"key":"k","match":{"value":"x"}}}},"query":[1,1]}`, `{"prefetch":{"prefetch":{"query":[1,1],"filter":{"must":{"key":"n","match":{"value":1}}}},"query":[1,1]},"query":[1,1]}`, `Index required but not found for "n"`},
+		{`"max_query_limit":5`, "POST", points + "/query", `{"prefetch":{"query":[1,1],"limit":5},"query":[1,1],"limit":5}`, `{"prefetch":{"query":[1,1],"limit":6},"query":[1,1],"limit":5}`, `Limit exceeded 6 > 5 for "limit"`},
 		{`"unindexed_filtering_update":false`, "POST", points + "/delete", `{"filter":{"must":{"key":"k","match":{"value":"x"}}}}`, `{"filter":{"must":{"key":"t","match":{"text":"x"}}}}`, `Index required but not found for "t" of one of the following types: [text]`},
 		{`"unindexed_filtering_update":false`, "POST", points + "/payload", `{"payload":{"z":1},"filter":{"must":{"key":"k","match":{"value":"x"}}}}`, `{"payload":{"z":1},"filter":{"must":{"key":"d","range":{"gt":"2024-01-01"}}}}`, `Index required but not found for "d" of one of the following types: [datetime]`},
 		{`"unindexed_filtering_update":false`, "PUT", points, `{"points":[{"id":1,"vector":[1,1]}],"update_filter":{"must":{"key":"k","match":{"value":"x"}}}}`, `{"points":[{"id":1,"vector":[1,1]}],"update_filter":{"must":{"key":"b","match":{"value":true}}}}`, `Index required but not found for "b" of one of the following types: [bool]`},
@@ -183,8 +190,56 @@ func TestRateLimits(t *testing.T) {
 		{"GET", "", "", 200, ""}, // the collection's description is free
 		{"PATCH", "", `{"strict_mode_config":{"enabled":false}}`, 200, ""},
 		{"POST", "/points", `{"ids":[1,2,3,4,5,6,7]}`, 200, ""},
+		{"PATCH", "", `{"strict_mode_config":{"enabled":true,"read_rate_limit":4}}`, 200, ""},
+		{"POST", "/points/query", `{"query":{"recommend":{"positive":[[1,1],[1,2],[1,3]],"negative":[[0,1],[0,2]],"strategy":"best_score"}}}`, 429, fmt.Sprintf(capacity, "Read")},
 		{"PATCH", "", `{"strict_mode_config":{"enabled":true,"read_rate_limit":2}}`, 200, ""},
 		{"POST", "/points", `{"ids":[1,2]}`, 200, ""},
 		{"POST", "/points", `{"ids":[1,2]}`, 429, "Operation requires 2 tokens"},
 	})
+}
+
+// TestEveryReadIsBounded checks that no route reads past strict mode.
+func TestEveryReadIsBounded(t *testing.T) {
+	bodies := map[string]string{
+		"": `{"ids":[1]}`, "/scroll": `{}`, "/count": `{}`, "/query": `{"query":[1,1]}`, "/query/batch": `{"searches":[{"query":[1,1]}]}`,
+		"/search": `{"vector":[1,1],"limit":1}`, "/search/batch": `{"searches":[{"vector":[1,1],"limit":1}]}`,
+		"/recommend": `{"positive":[1],"limit":1}`, "/recommend/batch": `{"searches":[{"positive":[1],"limit":1}]}`,
+		"/discover": `{"target":1,"limit":1}`, "/discover/batch": `{"searches":[{"target":1,"limit":1}]}`,
+		"/query/groups": `{"query":[1,1],"group_by":"k"}`, "/search/groups": `{"vector":[1,1],"group_by":"k","limit":1,"group_size":1}`,
+		"/recommend/groups":      `{"positive":[1],"group_by":"k","limit":1,"group_size":1}`,
+		"/search/matrix/pairs":   `{}`,
+		"/search/matrix/offsets": `{}`, "/facet": `{"key":"k"}`,
+	}
+	s := start(t)
+	const c = "/collections/c"
+	s.result("PUT", c, `{"vectors":{"size":2,"distance":"Dot"},"strict_mode_config":{"enabled":true,"read_rate_limit":1}}`)
+	s.result("PUT", c+"/index", `{"field_name":"k","field_schema":"keyword"}`)
+	s.result("PUT", c+"/points", `{"points":[{"id":1,"vector":[1,1],"payload":{"k":"x"}},{"id":2,"vector":[1,2],"payload":{"k":"y"}}]}`)
+	tried := 0
+	for _, r := range s.h.(*echo.Echo).Routes() {
+		name, ok := strings.CutPrefix(r.Path, "/collections/:collection/points")
+		if strings.HasSuffix(r.Path, "/facet") {
+			name, ok = "/facet", true
+		}
+		if !ok || r.Method != http.MethodPost || slices.Contains(accessTable[writers], "POST {c}/points"+name) {
+			continue
+		}
+		body, ok := bodies[name]
+		if !ok {
+			t.Errorf("there is no body to try %s with", r.Path)
+			continue
+		}
+		path := strings.Replace(r.Path, ":collection", "c", 1)
+		s.result("PATCH", c, `{"strict_mode_config":{"enabled":false}}`)
+		s.result("POST", path, body) // and a new bucket
+		s.result("PATCH", c, `{"strict_mode_config":{"enabled":true}}`)
+		s.result("GET", c+"/points/1", "")
+		if code, text := s.errorOf("POST", path, body); code != http.StatusTooManyRequests {
+			t.Errorf("%s %s: %d %s", path, body, code, text)
+		}
+		tried++
+	}
+	if tried < 6 {
+		t.Errorf("only %d routes were tried", tried)
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"freshet/server/filter"
+	"freshet/server/formula"
 	"freshet/server/index"
 )
 
@@ -139,6 +140,7 @@ func exceeds[T cmp.Ordered](value T, limit *T, name string) error {
 type Demand struct {
 	Limit        int // 0: none
 	Filter       *filter.Filter
+	Formula      *formula.Formula
 	Ef           int // 0: not set
 	Exact        bool
 	Oversampling float64 // 0: not set
@@ -147,7 +149,14 @@ type Demand struct {
 
 // Demand returns what the search asks for.
 func (r *SearchRequest) Demand() Demand {
-	return Demand{Limit: r.Limit, Filter: r.Filter, Ef: r.Ef, Exact: r.Exact, Oversampling: r.Codes.Oversampling}
+	d := Demand{Limit: r.Limit, Filter: r.Filter, Ef: r.Ef, Exact: r.Exact, Oversampling: r.Codes.Oversampling}
+	if r.Query != nil {
+		d.Cost = len(r.Query.examples())
+	}
+	if f, ok := r.Query.(Formula); ok {
+		d.Formula = f.Formula
+	}
+	return d
 }
 
 // Demands appends what the search and its prefetches ask for to dst.
@@ -184,6 +193,11 @@ func (c *Collection) admitRead(s *StrictMode, d *Demand) error {
 	if err := c.admitFilter(s, d.Filter, s.UnindexedFilteringRetrieve); err != nil {
 		return err
 	}
+	if d.Formula != nil && isFalse(s.UnindexedFilteringRetrieve) {
+		if field, ok := c.unindexed(d.Formula); ok {
+			return noIndex(field, "a different formula expression")
+		}
+	}
 	if err := exceeds(d.Oversampling, s.SearchMaxOversampling, "oversampling"); err != nil {
 		return err
 	}
@@ -216,13 +230,7 @@ func (c *Collection) admitFilter(s *StrictMode, f *filter.Filter, unindexed *boo
 	}
 	if isFalse(unindexed) {
 		if d, ok := c.unindexed(f); ok {
-			types := index.TypesFor(d.Uses)
-			names := make([]string, len(types))
-			for i, t := range types {
-				names[i] = string(t)
-			}
-			return strictError("Create an index for this key or use a different filter.",
-				"Index required but not found for %q of one of the following types: [%s]", d.Path, strings.Join(names, ", "))
+			return noIndex(d, "a different filter")
 		}
 	}
 	if most := s.FilterMaxConditions; most != nil && uint64(f.Conditions()) > *most {
@@ -236,8 +244,23 @@ func (c *Collection) admitFilter(s *StrictMode, f *filter.Filter, unindexed *boo
 	return nil
 }
 
-// unindexed returns the first field of the filter that has no index that helps.
-func (c *Collection) unindexed(f *filter.Filter) (found filter.Demand, ok bool) {
+func noIndex(field filter.Demand, instead string) error {
+	types := index.TypesFor(field.Uses)
+	names := make([]string, len(types))
+	for i, t := range types {
+		names[i] = string(t)
+	}
+	return strictError(fmt.Sprintf("Create an index for this key or use %s.", instead),
+		"Index required but not found for %q of one of the following types: [%s]", field.Path, strings.Join(names, ", "))
+}
+
+// demanding reads fields of payloads: a filter or a formula.
+type demanding interface {
+	Demands(visit func(d filter.Demand) bool)
+}
+
+// unindexed returns the first field that f reads and that has no index that helps.
+func (c *Collection) unindexed(f demanding) (found filter.Demand, ok bool) {
 	set := c.indexes
 	set.mu.RLock()
 	defer set.mu.RUnlock()
