@@ -70,9 +70,11 @@ type codeKernel func(l kernels.Level, q *kernels.CodeQuery, rows, terms *kernels
 // be among the judgeWithin nearest by halves. Real embeddings keep all. Where the
 // nearest are hardly nearer than the others, as in noise of many dimensions, some
 // are lost, and a search by halves would lose them too. Some of the inserts are
-// judged, and old judgements fade.
+// judged, fewer once there are enough judgements, since they cost a walk on bytes,
+// and old judgements fade.
 const (
 	judgeEvery  = 8
+	judgeSeldom = 32
 	judgeTop    = 10
 	judgeWithin = 2 * judgeTop
 	judgeLeast  = 0.997
@@ -83,6 +85,14 @@ const (
 type judged struct {
 	mean float64
 	n    int
+}
+
+// every says how many inserts one is judged of.
+func (j *judged) every() uint32 {
+	if j.n < judgeFade {
+		return judgeEvery
+	}
+	return judgeSeldom
 }
 
 // judge takes in the share of the nearest that were kept in one comparison, -1

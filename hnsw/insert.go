@@ -24,7 +24,8 @@ type Item struct {
 // the slots it was given.
 type Staged struct {
 	g       *Graph
-	coarse  bool // the graph's codes of 4 bits are good enough to search with
+	coarse  bool   // the graph's codes of 4 bits are good enough to search with
+	judge   uint32 // one of so many nodes judges whether they are; 0 for none
 	nodes   []stagedNode
 	workers int
 }
@@ -65,7 +66,10 @@ func (g *Graph) Stage(ctx context.Context, items []Item, workers int) (*Staged, 
 		return nil, err
 	}
 	c := g.codes.Load()
-	st.coarse = c != nil && c.coarse.Load()
+	st.judge = judgeEvery
+	if c != nil {
+		st.coarse, st.judge = c.coarse.Load(), c.judged.every()
+	}
 	if err := st.place(ctx, workers); err != nil {
 		return nil, err
 	}
@@ -156,7 +160,7 @@ func (st *Staged) choose(ctx context.Context, i int) error {
 	g, node := st.g, &st.nodes[i]
 	s := g.acquire(nil)
 	defer s.release()
-	judge := node.slot%judgeEvery == 0
+	judge := st.judge > 0 && node.slot%st.judge == 0
 	if st.coarse && !judge {
 		s.layer = s.codes.halves
 	}

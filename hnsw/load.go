@@ -274,6 +274,7 @@ func (s *searcher) linkAll(n uint32, level int, chosen, chosenFor []uint32) {
 		setList(list, s.fresh)
 		return
 	}
+	s.request()
 	s.setRow(n)
 	s.pool = s.pool[:0]
 	for i, d := range s.measure() {
