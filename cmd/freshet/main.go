@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -22,8 +23,17 @@ func main() {
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "freshet:", oneLine(err))
-		os.Exit(1)
+		os.Exit(exitCode(err))
 	}
+}
+
+// exitCode is 1 unless the error says otherwise.
+func exitCode(err error) int {
+	var own interface{ ExitCode() int }
+	if errors.As(err, &own) {
+		return own.ExitCode()
+	}
+	return 1
 }
 
 // oneLine joins what errors.Join put on lines of their own.
@@ -37,7 +47,7 @@ func command() *cobra.Command {
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
 	}
-	root.AddCommand(serveCommand(), configCommand(), demoCommand(), healthCommand(), versionCommand())
+	root.AddCommand(serveCommand(), configCommand(), demoCommand(), importCommand(), exportCommand(), healthCommand(), versionCommand())
 	return root
 }
 

@@ -1,0 +1,329 @@
+package move
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"freshet/api"
+	"freshet/server"
+)
+
+// start runs a database of its own; wrap may stand before it.
+func start(t *testing.T, wrap func(http.Handler) http.Handler) Server {
+	t.Helper()
+	db, err := server.Open(t.Context(), t.TempDir(), server.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := api.New(db, api.Options{}).Handler()
+	if wrap != nil {
+		h = wrap(h)
+	}
+	s := httptest.NewServer(h)
+	t.Cleanup(func() {
+		s.Close()
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return Server{URL: s.URL}
+}
+
+func (s Server) must(t *testing.T, method, path, body string) {
+	t.Helper()
+	if err := s.do(t.Context(), method, path, []byte(body), nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// all returns the points of a collection by id.
+func (s Server) all(t *testing.T, collection string) map[string]any {
+	t.Helper()
+	src, err := openScroll(t.Context(), s, collection, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	points := map[string]any{}
+	for r, err := range src.rows(t.Context(), position{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		var p any
+		if err := json.Unmarshal(r.point, &p); err != nil {
+			t.Fatal(err)
+		}
+		if _, twice := points[string(r.id)]; twice {
+			t.Errorf("%s came twice", r.id)
+		}
+		points[string(r.id)] = p
+	}
+	return points
+}
+
+// rich fills a collection with ids and vectors of all kinds.
+func rich(t *testing.T, s Server) {
+	t.Helper()
+	s.must(t, http.MethodPut, "/collections/rich", `{"vectors":{"a":{"size":2,"distance":"Dot"},"":{"size":3,"distance":"Euclid"}},
+		"sparse_vectors":{"s":{}},"hnsw_config":{"m":8},"metadata":{"x":1}}`)
+	s.must(t, http.MethodPut, "/collections/rich/index?wait=true", `{"field_name":"n","field_schema":{"type":"integer","lookup":true,"range":true}}`)
+	s.must(t, http.MethodPost, "/collections/aliases", `{"actions":[{"create_alias":{"collection_name":"rich","alias_name":"wealthy"}}]}`)
+	var points []string
+	for i := range 40 {
+		points = append(points, fmt.Sprintf(`{"id":%d,"vector":{"a":[%d,0.1],"":[1,2,-3.5e-7]},"payload":{"n":%d,"d":{"e":[1,"ü<"]}}}`, i, i, i))
+	}
+	points = append(points,
+		`{"id":18446744073709551615,"vector":{"s":{"indices":[7,9],"values":[0.5,1]}}}`,
+		`{"id":"any text","vector":{"a":[1,2]},"payload":{}}`,
+		`{"id":"550e8400-e29b-41d4-a716-446655440000","vector":{},"payload":{"id":"x"}}`)
+	s.must(t, http.MethodPut, "/collections/rich/points?wait=true", `{"points":[`+strings.Join(points, ",")+`]}`)
+}
+
+func run(t *testing.T, o Import) (Result, error) {
+	t.Helper()
+	if o.State == "" {
+		o.State = filepath.Join(t.TempDir(), "state")
+	}
+	if o.Batch == 0 {
+		o.Batch = 3
+	}
+	o.Parallel = 3
+	return o.Run(t.Context())
+}
+
+func TestExportImportKeepsEverything(t *testing.T) {
+	from := start(t, nil)
+	rich(t, from)
+	want := from.all(t, "rich")
+	for _, ext := range []string{".jsonl", ".parquet"} {
+		file := filepath.Join(t.TempDir(), "rich"+ext)
+		result, err := (&Export{From: from, Collection: "rich", File: file, Batch: 5}).Run(t.Context())
+		if err != nil || result.Points != int64(len(want)) {
+			t.Fatalf("%s: %+v, %v", ext, result, err)
+		}
+		to := start(t, nil)
+		to.must(t, http.MethodPut, "/collections/c", `{"vectors":{"a":{"size":2,"distance":"Dot"},"":{"size":3,"distance":"Euclid"}},"sparse_vectors":{"s":{}}}`)
+		if _, err := run(t, Import{File: file, To: to, Collection: "c"}); err != nil {
+			t.Fatal(ext, err)
+		}
+		if diff := cmp.Diff(want, to.all(t, "c")); diff != "" {
+			t.Errorf("%s (-want +got)\n%s", ext, diff)
+		}
+	}
+}
+
+func TestACollectionMovesWhole(t *testing.T) {
+	from, to := start(t, nil), start(t, nil)
+	rich(t, from)
+	if _, err := run(t, Import{From: from, FromName: "rich", To: to, Collection: "rich"}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(from.all(t, "rich"), to.all(t, "wealthy")); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	for _, path := range []string{"/collections/rich", "/aliases"} {
+		var info [2]map[string]any
+		for i, s := range []Server{from, to} {
+			if err := s.do(t.Context(), http.MethodGet, path, nil, &info[i]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, member := range []string{"config", "payload_schema", "points_count", "aliases"} {
+			if diff := cmp.Diff(info[0][member], info[1][member]); diff != "" {
+				t.Errorf("%s %s (-want +got)\n%s", path, member, diff)
+			}
+		}
+	}
+	// Nobody's collection is written over by mistake.
+	_, err := run(t, Import{From: from, FromName: "rich", To: to, Collection: "rich"})
+	if err == nil || !strings.Contains(err.Error(), "--append") {
+		t.Errorf("a second import: %v", err)
+	}
+}
+
+func TestAnInterruptedImportGoesOn(t *testing.T) {
+	from := start(t, nil)
+	rich(t, from)
+	file := filepath.Join(t.TempDir(), "rich.jsonl")
+	if _, err := (&Export{From: from, Collection: "rich", File: file, Batch: 5}).Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, fromServer := range []bool{false, true} {
+		for stopAfter := int64(1); stopAfter < 15; stopAfter += 4 {
+			ctx, cancel := context.WithCancel(t.Context())
+			var upserts atomic.Int64
+			to := start(t, func(h http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/points") {
+						if upserts.Add(1) == stopAfter {
+							cancel() // as a kill: nothing is answered
+							return
+						}
+					}
+					h.ServeHTTP(w, r)
+				})
+			})
+			o := Import{
+				To: to, Collection: "rich", Batch: 3, Parallel: 2, State: filepath.Join(t.TempDir(), "state"),
+				From: from, FromName: "rich",
+			}
+			if !fromServer {
+				o.File = file
+				to.must(t, http.MethodPut, "/collections/rich", `{"vectors":{"a":{"size":2,"distance":"Dot"},"":{"size":3,"distance":"Euclid"}},"sparse_vectors":{"s":{}}}`)
+			}
+			if _, err := o.Run(ctx); err == nil {
+				t.Fatal("the import was not interrupted")
+			}
+			result, err := o.Run(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !result.Resumed || result.Before+result.Points != 43 {
+				t.Errorf("stopped at %d: %+v", stopAfter, result)
+			}
+			if diff := cmp.Diff(from.all(t, "rich"), to.all(t, "rich")); diff != "" {
+				t.Errorf("stopped at %d (-want +got)\n%s", stopAfter, diff)
+			}
+			if _, err := os.Stat(o.State); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("the state file is left: %v", err)
+			}
+		}
+	}
+}
+
+func TestWhatMayPassIsTriedAgain(t *testing.T) {
+	var calls atomic.Int64
+	to := start(t, func(h http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch calls.Add(1) {
+			case 1:
+				w.WriteHeader(http.StatusServiceUnavailable)
+			case 2:
+				w.Header().Set("Retry-After", "0")
+				w.WriteHeader(http.StatusTooManyRequests)
+			default:
+				h.ServeHTTP(w, r)
+			}
+		})
+	})
+	if there, err := to.exists(t.Context(), "c"); err != nil || there {
+		t.Errorf("%v, %v", there, err)
+	}
+	if calls.Load() != 3 {
+		t.Errorf("%d calls", calls.Load())
+	}
+}
+
+func writeNPY(t *testing.T, dim int, values ...float32) string {
+	t.Helper()
+	header := fmt.Sprintf("{'descr': '<f4', 'fortran_order': False, 'shape': (%d, %d), }\n", len(values)/dim, dim)
+	raw := binary.LittleEndian.AppendUint16([]byte("\x93NUMPY\x01\x00"), uint16(len(header)))
+	raw = append(raw, header...)
+	for _, x := range values {
+		raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(x))
+	}
+	return write(t, "v.npy", string(raw))
+}
+
+func write(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestNPY(t *testing.T) {
+	to := start(t, nil)
+	file := writeNPY(t, 2, 1, 0.1, 3, 4)
+	payload := write(t, "p.jsonl", "{\"a\":1}\n{\"a\":[2]}\n")
+	if _, err := run(t, Import{File: file, Payload: payload, To: to, Collection: "c", Distance: "Dot"}); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{
+		"0": map[string]any{"id": 0., "vector": []any{1., .1}, "payload": map[string]any{"a": 1.}},
+		"1": map[string]any{"id": 1., "vector": []any{3., 4.}, "payload": map[string]any{"a": []any{2.}}},
+	}
+	if diff := cmp.Diff(want, to.all(t, "c")); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func TestBadFiles(t *testing.T) {
+	good := `{"id":1,"vector":[1,2]}` + "\n"
+	for _, test := range []struct {
+		name string
+		o    Import
+		want []string
+	}{
+		{"syntax", Import{File: write(t, "f.jsonl", good+`{"id":2,"vector":[1,}`)}, []string{"f.jsonl: row 2: byte"}},
+		{"no id", Import{File: write(t, "f.jsonl", good+"\n"+`{"vector":[1,2]}`)}, []string{"f.jsonl: row 3", `"id"`}},
+		{"twice", Import{File: write(t, "f.jsonl", `{"id":1,"id":2,"vector":[1,2]}`)}, []string{"f.jsonl: row 1", "duplicate"}},
+		{"dimension", Import{File: write(t, "f.jsonl", good+`{"id":7,"vector":[1,2,3]}`)}, []string{"f.jsonl: row 2: point 7", "Vector dimension error"}},
+		{"empty", Import{File: write(t, "f.jsonl", "")}, []string{"f.jsonl is empty"}},
+		{"no file", Import{File: "missing.jsonl"}, []string{"missing.jsonl"}},
+		{"kind", Import{File: write(t, "f.csv", "1")}, []string{"f.csv", ".parquet"}},
+		{"no npy", Import{File: write(t, "f.npy", "hello, this is text")}, []string{"f.npy", "not an .npy file"}},
+		{"NaN", Import{File: writeNPY(t, 2, 1, 2, 3, float32(math.NaN()))}, []string{"v.npy: row 2, column 2", "NaN"}},
+		{"short payload", Import{File: writeNPY(t, 2, 1, 2, 3, 4), Payload: write(t, "p.jsonl", "{}\n")}, []string{"p.jsonl: line 2"}},
+		{"no parquet", Import{File: write(t, "f.parquet", "PAR1 this is none PAR1")}, []string{"f.parquet"}},
+		{"batch", Import{File: write(t, "f.jsonl", good), Batch: 20_000}, []string{"--batch"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			test.o.To, test.o.Collection, test.o.Distance = start(t, nil), "c", "Dot"
+			_, err := run(t, test.o)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			for _, part := range test.want {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("%q does not say %q", err, part)
+				}
+			}
+			var code interface{ ExitCode() int }
+			if !errors.As(err, &code) || code.ExitCode() != 2 {
+				t.Errorf("%v: the exit code is not 2", err)
+			}
+		})
+	}
+}
+
+// A damaged Parquet file is an error, whatever is damaged.
+func TestDamagedParquet(t *testing.T) {
+	from := start(t, nil)
+	rich(t, from)
+	file := filepath.Join(t.TempDir(), "rich.parquet")
+	if _, err := (&Export{From: from, Collection: "rich", File: file, Batch: 50}).Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at := 0; at < len(raw); at += 37 {
+		damaged := append([]byte(nil), raw...)
+		damaged[at] ^= 0x55
+		src, err := openParquet(write(t, "d.parquet", string(damaged)))
+		if err != nil {
+			continue
+		}
+		for r, err := range src.rows(t.Context(), position{}) {
+			if err == nil && !json.Valid(r.point) {
+				t.Fatalf("byte %d: %s", at, r.point)
+			}
+		}
+	}
+}

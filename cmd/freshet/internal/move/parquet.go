@@ -1,0 +1,348 @@
+package move
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"strconv"
+	"strings"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/apache/arrow-go/v18/parquet"
+	"github.com/apache/arrow-go/v18/parquet/compress"
+	"github.com/apache/arrow-go/v18/parquet/file"
+	"github.com/apache/arrow-go/v18/parquet/pqarrow"
+)
+
+// Columns of a Parquet file. A column vector.NAME is a named vector; columns of
+// any other name are members of the payload.
+const (
+	idColumn      = "id"
+	vectorColumn  = "vector"
+	payloadColumn = "payload" // a JSON object; its members are the payload's own
+	namedPrefix   = vectorColumn + "."
+)
+
+// parquetRows is how many rows are decoded, or written as one group, at a time.
+const (
+	parquetRows  = 512
+	parquetGroup = 8192
+)
+
+type parquetFile struct {
+	file  string
+	count int64
+}
+
+func openParquet(path string) (*parquetFile, error) {
+	s := &parquetFile{file: path}
+	err := s.open(func(r *file.Reader) error {
+		s.count = r.NumRows()
+		names := map[string]bool{}
+		hasVector := false
+		root := r.MetaData().Schema.Root()
+		for i := range root.NumFields() {
+			name := root.Field(i).Name()
+			if names[name] {
+				return fmt.Errorf("two columns are called %s", name)
+			}
+			names[name] = true
+			hasVector = hasVector || name == vectorColumn || strings.HasPrefix(name, namedPrefix)
+		}
+		if !names[idColumn] || !hasVector {
+			return errors.New("want a column id and a column vector, or vector.NAME for each named vector")
+		}
+		return nil
+	})
+	return s, err
+}
+
+// open calls use with the file. The decoder panics on some damaged files.
+func (s *parquetFile) open(use func(*file.Reader) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = wrong("%s: damaged: %v", s.file, p)
+		}
+	}()
+	r, err := file.OpenParquetFile(s.file, false)
+	if err != nil {
+		return wrong("%s: %w", s.file, err)
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	err = use(r)
+	var known *InputError
+	if err != nil && !errors.As(err, &known) && !errors.Is(err, context.Canceled) {
+		err = wrong("%s: %w", s.file, err)
+	}
+	return err
+}
+
+func (s *parquetFile) name() string { return s.file }
+func (s *parquetFile) total() int64 { return s.count }
+
+func (s *parquetFile) rows(ctx context.Context, after position) iter.Seq2[row, error] {
+	return func(yield func(row, error) bool) {
+		if err := s.read(ctx, after.Rows, func(r row) bool { return yield(r, nil) }); err != nil {
+			yield(row{}, err)
+		}
+	}
+}
+
+func (s *parquetFile) read(ctx context.Context, from int64, yield func(row) bool) error {
+	return s.open(func(r *file.Reader) error {
+		reader, err := pqarrow.NewFileReader(r, pqarrow.ArrowReadProperties{BatchSize: parquetRows}, memory.DefaultAllocator)
+		if err != nil {
+			return err
+		}
+		records, err := reader.GetRecordReader(ctx, nil, nil)
+		if err != nil {
+			return err
+		}
+		defer records.Release()
+		number := int64(0)
+		for records.Next() {
+			record := records.RecordBatch()
+			for i := range int(record.NumRows()) {
+				number++
+				if number <= from {
+					continue
+				}
+				point, err := s.point(record, i, number)
+				if err != nil || !yield(point) {
+					return err
+				}
+			}
+		}
+		if err := records.Err(); err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		return nil
+	})
+}
+
+// point makes a point of one row.
+func (s *parquetFile) point(record arrow.RecordBatch, i int, number int64) (row, error) {
+	var id json.RawMessage
+	var unnamed json.RawMessage
+	named, payload := map[string]json.RawMessage{}, map[string]json.RawMessage{}
+	for c, field := range record.Schema().Fields() {
+		column := record.Column(c)
+		name, isNamed := strings.CutPrefix(field.Name, namedPrefix)
+		var err error
+		switch {
+		case field.Name == idColumn:
+			id, err = idOf(column, i)
+		case column.IsNull(i):
+		case field.Name == vectorColumn:
+			unnamed, err = vectorOf(column, i)
+		case isNamed:
+			named[name], err = vectorOf(column, i)
+		case field.Name == payloadColumn:
+			var members map[string]json.RawMessage
+			if err = json.Unmarshal([]byte(column.ValueStr(i)), &members); err != nil {
+				err = errors.New("not a JSON object")
+			}
+			for k, v := range members {
+				payload[k] = v
+			}
+		default:
+			payload[field.Name], err = json.Marshal(column.GetOneForMarshal(i))
+		}
+		if err != nil {
+			return row{}, wrongRow(s.file, number, field.Name, err)
+		}
+	}
+	point := map[string]any{"id": id, "payload": payload}
+	switch {
+	case unnamed != nil && len(named) > 0:
+		named[""] = unnamed
+		point["vector"] = named
+	case unnamed != nil:
+		point["vector"] = unnamed
+	default:
+		point["vector"] = named
+	}
+	raw, err := json.Marshal(point)
+	if err != nil {
+		return row{}, wrongRow(s.file, number, "", err)
+	}
+	return row{number: number, id: id, point: raw}, nil
+}
+
+// idOf reads an id: an integer, or a string as in a URL, where digits are a
+// number.
+func idOf(column arrow.Array, i int) (json.RawMessage, error) {
+	if column.IsNull(i) {
+		return nil, errors.New("null is no id")
+	}
+	text := column.ValueStr(i)
+	if _, err := strconv.ParseUint(text, 10, 64); err == nil && text[0] != '+' {
+		return json.RawMessage(text), nil
+	}
+	switch column.(type) {
+	case *array.String, *array.LargeString:
+		return json.Marshal(text)
+	}
+	return nil, fmt.Errorf("%.60q is no id: want an unsigned integer or a string", text)
+}
+
+// vectorOf reads a list of numbers, or a string that is the vector as JSON.
+func vectorOf(column arrow.Array, i int) (json.RawMessage, error) {
+	switch column.(type) {
+	case *array.String, *array.LargeString:
+		if raw := []byte(column.ValueStr(i)); json.Valid(raw) {
+			return raw, nil
+		}
+		return nil, errors.New("not JSON")
+	}
+	list, ok := column.(array.ListLike)
+	if !ok {
+		return nil, fmt.Errorf("type %s: want a list of floats, or JSON as a string", column.DataType())
+	}
+	begin, end := list.ValueOffsets(i)
+	var at func(int) float64
+	switch values := list.ListValues().(type) {
+	case *array.Float16:
+		at = func(j int) float64 { return float64(values.Value(j).Float32()) }
+	case *array.Float32:
+		at = func(j int) float64 { return float64(values.Value(j)) }
+	case *array.Float64:
+		at = values.Value
+	default:
+		return nil, fmt.Errorf("type %s: want a list of floats", column.DataType())
+	}
+	raw := []byte{'['}
+	for j := int(begin); j < int(end); j++ {
+		if j > int(begin) {
+			raw = append(raw, ',')
+		}
+		if list.ListValues().IsNull(j) {
+			return nil, fmt.Errorf("element %d is null", j-int(begin)+1)
+		}
+		var err error
+		if raw, err = appendNumber(raw, at(j)); err != nil {
+			return nil, fmt.Errorf("element %d: %w", j-int(begin)+1, err)
+		}
+	}
+	return append(raw, ']'), nil
+}
+
+// parquetSink writes a column id, one for each vector and the payload as JSON.
+// Dense vectors are lists of floats, others JSON.
+type parquetSink struct {
+	w       *pqarrow.FileWriter
+	builder *array.RecordBuilder
+	fields  []arrow.Field
+	rows    int
+}
+
+func newParquetSink(w io.Writer, dense, others []string) (*parquetSink, error) {
+	column := func(name string) string {
+		if name == "" {
+			return vectorColumn
+		}
+		return namedPrefix + name
+	}
+	fields := []arrow.Field{{Name: idColumn, Type: arrow.BinaryTypes.String}}
+	for _, name := range dense {
+		fields = append(fields, arrow.Field{Name: column(name), Type: arrow.ListOf(arrow.PrimitiveTypes.Float32), Nullable: true})
+	}
+	for _, name := range others {
+		fields = append(fields, arrow.Field{Name: column(name), Type: arrow.BinaryTypes.String, Nullable: true})
+	}
+	fields = append(fields, arrow.Field{Name: payloadColumn, Type: arrow.BinaryTypes.String, Nullable: true})
+	schema := arrow.NewSchema(fields, nil)
+	props := parquet.NewWriterProperties(parquet.WithCompression(compress.Codecs.Zstd), parquet.WithDictionaryDefault(false))
+	file, err := pqarrow.NewFileWriter(schema, w, props, pqarrow.DefaultWriterProps())
+	if err != nil {
+		return nil, err
+	}
+	return &parquetSink{w: file, builder: array.NewRecordBuilder(memory.DefaultAllocator, schema), fields: fields}, nil
+}
+
+func (s *parquetSink) write(r row) error {
+	var point struct{ Vector, Payload json.RawMessage }
+	if err := json.Unmarshal(r.point, &point); err != nil {
+		return err
+	}
+	id := string(r.id)
+	if id[0] == '"' {
+		if err := json.Unmarshal(r.id, &id); err != nil {
+			return err
+		}
+		if _, err := strconv.ParseUint(id, 10, 64); err == nil {
+			return wrong("the id %q is a string of digits, which in a Parquet file is a number; export to .jsonl", id)
+		}
+	}
+	vectors := map[string]json.RawMessage{}
+	if len(point.Vector) > 0 && point.Vector[0] == '{' {
+		if err := json.Unmarshal(point.Vector, &vectors); err != nil {
+			return err
+		}
+	} else {
+		vectors[""] = point.Vector
+	}
+	for i, field := range s.fields {
+		var err error
+		switch b := s.builder.Field(i).(type) {
+		case *array.ListBuilder:
+			err = appendVector(b, vectors[strings.TrimPrefix(strings.TrimPrefix(field.Name, vectorColumn), ".")])
+		case *array.StringBuilder:
+			switch field.Name {
+			case idColumn:
+				b.Append(id)
+			case payloadColumn:
+				b.Append(string(point.Payload))
+			default:
+				if raw := vectors[strings.TrimPrefix(strings.TrimPrefix(field.Name, vectorColumn), ".")]; raw != nil {
+					b.Append(string(raw))
+				} else {
+					b.AppendNull()
+				}
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("point %s, %s: %w", r.id, field.Name, err)
+		}
+	}
+	s.rows++
+	if s.rows == parquetGroup {
+		return s.flush()
+	}
+	return nil
+}
+
+func appendVector(b *array.ListBuilder, raw json.RawMessage) error {
+	if raw == nil {
+		b.AppendNull()
+		return nil
+	}
+	var values []float32
+	if err := json.Unmarshal(raw, &values); err != nil {
+		return err
+	}
+	b.Append(true)
+	b.ValueBuilder().(*array.Float32Builder).AppendValues(values, nil)
+	return nil
+}
+
+// flush writes the rows so far as a group.
+func (s *parquetSink) flush() error {
+	record := s.builder.NewRecordBatch()
+	defer record.Release()
+	s.rows = 0
+	return s.w.Write(record)
+}
+
+func (s *parquetSink) close() error {
+	var err error
+	if s.rows > 0 {
+		err = s.flush()
+	}
+	return errors.Join(err, s.w.Close())
+}

@@ -1,0 +1,126 @@
+package move
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// state is what the state file holds. Batches are written in parallel; the
+// position is the end of those before which none is missing.
+type state struct {
+	Source     string `json:"source"`
+	Size       int64  `json:"size,omitempty"`     // of a file, bytes
+	Modified   string `json:"modified,omitempty"` // of a file
+	Target     string `json:"target"`
+	Collection string `json:"collection"`
+	position
+}
+
+// tracker keeps the state file.
+type tracker struct {
+	path string
+
+	mu    sync.Mutex
+	state state
+	next  int // the first batch that is not written
+	done  map[int]position
+	saved time.Time
+}
+
+// saveEvery is how often the state file is written. What a kill loses is written
+// again, over itself.
+const saveEvery = time.Second
+
+// stateFile is the default place: one for each source and target.
+func stateFile(s state) string {
+	h := fnv.New64a()
+	_, _ = fmt.Fprint(h, s.Source, "\x00", s.Target, "\x00", s.Collection) // a hash takes everything
+	return fmt.Sprintf(".freshet-import-%016x.json", h.Sum64())
+}
+
+// openTracker reads the state that an import before has left, if there is one.
+func openTracker(path string, s state) (t *tracker, resumed bool, err error) {
+	t = &tracker{path: path, state: s, done: map[int]position{}}
+	raw, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return t, false, t.save()
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	var old state
+	if err := json.Unmarshal(raw, &old); err != nil {
+		return nil, false, wrong("%s is no state of an import (%w); delete it to begin again", path, err)
+	}
+	t.state.position = old.position
+	old.position, s.position = position{}, position{}
+	if old.Source != s.Source || old.Size != s.Size || old.Modified != s.Modified || old.Target != s.Target || old.Collection != s.Collection {
+		return nil, false, wrong("%s is the state of another import, or %s has changed since; delete it to begin again", path, s.Source)
+	}
+	return t, true, nil
+}
+
+// finished notes that a batch is written.
+func (t *tracker) finished(batch int, end position) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.done[batch] = end
+	for {
+		p, ok := t.done[t.next]
+		if !ok {
+			break
+		}
+		delete(t.done, t.next)
+		t.state.position = p
+		t.next++
+	}
+	if time.Since(t.saved) < saveEvery {
+		return nil
+	}
+	return t.save()
+}
+
+// save replaces the state file in one step.
+func (t *tracker) save() error {
+	raw, err := json.Marshal(t.state)
+	if err != nil {
+		return err
+	}
+	t.saved = time.Now()
+	temporary := t.path + ".part"
+	if err := os.WriteFile(temporary, append(raw, '\n'), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(temporary, t.path)
+}
+
+// stop keeps the state of an import that failed, and removes that of one that
+// is done.
+func (t *tracker) stop(failed bool) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if failed {
+		return t.save()
+	}
+	return os.Remove(t.path)
+}
+
+// describe fills in what tells a file from another.
+func (s *state) describe(file string) error {
+	info, err := os.Stat(file)
+	if err != nil {
+		return &InputError{err}
+	}
+	if s.Source, err = filepath.Abs(file); err != nil {
+		return err
+	}
+	s.Size, s.Modified = info.Size(), info.ModTime().UTC().Format(time.RFC3339Nano)
+	return nil
+}
