@@ -20,6 +20,7 @@ warnings.filterwarnings("ignore", "Local mode performs exact")
 DIM = 4
 POINTS = 80  # ids to choose from
 WORDS = ["red", "green", "blue", "dark red", "light"]
+NAMES = "abs"  # of vectors: two dense ones and a sparse one
 DISTANCES = list(models.Distance)
 
 
@@ -41,10 +42,17 @@ class Generator:
     def dense(self):
         return [round(self.random.gauss(0, 1), 3) for _ in range(DIM)]
 
+    def sparse(self):
+        indices = self.some(range(12), 1, 6)
+        return models.SparseVector(indices=indices, values=[round(self.random.gauss(0.5, 1), 3) for _ in indices])
+
+    def vector(self, name):
+        return self.sparse() if name == "s" else self.dense()
+
     def vectors(self):
-        named = {"a": self.dense(), "b": self.dense()}
+        named = {name: self.vector(name) for name in NAMES}
         if self.random.random() < 0.15:
-            del named[self.random.choice(list(named))]
+            del named[self.random.choice(NAMES)]
         return named
 
     def value(self):
@@ -101,7 +109,7 @@ class Generator:
             lambda: models.IsEmptyCondition(is_empty=models.PayloadField(key=r.choice(["n", "tags", "list", "none", "o.x"]))),
             lambda: models.IsNullCondition(is_null=models.PayloadField(key=r.choice(["n", "s", "tags", "none"]))),
             lambda: models.HasIdCondition(has_id=self.some(self.ids, 1, 20)),
-            lambda: models.HasVectorCondition(has_vector=r.choice("ab")),
+            lambda: models.HasVectorCondition(has_vector=r.choice(NAMES)),
             lambda: models.NestedCondition(nested=models.Nested(key="list", filter=models.Filter(must=[
                 field("x", range=bounds(models.Range, lambda: r.randint(0, 5))),
                 field("y", match=models.MatchValue(value=r.choice(WORDS))),
@@ -139,11 +147,13 @@ class Generator:
 
     # Queries.
 
-    def example(self, present):
-        return self.random.choice(present) if present and self.random.random() < 0.5 else self.dense()
+    def example(self, name, present):
+        if present[name] and self.random.random() < 0.5:
+            return self.random.choice(present[name])
+        return self.vector(name)
 
-    def pair(self, present):
-        return models.ContextPair(positive=self.example(present), negative=self.example(present))
+    def pair(self, name, present):
+        return models.ContextPair(positive=self.example(name, present), negative=self.example(name, present))
 
     def formula(self):
         r = self.random
@@ -166,26 +176,30 @@ class Generator:
 
     def query(self, present):
         r = self.random
-        using = r.choice("ab")
+        using = r.choice(NAMES)
         kinds = [
-            lambda: self.dense(),
-            lambda: models.NearestQuery(nearest=self.example(present[using])),
-            lambda: models.NearestQuery(nearest=self.dense(), mmr=models.Mmr(diversity=r.choice([0.2, 0.6, 0.8]), candidates_limit=20)),
+            lambda: self.vector(using),
+            lambda: models.NearestQuery(nearest=self.example(using, present)),
+            lambda: models.NearestQuery(nearest=self.vector(using), mmr=models.Mmr(diversity=r.choice([0.2, 0.6, 0.8]), candidates_limit=20)),
             lambda: models.RecommendQuery(recommend=models.RecommendInput(
-                positive=[self.example(present[using]) for _ in range(r.randint(1, 3))],
-                negative=[self.example(present[using]) for _ in range(r.randint(0, 2))],
+                positive=[self.example(using, present) for _ in range(r.randint(1, 3))],
+                negative=[self.example(using, present) for _ in range(r.randint(0, 2))],
                 strategy=r.choice(list(models.RecommendStrategy)))),
             lambda: models.DiscoverQuery(discover=models.DiscoverInput(
-                target=self.example(present[using]), context=[self.pair(present[using]) for _ in range(r.randint(1, 3))])),
-            lambda: models.ContextQuery(context=[self.pair(present[using]) for _ in range(r.randint(1, 3))]),
+                target=self.example(using, present), context=[self.pair(using, present) for _ in range(r.randint(1, 3))])),
+            lambda: models.ContextQuery(context=[self.pair(using, present) for _ in range(r.randint(1, 3))]),
         ]
+        if using == "s":
+            # Only these two: many points are at no similarity at all to an
+            # example, and their ties decide; MMR of sparse vectors differs.
+            kinds = kinds[:2]
         return r.choice(kinds)(), using
 
     def prefetch(self):
         # Of vectors only: the points of ids are left out of all prefetches, by
         # the engine in memory only of their own. Ties would decide what the
         # outer query gets, so there is no context; and no MMR, whose order is not that of scores.
-        nobody = {"a": [], "b": []}
+        nobody = dict.fromkeys(NAMES, [])
         query, using = self.query(nobody)
         while isinstance(query, models.ContextQuery) or getattr(query, "mmr", None):
             query, using = self.query(nobody)
@@ -233,7 +247,8 @@ class Case:
         self.distances = g.random.choice(DISTANCES), g.random.choice(DISTANCES)
         self.both("delete_collection")
         self.both("create_collection", vectors_config={
-            name: models.VectorParams(size=DIM, distance=d) for name, d in zip("ab", self.distances)})
+            name: models.VectorParams(size=DIM, distance=d) for name, d in zip(NAMES, self.distances)},
+            sparse_vectors_config={"s": models.SparseVectorParams(modifier=g.random.choice(list(models.Modifier)))})
         self.both("upsert", points=list({p.id: p for p in (g.point() for _ in range(POINTS))}.values()))
 
     def both(self, method, **options):
@@ -244,6 +259,7 @@ class Case:
         present = [p.id for p in self.local.scroll("oracle", limit=POINTS)[0]]
         if len(present) < POINTS // 3:
             return "upsert", {"points": [g.point() for _ in range(20)]}
+        name = r.choice(NAMES)
         some = lambda: g.filter(1) if r.random() < 0.4 else g.some(present)
         return r.choice([
             lambda: ("upsert", {"points": list({p.id: p for p in (g.point() for _ in range(5))}.values())}),
@@ -253,14 +269,14 @@ class Case:
             lambda: ("overwrite_payload", {"payload": g.payload(), "points": some()}),
             lambda: ("delete_payload", {"keys": g.some(["n", "s", "tags", "o.x", "list[].x"], 1, 2), "points": some()}),
             lambda: ("clear_payload", {"points_selector": g.some(present, 1, 2)}),
-            lambda: ("update_vectors", {"points": [models.PointVectors(id=id, vector={r.choice("ab"): g.dense()}) for id in g.some(present)]}),
-            lambda: ("delete_vectors", {"vectors": [r.choice("ab")], "points": g.some(present, 1, 2)}),
+            lambda: ("update_vectors", {"points": [models.PointVectors(id=id, vector={name: g.vector(name)}) for id in g.some(present)]}),
+            lambda: ("delete_vectors", {"vectors": [name], "points": g.some(present, 1, 2)}),
         ])()
 
     def read(self):
         g, r = self.g, self.g.random
         present = {name: [p.id for p in self.local.scroll("oracle", limit=POINTS, scroll_filter=models.Filter(
-            must=[models.HasVectorCondition(has_vector=name)]))[0]] for name in "ab"}
+            must=[models.HasVectorCondition(has_vector=name)]))[0]] for name in NAMES}
         query, using = g.query(present)
         ranked = {"limit": r.randint(1, 12), "query_filter": g.maybe(g.filter, 0.4), "with_payload": r.random() < 0.2}
         # Qdrant joins the lists of an outer filter's clauses to those of a prefetch's,
@@ -271,12 +287,12 @@ class Case:
             lambda: ("scroll", {
                 "scroll_filter": g.maybe(g.filter, 0.8), "limit": r.randint(1, 20), "offset": g.maybe(lambda: r.choice(g.ids), 0.2),
                 "with_payload": r.choice([True, False, ["n", "o.x"], models.PayloadSelectorExclude(exclude=["list", "tags"])]),
-                "with_vectors": r.choice([True, False, ["a"]])}),
+                "with_vectors": r.choice([True, False, ["a", "s"]])}),
             *[lambda: ("query_points", {"query": query, "using": using, "search_params": EXACT, "offset": g.maybe(lambda: r.randint(0, 5), 0.2), **ranked})] * 4,
             lambda: ("query_points", {"query": models.FusionQuery(fusion=r.choice(list(models.Fusion))), "prefetch": [g.prefetch() for _ in range(2)], **outer}),
             lambda: ("query_points", {"query": models.RrfQuery(rrf=models.Rrf(k=r.randint(1, 60))), "prefetch": [g.prefetch() for _ in range(2)], **outer}),
             lambda: ("query_points", {"query": g.formula(), "prefetch": g.prefetch(), **outer}),
-            lambda: ("query_points", {"query": g.dense(), "using": using, "prefetch": g.prefetch(), **outer}),
+            lambda: ("query_points", {"query": g.vector(using), "using": using, "prefetch": g.prefetch(), **outer}),
         ])()
 
     def step(self):
@@ -305,8 +321,14 @@ class Case:
 def rounded(page):
     """A page whose vectors have the digits that both sides agree on."""
     for p in page[0]:
-        p.vector = {k: [round(x, 4) + 0.0 for x in v] for k, v in sorted(p.vector.items())} if p.vector else None
+        p.vector = {name: digits(v) for name, v in p.vector.items()} if p.vector else None
     return page
+
+
+def digits(vector):
+    if isinstance(vector, models.SparseVector):
+        return sorted(zip(vector.indices, digits(vector.values)))
+    return [round(x, 4) + 0.0 for x in vector]
 
 
 def brief(answer, other):

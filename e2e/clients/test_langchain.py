@@ -5,7 +5,7 @@ import uuid
 import pytest
 from langchain_core.documents import Document
 from langchain_core.embeddings import DeterministicFakeEmbedding
-from langchain_qdrant import QdrantVectorStore
+from langchain_qdrant import QdrantVectorStore, RetrievalMode, SparseEmbeddings, SparseVector
 from langchain_tests.integration_tests import VectorStoreIntegrationTests
 from qdrant_client import models
 
@@ -107,3 +107,36 @@ def test_existing_collection_is_validated(store, url):
 def test_retriever(store):
     retriever = store.as_retriever(search_kwargs={"k": 3, "filter": odd()})
     assert retriever.invoke("text 5")[0].page_content == "text 5"
+    diverse = store.as_retriever(search_type="mmr", search_kwargs={"k": 3, "fetch_k": 8, "lambda_mult": 0.3})
+    assert diverse.invoke("text 5")[0].page_content == "text 5"
+
+
+class Words(SparseEmbeddings):
+    """A dimension for each word."""
+
+    def embed_query(self, text):
+        indices = sorted({hash_of(word) for word in text.split()})
+        return SparseVector(indices=indices, values=[1.0] * len(indices))
+
+    def embed_documents(self, texts):
+        return [self.embed_query(text) for text in texts]
+
+
+def hash_of(word):
+    return int.from_bytes(word.encode().ljust(4)[-4:], "big")
+
+
+@pytest.mark.parametrize("mode", [RetrievalMode.SPARSE, RetrievalMode.HYBRID])
+def test_words(url, collection, mode):
+    store = QdrantVectorStore.from_texts(
+        TEXTS,
+        DeterministicFakeEmbedding(size=SIZE),
+        sparse_embedding=Words(),
+        retrieval_mode=mode,
+        url=url,
+        collection_name=collection,
+    )
+    found = store.similarity_search_with_score("text 13", k=3)
+    assert found[0][0].page_content == "text 13"
+    assert found[0][1] == pytest.approx(2 if mode == RetrievalMode.SPARSE else 1)
+    store.client.delete_collection(collection)

@@ -9,9 +9,9 @@ import requests
 import schemathesis
 
 COLLECTION = "fuzzed"
-CONFIG = {"vectors": {"": {"size": 1, "distance": "Dot"}, "v": {"size": 1, "distance": "Euclid"}}}
+CONFIG = {"vectors": {"": {"size": 1, "distance": "Dot"}, "v": {"size": 1, "distance": "Euclid"}}, "sparse_vectors": {"s": {}}}
 POINTS = [
-    {"id": id, "vector": {"": [n], "v": [-n]}, "payload": {"a": n, "b": {"c": [n, str(n)]}, "0": {"lon": n, "lat": n}}}
+    {"id": id, "vector": {"": [n], "v": [-n], "s": {"indices": [n], "values": [1]}}, "payload": {"a": n, "b": {"c": [n, str(n)]}, "0": {"lon": n, "lat": n}}}
     for n, id in enumerate([0, 1, 2, "a", "0", "00000000-0000-0000-0000-000000000000"])
 ]
 calls = itertools.count()

@@ -56,6 +56,19 @@ test("search", async () => {
   assert.deepEqual(answers.map((a) => ids(a.points)), [[4], [1, 2]]);
 });
 
+test("recommend and fuse", async () => {
+  const found = await client.recommend(name, { positive: [1], negative: [2], limit: 2, filter: inCity("Moscow") });
+  assert.deepEqual(ids(found).sort(), [3, 4]);
+  const batch = await client.recommendBatch(name, { searches: [{ positive: [4], limit: 1 }, { positive: [2], limit: 1 }] });
+  assert.deepEqual(batch.map((b) => b.length), [1, 1]);
+  const fused = await client.query(name, {
+    prefetch: [{ query: [0.2, 0.1, 0.9, 0.7], limit: 2 }, { query: [0.2, 0.1, 0.9, 0.7], limit: 2, filter: inCity("London") }],
+    query: { fusion: "rrf" },
+    limit: 1,
+  });
+  assert.deepEqual(fused.points.map((p) => [p.id, p.score]), [[4, 1]]);
+});
+
 test("read", async () => {
   const some = await client.retrieve(name, { ids: ["any string", 2], with_vector: true, with_payload: ["n"] });
   assert.deepEqual(some.map((p) => [p.id, p.payload]), [["any string", {}], [2, { n: 2 }]]);
