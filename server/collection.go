@@ -75,6 +75,10 @@ const queueLength = 64
 // Name returns the collection's name.
 func (c *Collection) Name() string { return c.name }
 
+// Closing returns a channel that is closed when the collection is dropped, replaced or
+// closed.
+func (c *Collection) Closing() <-chan struct{} { return c.closing }
+
 // Config returns the configuration. It must not be changed.
 func (c *Collection) Config() Config { return *c.config.Load() }
 

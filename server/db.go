@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -24,6 +25,11 @@ type Options struct {
 	// SyncInterval bounds how long a commit without Sync may wait for stable
 	// storage; default 100 ms.
 	SyncInterval time.Duration
+	// SnapshotsDir is the folder of snapshots; default snapshots in the data folder.
+	// It is made when it is first needed.
+	SnapshotsDir string
+	// MaxSnapshotBytes bounds a snapshot that is recovered; default 1 TiB.
+	MaxSnapshotBytes int64
 }
 
 // DB is a data folder with its collections and aliases. It is safe for
@@ -32,6 +38,10 @@ type DB struct {
 	store *storage.Store
 	log   *slog.Logger
 	cores *cores
+	jobs  *jobs
+
+	snapshotsDir     string
+	maxSnapshotBytes int64
 
 	dirty    atomic.Bool // a commit awaits the log's sync
 	stopSync chan struct{}
@@ -64,17 +74,35 @@ func Open(ctx context.Context, dir string, o Options) (*DB, error) {
 	if o.SyncInterval == 0 {
 		o.SyncInterval = 100 * time.Millisecond
 	}
+	if o.SnapshotsDir == "" {
+		o.SnapshotsDir = filepath.Join(dir, "snapshots")
+	}
+	snapshots, err := filepath.Abs(o.SnapshotsDir)
+	if err != nil {
+		return nil, fmt.Errorf("the folder of snapshots: %w", err)
+	}
+	if o.MaxSnapshotBytes == 0 {
+		o.MaxSnapshotBytes = 1 << 40
+	}
 	store, err := storage.Open(dir, storage.Options{Logger: o.Logger, FS: o.FS})
 	if err != nil {
 		return nil, err
 	}
 	db := &DB{
-		store: store, log: o.Logger, cores: newCores(),
+		store: store, log: o.Logger, cores: newCores(), jobs: newJobs(),
+		snapshotsDir: snapshots, maxSnapshotBytes: o.MaxSnapshotBytes,
 		stopSync: make(chan struct{}), syncDone: make(chan struct{}),
 		collections: map[string]*Collection{}, aliases: map[string]string{},
 	}
-	if err := db.load(ctx); err != nil {
+	err = db.removeOrphans()
+	if err == nil {
+		err = db.load(ctx)
+	}
+	if err != nil {
 		return nil, errors.Join(err, db.closeCollections(), store.Close())
+	}
+	if err := db.removeUnfinished(); err != nil {
+		db.log.Warn("unfinished snapshots may be left", "err", err)
 	}
 	go db.syncLog(o.SyncInterval)
 	return db, nil
@@ -133,8 +161,9 @@ func (db *DB) syncLog(interval time.Duration) {
 	}
 }
 
-// Close lets the writers finish, waits for the readers and closes the folder.
+// Close ends what is in progress on snapshots, lets the writers finish, waits for the readers and closes the folder.
 func (db *DB) Close() error {
+	db.jobs.stop()
 	db.change.Lock()
 	defer db.change.Unlock()
 	if db.closed {

@@ -96,7 +96,13 @@ func (db *DB) DropIndex(ctx context.Context, name, field string) error {
 func (c *Collection) enterIndexing(ctx context.Context) (leave func(), err error) {
 	select {
 	case c.indexing <- struct{}{}:
-		return func() { <-c.indexing }, nil
+		select {
+		case <-c.closing: // it may have been replaced, and its name be another's
+			<-c.indexing
+			return nil, errClosed
+		default:
+			return func() { <-c.indexing }, nil
+		}
 	case <-ctx.Done():
 		return nil, deadline(ctx)
 	}

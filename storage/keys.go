@@ -1,6 +1,9 @@
 package storage
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // Keyspace is the first byte of every key.
 type Keyspace byte
@@ -11,6 +14,7 @@ const (
 
 	Catalog Keyspace = 0x01 // collection name → configuration
 	Alias   Keyspace = 0x02 // alias → collection name
+	Orphan  Keyspace = 0x03 // collection number → nothing; its keys are to be removed
 
 	Point      Keyspace = 0x10 // Space, point id → version and payload
 	Vector     Keyspace = 0x11 // Space, point id → vectors
@@ -23,6 +27,9 @@ const (
 
 // perSpace lists the key spaces whose keys begin with a Space.
 var perSpace = [...]Keyspace{Point, Vector, Tombstone, Position, DeadLetter, Meta, Neighbours}
+
+// PerSpace returns the key spaces whose keys begin with a Space, ascending.
+func PerSpace() []Keyspace { return slices.Clone(perSpace[:]) }
 
 // Space is one shard of one collection. All its keys share a prefix, so a
 // range delete drops it and an iterator sees nothing else.
