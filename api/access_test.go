@@ -46,11 +46,14 @@ var accessTable = map[access][]string{
 	readers: {
 		"GET /metrics", "GET /telemetry", "GET /issues", "GET /cluster", "GET /collections", "GET /aliases",
 		"GET {c}", "GET {c}/exists", "GET {c}/cluster", "GET {c}/optimizations", "GET {c}/aliases", "GET {c}/shards", "GET {c}/shards/:shard/*", "GET /cluster/*", "GET /quotas",
+		"GET {c}/snapshots", "GET {c}/snapshots/:snapshot", "GET /snapshots", "GET /snapshots/:snapshot",
 		"GET {c}/points/:id", "POST {c}/points", "POST {c}/points/scroll", "POST {c}/points/count",
 		"POST {c}/points/query", "POST {c}/points/query/batch", "POST {c}/points/search", "POST {c}/points/search/batch",
 		"POST {c}/points/recommend", "POST {c}/points/recommend/batch", "POST {c}/points/discover", "POST {c}/points/discover/batch",
 	},
 	writers: {
+		"POST {c}/snapshots", "DELETE {c}/snapshots/:snapshot", "PUT {c}/snapshots/recover", "POST {c}/snapshots/upload",
+		"POST /snapshots", "DELETE /snapshots/:snapshot",
 		"DELETE /issues", "POST /collections/aliases", "PUT /cluster/*", "POST /cluster/*", "DELETE /cluster/*", "PUT /quotas", "POST /quotas", "DELETE /quotas",
 		"PUT {c}", "PATCH {c}", "DELETE {c}", "PUT {c}/index", "DELETE {c}/index/:field", "POST {c}/cluster",
 		"PUT {c}/shards", "POST {c}/shards/delete", "PUT {c}/shards/:shard/*", "POST {c}/shards/:shard/*", "DELETE {c}/shards/:shard/*",
@@ -70,7 +73,7 @@ func TestAccess(t *testing.T) {
 		}
 	}
 	send := func(r *echo.Route, header, key string) *httptest.ResponseRecorder {
-		path := strings.NewReplacer(":collection", "none", ":id", "1", ":field", "f", ":name", "n", ":shard", "0").Replace(r.Path)
+		path := strings.NewReplacer(":collection", "none", ":id", "1", ":field", "f", ":name", "n", ":shard", "0", ":snapshot", "a.snapshot").Replace(r.Path)
 		req := httptest.NewRequest(r.Method, path, strings.NewReader(`{}`))
 		if header != "" {
 			req.Header.Set(header, key)

@@ -28,11 +28,14 @@ type service struct {
 	db   *server.DB
 	h    http.Handler
 	logs bytes.Buffer
+
+	snapshots string // folder
 }
 
 func start(t *testing.T) *service {
 	t.Helper()
-	db, err := server.Open(context.Background(), t.TempDir(), server.Options{})
+	snapshots := t.TempDir()
+	db, err := server.Open(context.Background(), t.TempDir(), server.Options{SnapshotsDir: snapshots})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +44,7 @@ func start(t *testing.T) *service {
 			t.Error(err)
 		}
 	})
-	s := &service{t: t, db: db}
+	s := &service{t: t, db: db, snapshots: snapshots}
 	s.h = api.New(db, api.Options{Logger: slog.New(slog.NewJSONHandler(&s.logs, nil)), Version: "1.2.3"}).Handler()
 	return s
 }

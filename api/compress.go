@@ -64,7 +64,9 @@ func (w *compressor) WriteHeader(status int) { w.status = status }
 
 func (w *compressor) Write(b []byte) (int, error) {
 	if !w.begun {
-		w.begin(len(b) >= compressFrom && w.Header().Get("Content-Encoding") == "")
+		// Files go as they are: parts of them can be asked for.
+		isFile := w.Header().Get("Content-Type") == octetStream
+		w.begin(len(b) >= compressFrom && w.Header().Get("Content-Encoding") == "" && !isFile)
 	}
 	if w.writer != nil {
 		return w.writer.Write(b)

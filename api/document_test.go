@@ -30,16 +30,6 @@ var undone = map[string]bool{
 	"post /collections/{collection}/points/recommend/groups":      true,
 	"put /collections/{collection}/vectors/{vector}":              true,
 	"delete /collections/{collection}/vectors/{vector}":           true,
-	"get /collections/{collection}/snapshots":                     true,
-	"post /collections/{collection}/snapshots":                    true,
-	"get /collections/{collection}/snapshots/{snapshot}":          true,
-	"delete /collections/{collection}/snapshots/{snapshot}":       true,
-	"put /collections/{collection}/snapshots/recover":             true,
-	"post /collections/{collection}/snapshots/upload":             true,
-	"get /snapshots":               true,
-	"post /snapshots":              true,
-	"get /snapshots/{snapshot}":    true,
-	"delete /snapshots/{snapshot}": true,
 }
 
 // document is the OpenAPI document with its schemas compiled as they are needed.

@@ -17,6 +17,10 @@ var byDesign = []rule{
 	{path: "result.points[].id", why: "all points are as near, and which of them are left out is free", requests: []int{176, 236}},
 	{path: "result.points[].id", why: "points with the same score are in the order of their ids", requests: []int{221, 282, 598}},
 	{path: "result.points", why: "is_null means the same in both forms, with an index or without, as from Qdrant 1.20 on", requests: []int{353, 354}},
+	{path: "result.name", why: "tells the time", requests: []int{695, 699}},
+	{path: "result.size", why: "is of another file format", requests: []int{695, 699}},
+	{path: "result[].name", why: "tells the time", requests: []int{696, 700}},
+	{path: "result[].size", why: "is of another file format", requests: []int{696, 700}},
 }
 
 // undos are sent after a request that left something behind that Qdrant refused.
@@ -32,5 +36,4 @@ var notServed = map[string][]int{
 	"search matrix": {189, 190, 219, 220, 249, 250, 279, 280},
 	"groups":        {563, 564, 565, 566, 567, 568, 569, 570, 571},
 	"sparse vectors, multivectors and other types of numbers": {612, 613, 614, 615, 616, 617, 618, 619, 620, 621, 622, 623, 624, 625, 626, 627, 628, 629, 630, 631, 632, 633, 634, 635, 636, 637, 638, 639, 640, 641, 642, 643, 644, 645, 646, 647, 648, 649, 650, 651, 652, 653, 654, 655, 656, 657, 658, 659, 660, 661, 662, 712},
-	"snapshots": {8, 695, 696, 697, 698, 699, 700},
 }

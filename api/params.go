@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"freshet/server"
@@ -45,6 +46,9 @@ func (r *request) pointID() (point.ID, error) {
 // timeout returns how long the request may take.
 func (r *request) timeout() (time.Duration, error) {
 	value := r.QueryParam("timeout")
+	if value == "" && strings.Contains(r.Path(), "/snapshots") {
+		return maxTimeout, nil
+	}
 	if value == "" {
 		return defaultTimeout, nil
 	}

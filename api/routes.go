@@ -66,6 +66,15 @@ func (s *Server) routes() {
 	post(c+"/points/discover", discoverPoints)
 	post(c+"/points/discover/batch", discoverBatch)
 
+	for _, path := range []string{c + "/snapshots", "/snapshots"} {
+		get(path, listSnapshots)
+		post(path, createSnapshot)
+		get(path+"/:snapshot", getSnapshot)
+		del(path+"/:snapshot", deleteSnapshot)
+	}
+	put(c+"/snapshots/recover", recoverSnapshot)
+	post(c+"/snapshots/upload", uploadSnapshot)
+
 	// What only a cluster has.
 	get(c+"/shards", func(*request) (any, error) { return map[string]any{}, nil })
 	put(c+"/shards", standalone)

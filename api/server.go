@@ -129,6 +129,9 @@ type request struct {
 	held    int64 // of Server.bodies
 }
 
+// ownAnswer answers without the envelope.
+type ownAnswer func() error
+
 // encoded is a result that is JSON already.
 type encoded []byte
 
@@ -139,9 +142,13 @@ func (s *Server) handle(h handler) echo.HandlerFunc {
 		started := time.Now()
 		r := &request{Context: c, s: s, started: started}
 		result, err := s.serve(r, h)
-		if err != nil {
+		own, isOwn := result.(ownAnswer)
+		switch {
+		case err != nil:
 			err = r.fail(err)
-		} else {
+		case isOwn:
+			err = own()
+		default:
 			err = r.succeed(result)
 		}
 		s.metrics.observe(c.Request().Method, c.Path(), c.Response().Status, time.Since(started))

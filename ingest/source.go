@@ -157,15 +157,27 @@ func (s *source) session(ctx context.Context) error {
 // adminTimeout bounds a request about topics and offsets.
 const adminTimeout = 10 * time.Second
 
+// errReplaced ends a session so that the next one begins at the positions of the
+// collection there is now, which may be older ones: those of a snapshot.
+var errReplaced = errors.New("the collection was dropped, replaced or made meanwhile")
+
 // keep looks for new partitions and reports positions to the consumer group
 // from time to time.
 func (s *session) keep(ctx context.Context) error {
 	tick := time.NewTicker(s.refresh)
 	defer tick.Stop()
 	for {
+		var gone <-chan struct{}
+		if c := s.current(); c != nil {
+			gone = c.Closing()
+		} else if s.db.Exists(s.cfg.Collection) {
+			return errReplaced
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-gone:
+			return errReplaced
 		case <-s.assign:
 		case <-tick.C:
 			s.reportToGroup(ctx)

@@ -2,6 +2,7 @@ package ingest_test
 
 import (
 	"context"
+	"errors"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -568,6 +569,31 @@ func TestDroppedCollection(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.produce(value(`{"id":2,"embedding":[1]}`))
+	r.applied(0, 1)
+	r.expect(map[string]string{"1": `{}`, "2": `{}`})
+}
+
+// TestRecoveredCollection recovers the collection while it is fed: the source goes on
+// from the positions of the snapshot, though no record comes any more.
+func TestRecoveredCollection(t *testing.T) {
+	r := newRig(t, 1, ingest.Source{})
+	r.create(1)
+	r.run()
+	r.produce(value(`{"id":1,"embedding":[1]}`))
+	r.applied(0, 0)
+	info, err := r.db.CreateSnapshot(context.Background(), "c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.produce(value(`{"id":2,"embedding":[1]}`))
+	r.applied(0, 1)
+	f, _, err := r.db.OpenSnapshot("c", info.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(r.db.Recover(context.Background(), "c", f, info.Checksum), f.Close()); err != nil {
+		t.Fatal(err)
+	}
 	r.applied(0, 1)
 	r.expect(map[string]string{"1": `{}`, "2": `{}`})
 }

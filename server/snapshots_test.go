@@ -260,7 +260,7 @@ func TestSnapshotsBesideWrites(t *testing.T) {
 		n := position.Next
 		var want []string
 		for id := range int64(ids) {
-			batch := n - ((n*size+size-1-id)%ids)/size
+			batch := n - ((n*size+size-1-id+ids)%ids)/size
 			if batch > 0 {
 				want = append(want, fmt.Sprintf(`%d: [%d %d] {"n":%d}`, id, batch, id, batch))
 			}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -55,6 +56,10 @@ type storageConfig struct {
 	// SyncInterval bounds how long data from Kafka may be only in memory: what
 	// a crash of the machine takes is read from the log again.
 	SyncInterval time.Duration `yaml:"sync_interval"`
+	// SnapshotsDir is the folder of snapshots; by default one in the data folder.
+	SnapshotsDir string `yaml:"snapshots_dir"`
+	// MaxSnapshotBytes bounds a snapshot that is recovered.
+	MaxSnapshotBytes ingest.Bytes `yaml:"max_snapshot_bytes"`
 }
 
 // defaultConfig returns what counts where nothing else is said.
@@ -71,6 +76,8 @@ func (c *config) setDefaults() {
 	c.Log.Level = cmp.Or(c.Log.Level, "info")
 	c.Log.Format = cmp.Or(c.Log.Format, "text")
 	c.Storage.SyncInterval = cmp.Or(c.Storage.SyncInterval, 100*time.Millisecond)
+	c.Storage.SnapshotsDir = cmp.Or(c.Storage.SnapshotsDir, filepath.Join(c.Data, "snapshots"))
+	c.Storage.MaxSnapshotBytes = cmp.Or(c.Storage.MaxSnapshotBytes, 1<<40)
 	c.Config.SetDefaults()
 }
 

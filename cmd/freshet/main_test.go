@@ -66,6 +66,7 @@ sources:
 	want := defaultConfig()
 	want.Data, want.HTTP.Listen, want.Log = "/var/lib/freshet", "127.0.0.1:7000", logConfig{Level: "debug", Format: "json"}
 	want.Storage.SyncInterval = 50 * time.Millisecond
+	want.Storage.SnapshotsDir = "/var/lib/freshet/snapshots"
 	want.Kafka.BootstrapServers = "flag:9092"
 	want.Sources = []ingest.Source{{
 		Name: "docs", Topics: []string{"vector-embeddings"}, Format: ingest.UpsertKafka, ID: "key",

@@ -74,7 +74,10 @@ func openNode(ctx context.Context, c *config, log *slog.Logger) (_ *node, err er
 		return n, fmt.Errorf("listen: %w", err)
 	}
 	began := time.Now()
-	n.db, err = server.Open(ctx, c.Data, server.Options{Logger: log, SyncInterval: c.Storage.SyncInterval})
+	n.db, err = server.Open(ctx, c.Data, server.Options{
+		Logger: log, SyncInterval: c.Storage.SyncInterval,
+		SnapshotsDir: c.Storage.SnapshotsDir, MaxSnapshotBytes: int64(c.Storage.MaxSnapshotBytes),
+	})
 	if err != nil {
 		return n, err
 	}
