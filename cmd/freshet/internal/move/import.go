@@ -63,9 +63,6 @@ func (o *Import) Run(ctx context.Context) (result Result, err error) {
 		return result, err
 	}
 	result.Resumed, result.Before = resumed, t.state.Rows
-	defer func() {
-		err = errors.Join(err, t.stop(err != nil))
-	}()
 	var whole *configuration
 	if o.File == "" {
 		if whole, err = readConfiguration(ctx, o.From, o.FromName); err == nil {
@@ -77,6 +74,14 @@ func (o *Import) Run(ctx context.Context) (result Result, err error) {
 	} else if err := o.ensure(ctx, src); err != nil {
 		return result, err
 	}
+	// Not before: an import that was refused the collection leaves no state, with
+	// which it would go on as if the collection were its own.
+	if err := t.save(); err != nil {
+		return result, err
+	}
+	defer func() {
+		err = errors.Join(err, t.stop(err != nil))
+	}()
 	result.Points, err = o.copy(ctx, src, t)
 	if err == nil && whole != nil {
 		err = whole.finish(ctx, o.To, o.Collection)

@@ -146,10 +146,13 @@ func TestACollectionMovesWhole(t *testing.T) {
 			}
 		}
 	}
-	// Nobody's collection is written over by mistake.
-	_, err := run(t, Import{From: from, FromName: "rich", To: to, Collection: "rich"})
-	if err == nil || !strings.Contains(err.Error(), "--append") {
-		t.Errorf("a second import: %v", err)
+	// Nobody's collection is written over by mistake, nor by the same mistake again.
+	again := Import{From: from, FromName: "rich", To: to, Collection: "rich", State: filepath.Join(t.TempDir(), "state")}
+	for range 2 {
+		_, err := run(t, again)
+		if err == nil || !strings.Contains(err.Error(), "--append") {
+			t.Errorf("a second import: %v", err)
+		}
 	}
 }
 

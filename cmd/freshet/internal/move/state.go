@@ -45,12 +45,13 @@ func stateFile(s state) string {
 	return fmt.Sprintf(".freshet-import-%016x.json", h.Sum64())
 }
 
-// openTracker reads the state that an import before has left, if there is one.
+// openTracker reads the state that an import before has left, if there is one. It
+// writes none.
 func openTracker(path string, s state) (t *tracker, resumed bool, err error) {
 	t = &tracker{path: path, state: s, done: map[int]position{}}
 	raw, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return t, false, t.save()
+		return t, false, nil
 	}
 	if err != nil {
 		return nil, false, err
