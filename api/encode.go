@@ -57,6 +57,14 @@ func appendContent(dst []byte, r *server.Record) []byte {
 		dst = append(dst, `,"vector":`...)
 		dst = appendVectors(dst, r.Vectors)
 	}
+	if v := r.Order; v != nil {
+		dst = append(dst, `,"order_value":`...)
+		if v.IsFloat {
+			dst = appendNumber(dst, v.Float, 64)
+		} else {
+			dst = strconv.AppendInt(dst, v.Int, 10)
+		}
+	}
 	return dst
 }
 

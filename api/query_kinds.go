@@ -88,7 +88,16 @@ func (q *queryReader) kind(name string) func() error {
 		}
 	case "sample":
 		return func() error { return readSample(o, dst) }
-	case "order_by", "relevance_feedback":
+	case "order_by":
+		return func() error {
+			var order *server.OrderBy
+			err := readOrderBy(o, &order)
+			if err == nil {
+				dst.Query = *order
+			}
+			return err
+		}
+	case "relevance_feedback":
 		return func() error { return unsupported(o, name) }
 	default:
 		return nil

@@ -95,7 +95,7 @@ func scrollPoints(r *request) (any, error) {
 			"with_payload": func() error { return readPayloadSelector(o, &scroll.WithPayload) },
 			"with_vector":  vectors,
 			"with_vectors": vectors,
-			"order_by":     func() error { return unsupported(o, "order_by") },
+			"order_by":     func() error { return readOrderBy(o, &scroll.Order) },
 			"shard_key":    func() error { return readSharding(o) },
 		})
 	})

@@ -209,13 +209,16 @@ func appendFloats(dst []byte, v []float32) []byte {
 }
 
 // appendFloat writes the shortest form that reads back as x, which is finite.
-func appendFloat(dst []byte, x float32) []byte {
+func appendFloat(dst []byte, x float32) []byte { return appendNumber(dst, float64(x), 32) }
+
+// appendNumber writes a float of 32 or 64 bits.
+func appendNumber(dst []byte, x float64, bits int) []byte {
 	format := byte('f')
-	if a := math.Abs(float64(x)); a != 0 && (a < 1e-6 || a >= 1e21) {
+	if a := math.Abs(x); a != 0 && (a < 1e-6 || a >= 1e21) {
 		format = 'e'
 	}
 	start := len(dst)
-	dst = strconv.AppendFloat(dst, float64(x), format, -1, 32)
+	dst = strconv.AppendFloat(dst, x, format, -1, bits)
 	for _, c := range dst[start:] {
 		if c == '.' || c == 'e' {
 			return dst

@@ -62,13 +62,13 @@ func (c *Collection) planBatch(requests []SearchRequest) (b *batch, failed int, 
 	if b.views, err = p.views(); err != nil {
 		return nil, 0, err
 	}
-	if b.v, b.shared, err = c.chooseFor(p.filters); err != nil {
+	if b.v, b.shared, err = c.chooseFor(p.filters, p.orders); err != nil {
 		b.release()
 		return nil, 0, err
 	}
 	for _, t := range b.trees {
 		if t != nil {
-			t.v, t.shared, t.views = b.v, b.shared, b.views
+			t.v, t.shared, t.views, t.orders = b.v, b.shared, b.views, p.orders
 		}
 	}
 	return b, 0, nil
@@ -121,11 +121,11 @@ type sharedSelection struct {
 	err       error
 }
 
-// chooseFor evaluates filters on one view, each for so many searches. The caller must
+// chooseFor evaluates filters on one view, each for so many searches, and takes orders. The caller must
 // release the view.
-func (c *Collection) chooseFor(searches map[*filter.Filter]int) (*view, map[*filter.Filter]*sharedSelection, error) {
+func (c *Collection) chooseFor(searches map[*filter.Filter]int, o orders) (*view, map[*filter.Filter]*sharedSelection, error) {
 	filters := slices.Collect(maps.Keys(searches))
-	v, selections, err := c.chooseAll(filters)
+	v, selections, err := c.chooseAll(filters, o)
 	if err != nil || len(filters) == 0 {
 		return v, nil, err
 	}

@@ -216,7 +216,7 @@ func TestSharedSelections(t *testing.T) {
 	apply(t, c, Batch{Ops: ops})
 	f := mustFilter(t, `{"must":{"key":"third","match":{"value":1}}}`)
 	for searches, shares := range map[int]bool{2: false, 3: true} {
-		v, shared, err := c.chooseFor(map[*filter.Filter]int{f: searches})
+		v, shared, err := c.chooseFor(map[*filter.Filter]int{f: searches}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

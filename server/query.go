@@ -5,6 +5,7 @@ import (
 
 	"freshet/hnsw"
 	"freshet/server/filter"
+	"freshet/server/index"
 	"freshet/server/payload"
 	"freshet/server/point"
 )
@@ -55,6 +56,7 @@ type Record struct {
 	Version uint64 // number of the operation that last wrote the point
 	Payload json.RawMessage
 	Vectors Vectors
+	Order   *index.Value // of an OrderBy
 }
 
 // ScoredPoint is a Record found by a search. Score is in the metric's own
@@ -65,10 +67,11 @@ type ScoredPoint struct {
 }
 
 // ScrollRequest asks for points in id order, from the first id at or after
-// Offset (the zero ID for the beginning).
+// Offset (the zero ID for the beginning), or in another order.
 type ScrollRequest struct {
 	Filter      *filter.Filter
 	Offset      point.ID
+	Order       *OrderBy // nil: by id
 	Limit       int
 	WithPayload payload.Selector
 	WithVector  VectorSelector

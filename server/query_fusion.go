@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 
 	"freshet/hnsw"
@@ -34,12 +35,13 @@ func (q Fusion) answer(_ context.Context, n *node) (ranking, error) {
 	for i := range n.from {
 		lists[i] = n.from[i].hits
 	}
+	var hits []hnsw.Hit
 	if q.Distributions {
-		return n.best(fusion.Distributions(lists), atLeast), nil
+		hits = fusion.Distributions(lists)
+	} else {
+		hits = fusion.ReciprocalRanks(lists, cmp.Or(q.K, fusion.DefaultK), q.Weights)
 	}
-	k := q.K
-	if k == 0 {
-		k = fusion.DefaultK
-	}
-	return n.best(fusion.ReciprocalRanks(lists, k, q.Weights), atLeast), nil
+	found := n.best(hits, atLeast)
+	found.values = orderValues(found.hits, n.from)
+	return found, nil
 }

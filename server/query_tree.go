@@ -10,11 +10,12 @@ import (
 
 	"freshet/hnsw"
 	"freshet/server/filter"
+	"freshet/server/index"
 	"freshet/server/point"
 )
 
 // Query is a kind of query besides that for the points nearest to a vector: MMR,
-// Recommend, Discover, Context, Fusion, Formula and Sample.
+// Recommend, Discover, Context, Fusion, Formula, OrderBy and Sample.
 type Query interface {
 	// check refuses what contradicts itself or the request.
 	check(r *SearchRequest) error
@@ -41,7 +42,10 @@ type Lookup struct {
 const MaxPrefetchDepth = 64
 
 // ranking is what a query found, best first.
-type ranking struct{ hits []hnsw.Hit }
+type ranking struct {
+	hits   []hnsw.Hit
+	values []*index.Value // by which hits were ordered, nil for none; as many as hits, or nil
+}
 
 // tree is a request under way that is more than one search: a query with those whose
 // results it merges or scores anew. All are answered on one view.
@@ -50,6 +54,7 @@ type tree struct {
 	v      *view
 	shared map[*filter.Filter]*sharedSelection
 	views  map[*Collection]*view // of collections that vectors are looked up in
+	orders orders
 	root   *node
 	hidden map[uint32]bool // slots of points the queries refer to, not returned
 }
@@ -111,6 +116,7 @@ type planner struct {
 	filters map[*filter.Filter]int // how many searches have it
 	both    map[[2]*filter.Filter]*filter.Filter
 	lookups map[*Collection]bool
+	orders  orders
 }
 
 // views returns the current views of the collections that vectors are looked up in.
@@ -146,6 +152,12 @@ func (p *planner) node(t *tree, r *SearchRequest, above *filter.Filter) *node {
 			p.lookups = map[*Collection]bool{}
 		}
 		p.lookups[l.Collection] = true
+	}
+	if q, ok := n.query.(OrderBy); ok {
+		if p.orders == nil {
+			p.orders = orders{}
+		}
+		p.orders[q.Field.Key()] = nil
 	}
 	for i := range r.Prefetch {
 		n.prefetch = append(n.prefetch, p.node(t, &r.Prefetch[i], n.filter))
@@ -202,13 +214,22 @@ func (t *tree) run(ctx context.Context) ([]ScoredPoint, error) {
 	if _, isSample := t.root.query.(Sample); isSample && len(r.Prefetch) == 0 {
 		found.hits = found.hits[:min(len(found.hits), r.Limit)] // pages of a sample mean nothing
 	} else {
-		found.hits = found.hits[min(len(found.hits), r.Offset):]
+		skipped := min(len(found.hits), r.Offset)
+		found.hits = found.hits[skipped:]
+		if found.values != nil {
+			found.values = found.values[skipped:]
+		}
 	}
 	s := search{c: t.c, v: t.v, r: r}
 	points, err := s.points(ctx, found.hits)
 	if _, isListed := t.root.query.(interface{ unscored() }); isListed {
 		for i := range points {
 			points[i].Version = 0
+		}
+	}
+	if found.values != nil {
+		for i := range points {
+			points[i].Order = found.values[i]
 		}
 	}
 	return points, err

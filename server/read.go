@@ -46,6 +46,9 @@ func (c *Collection) Scroll(ctx context.Context, r ScrollRequest) (ScrollPage, e
 	if r.Filter == nil {
 		r.Filter = &filter.Filter{}
 	}
+	if r.Order != nil {
+		return c.scrollOrdered(ctx, r)
+	}
 	sel, err := c.choose(r.Filter)
 	if err != nil {
 		return ScrollPage{}, err

@@ -25,17 +25,17 @@ type selection struct {
 // choose evaluates a filter on the current view as far as the indexes go. The
 // caller must release the selection's view.
 func (c *Collection) choose(f *filter.Filter) (*selection, error) {
-	_, sels, err := c.chooseAll([]*filter.Filter{f})
+	_, sels, err := c.chooseAll([]*filter.Filter{f}, nil)
 	if err != nil {
 		return nil, err
 	}
 	return sels[0], nil
 }
 
-// chooseAll evaluates filters on one view, as far as the indexes go. The caller
-// must release the view.
-func (c *Collection) chooseAll(filters []*filter.Filter) (*view, []*selection, error) {
-	if len(filters) > 0 {
+// chooseAll evaluates filters on one view, as far as the indexes go, and takes the
+// orders of the same moment. The caller must release the view.
+func (c *Collection) chooseAll(filters []*filter.Filter, o orders) (*view, []*selection, error) {
+	if len(filters)+len(o) > 0 {
 		c.indexes.mu.RLock()
 		defer c.indexes.mu.RUnlock()
 	}
@@ -43,6 +43,7 @@ func (c *Collection) chooseAll(filters []*filter.Filter) (*view, []*selection, e
 	if err != nil {
 		return nil, nil, err
 	}
+	o.fill(c.indexes)
 	sels := make([]*selection, len(filters))
 	for i, f := range filters {
 		sels[i] = c.evaluate(v, f)

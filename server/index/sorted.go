@@ -3,6 +3,7 @@ package index
 import (
 	"slices"
 	"sort"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/RoaringBitmap/roaring/v2"
@@ -18,11 +19,15 @@ type sorted[K any] struct {
 	several int  // slots with more than one pair
 	ranges  bool // large ranges are asked for
 	stairs  stairs[K]
+	copies  atomic.Uint64 // how often the list of blocks was copied for a reader
 }
 
+// block is changed only by who made it after the last copy of the list: a reader may
+// have an older one.
 type block[K any] struct {
 	keys  []K
 	slots []uint32
+	made  uint64 // sorted.copies when it was made
 }
 
 type pair[K any] struct {
@@ -58,6 +63,23 @@ func (s *sorted[K]) blockOf(key K, slot uint32) int {
 	return max(after-1, 0)
 }
 
+// blocksNow returns the blocks as of now, for a reader that goes on while the list is
+// changed. Several readers may call it at once.
+func (s *sorted[K]) blocksNow() []*block[K] {
+	s.copies.Add(1)
+	return slices.Clone(s.blocks)
+}
+
+// own returns a block that may be changed.
+func (s *sorted[K]) own(i int) *block[K] {
+	b := s.blocks[i]
+	if now := s.copies.Load(); b.made != now {
+		b = &block[K]{keys: slices.Clone(b.keys), slots: slices.Clone(b.slots), made: now}
+		s.blocks[i] = b
+	}
+	return b
+}
+
 func (s *sorted[K]) placeIn(b *block[K], key K, slot uint32) int {
 	return sort.Search(len(b.keys), func(i int) bool { return !s.less(b.keys[i], b.slots[i], key, slot) })
 }
@@ -86,12 +108,12 @@ func (s *sorted[K]) remove(keys []K, slot uint32) {
 func (s *sorted[K]) insert(key K, slot uint32) {
 	s.n++
 	if len(s.blocks) == 0 {
-		s.blocks = []*block[K]{{keys: []K{key}, slots: []uint32{slot}}}
+		s.blocks = []*block[K]{{keys: []K{key}, slots: []uint32{slot}, made: s.copies.Load()}}
 		s.firsts = []pair[K]{{key, slot}}
 		return
 	}
 	i := s.blockOf(key, slot)
-	b := s.blocks[i]
+	b := s.own(i)
 	at := s.placeIn(b, key, slot)
 	b.keys = slices.Insert(b.keys, at, key)
 	b.slots = slices.Insert(b.slots, at, slot)
@@ -106,7 +128,7 @@ func (s *sorted[K]) insert(key K, slot uint32) {
 	if i == len(s.blocks)-1 && at == len(b.keys)-1 {
 		half = at
 	}
-	next := &block[K]{keys: slices.Clone(b.keys[half:]), slots: slices.Clone(b.slots[half:])}
+	next := &block[K]{keys: slices.Clone(b.keys[half:]), slots: slices.Clone(b.slots[half:]), made: b.made}
 	b.keys, b.slots = b.keys[:half], b.slots[:half]
 	s.blocks = slices.Insert(s.blocks, i+1, next)
 	s.firsts = slices.Insert(s.firsts, i+1, pair[K]{next.keys[0], next.slots[0]})
@@ -123,6 +145,7 @@ func (s *sorted[K]) delete(key K, slot uint32) {
 		return
 	}
 	s.n--
+	b = s.own(i)
 	b.keys = slices.Delete(b.keys, at, at+1)
 	b.slots = slices.Delete(b.slots, at, at+1)
 	if len(b.keys) > 0 {
@@ -132,7 +155,7 @@ func (s *sorted[K]) delete(key K, slot uint32) {
 		return
 	}
 	if i+1 < len(s.blocks) && len(b.keys)+len(s.blocks[i+1].keys) <= blockLength*3/4 {
-		next := s.blocks[i+1]
+		next := s.own(i + 1)
 		next.keys = append(b.keys, next.keys...)
 		next.slots = append(b.slots, next.slots...)
 		s.firsts[i+1] = pair[K]{next.keys[0], next.slots[0]}
