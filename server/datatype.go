@@ -37,6 +37,7 @@ func (d Datatype) round(v []float32) {
 		for i, x := range v {
 			v[i] = roundToHalf(x)
 		}
+	case Float32: // is what they are
 	}
 }
 
