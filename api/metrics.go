@@ -111,7 +111,7 @@ func (d database) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(pointsDesc, prometheus.GaugeValue, float64(info.Points), name)
 		ch <- prometheus.MustNewConstMetric(vectorsDesc, prometheus.GaugeValue, float64(info.IndexedVectors), name)
 		ch <- prometheus.MustNewConstMetric(operationsDesc, prometheus.CounterValue, float64(info.Operation), name)
-		for part, bytes := range map[string]int64{"vectors": info.Memory.Vectors, "codes": info.Memory.Codes, "links": info.Memory.Links, "sparse": info.SparseBytes} {
+		for part, bytes := range map[string]int64{"vectors": info.Memory.Vectors, "codes": info.Memory.Codes, "links": info.Memory.Links, "sparse": info.SparseBytes, "multi": info.MultiBytes} {
 			ch <- prometheus.MustNewConstMetric(memoryDesc, prometheus.GaugeValue, float64(bytes), name, part)
 		}
 		for field, ix := range info.Indexes {

@@ -35,6 +35,9 @@ func (c *Collection) checkPoint(p *Point) error {
 		if err := c.checkVector(name, v); err != nil {
 			return err
 		}
+		if _, ok := v.(Dense); ok && c.multis[name] != nil {
+			return wrongForm(denseForm, multiForm) // a query only can be a row by itself
+		}
 	}
 	return nil
 }
@@ -43,6 +46,9 @@ func (c *Collection) checkPoint(p *Point) error {
 func (c *Collection) checkVector(name string, v Vector) error {
 	if c.sparseIndexes[name] != nil {
 		return checkSparse(name, v)
+	}
+	if c.multis[name] != nil {
+		return c.checkMulti(name, v)
 	}
 	g := c.graphs[name]
 	if g == nil {

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 
 	"freshet/hnsw"
+	"freshet/server/maxsim"
 	"freshet/server/sparse"
 	"freshet/storage"
 )
@@ -33,9 +34,11 @@ type Collection struct {
 	graphs map[string]*hnsw.Graph // by vector name; fixed after opening
 	// sparseIndexes holds the sparse vectors by name; fixed after opening.
 	sparseIndexes map[string]*sparse.Index
-	ids           *idTable
-	indexes       *indexSet
-	indexing      chan struct{} // held while an index is built or dropped
+	// multis holds the multivectors by name; fixed after opening.
+	multis   map[string]*maxsim.Index
+	ids      *idTable
+	indexes  *indexSet
+	indexing chan struct{} // held while an index is built or dropped
 
 	view  atomic.Pointer[view]
 	views sync.WaitGroup                // views not yet released
@@ -93,6 +96,7 @@ func openCollection(ctx context.Context, db *DB, entry catalogEntry) (*Collectio
 		slots:         hnsw.NewSlots(),
 		graphs:        map[string]*hnsw.Graph{},
 		sparseIndexes: map[string]*sparse.Index{},
+		multis:        map[string]*maxsim.Index{},
 		ids:           newIDTable(),
 		indexes:       newIndexSet(),
 		indexing:      make(chan struct{}, 1),
@@ -128,6 +132,10 @@ func (c *Collection) openGraphs() error {
 		metric, ok := params.Distance.Metric()
 		if !ok {
 			return fmt.Errorf("vector %q has the unknown distance %q", name, params.Distance)
+		}
+		if params.Multivector != nil {
+			c.multis[name] = maxsim.New(params.Size, metric)
+			continue
 		}
 		gc := graphConfig(cfg, params, metric)
 		if params.OnDisk != nil && *params.OnDisk {
@@ -215,6 +223,10 @@ func (c *Collection) Info() (Info, error) {
 	for _, g := range c.graphs {
 		memory.Add(g.Memory())
 	}
+	var multiBytes int64
+	for _, x := range c.multis {
+		multiBytes += x.Bytes()
+	}
 	var sparseBytes int64
 	for _, x := range c.sparseIndexes {
 		sparseBytes += x.Bytes()
@@ -222,6 +234,6 @@ func (c *Collection) Info() (Info, error) {
 	return Info{
 		Name: c.name, Config: c.Config(),
 		Points: v.points, IndexedVectors: v.vectors, Operation: v.operation,
-		Memory: memory, SparseBytes: sparseBytes, Indexes: c.indexes.info(),
+		Memory: memory, SparseBytes: sparseBytes, MultiBytes: multiBytes, Indexes: c.indexes.info(),
 	}, nil
 }

@@ -44,13 +44,13 @@ type VectorsConfig struct {
 
 // VectorParams describes one dense vector.
 type VectorParams struct {
-	Size         int             `json:"size"`
-	Distance     Distance        `json:"distance"`
-	HNSW         *HNSWConfig     `json:"hnsw_config,omitempty"`
-	Quantization *Quantization   `json:"quantization_config,omitempty"`
-	OnDisk       *bool           `json:"on_disk,omitempty"`
-	Datatype     Datatype        `json:"datatype,omitempty"`
-	Multivector  json.RawMessage `json:"multivector_config,omitempty"`
+	Size         int                `json:"size"`
+	Distance     Distance           `json:"distance"`
+	HNSW         *HNSWConfig        `json:"hnsw_config,omitempty"`
+	Quantization *Quantization      `json:"quantization_config,omitempty"`
+	OnDisk       *bool              `json:"on_disk,omitempty"`
+	Datatype     Datatype           `json:"datatype,omitempty"`
+	Multivector  *MultivectorConfig `json:"multivector_config,omitempty"`
 }
 
 // Distance is a metric as the API names it.
@@ -211,9 +211,6 @@ func (p VectorParams) validate(name, path string) error {
 	}
 	if err := checkVectorName(name, path); err != nil {
 		return err
-	}
-	if isSet(p.Multivector) {
-		return errorf(BadRequest, "multivectors are not supported yet")
 	}
 	if err := p.Quantization.validate(path + ".quantization_config"); err != nil {
 		return err

@@ -85,7 +85,6 @@ func TestConfigLimits(t *testing.T) {
 		`{"quantization_config":{"scalar":{"type":"int8","quantile":0.4}}}`:                                              "quantization_config.scalar.quantile: value 0.4 invalid, must be from 0.5 to 1.0",
 		`{"vectors":{"a":{"size":3,"distance":"Dot","quantization_config":{"scalar":{"type":"int8","quantile":1.01}}}}}`: "vectors.a.quantization_config.scalar.quantile: value 1.01 invalid, must be from 0.5 to 1.0",
 		`{"vectors":{"s":{"size":1,"distance":"Dot"}},"sparse_vectors":{"s":{}}}`:                                        "Dense and sparse vectors cannot have the same name `s`",
-		`{"vectors":{"size":4,"distance":"Dot","multivector_config":{"comparator":"max_sim"}}}`:                          "multivectors are not supported yet",
 	} {
 		var c Config
 		if err := json.Unmarshal([]byte(text), &c); err != nil {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"math"
+	"slices"
 
 	"freshet/hnsw"
 )
@@ -103,6 +104,25 @@ func (p VectorParams) compared(v []float32) []float32 {
 	return v
 }
 
+// settleRows is settle for rows that follow one another.
+func (p VectorParams) settleRows(rows []float32) {
+	for row := range slices.Chunk(rows, max(1, p.Size)) {
+		p.settle(row)
+	}
+}
+
+// comparedRows is compared for rows that follow one another.
+func (p VectorParams) comparedRows(rows []float32) []float32 {
+	if !p.unscaled() {
+		return rows
+	}
+	rows = slices.Clone(rows)
+	for row := range slices.Chunk(rows, p.Size) {
+		hnsw.Normalize(row)
+	}
+	return rows
+}
+
 // query returns what is compared with stored vectors to search for v.
 func (p VectorParams) query(v []float32) []float32 {
 	v = append([]float32(nil), v...)
@@ -118,8 +138,6 @@ func (c *Collection) params(name string) VectorParams {
 // settle makes of given vectors what is stored of them.
 func (c *Collection) settle(vectors Vectors) {
 	for name, v := range vectors {
-		if dense, ok := v.(Dense); ok {
-			c.params(name).settle(dense)
-		}
+		c.params(name).settleRows(rowsOf(v))
 	}
 }

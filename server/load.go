@@ -219,6 +219,10 @@ func (l *loading) point(key, value []byte) error {
 			l.addSparse(name, sparse.Doc{Slot: slot, Indices: s.Indices, Values: s.Values})
 			continue
 		}
+		if m, ok := v.(Multi); ok && c.multis[name] != nil && m.Dim == c.multis[name].Dim() {
+			c.multis[name].Put(slot, c.params(name).comparedRows(m.Values))
+			continue
+		}
 		dense, _ := v.(Dense)
 		if g := c.graphs[name]; g == nil || len(dense) != g.Config().Dim {
 			return fmt.Errorf("a point has a %s vector %q of %d dimensions that the collection does not", v.form(), name, len(dense))

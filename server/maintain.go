@@ -109,6 +109,9 @@ func (c *Collection) mend(nodes int) {
 		for _, x := range c.sparseIndexes {
 			x.Free(freed)
 		}
+		for _, x := range c.multis {
+			x.Free(freed)
+		}
 	}
 	if err := c.storeNodes(c.repair.Stale(), c.storedBirth); err != nil {
 		c.log.Error("neighbours could not be stored", "err", err)

@@ -100,5 +100,6 @@ type Info struct {
 	Operation      uint64
 	Memory         hnsw.Memory          // of the graphs, with what slots take among the links
 	SparseBytes    int64                // of memory that sparse vectors take, about
+	MultiBytes     int64                // of memory that multivectors take
 	Indexes        map[string]IndexInfo // payload indexes by field
 }

@@ -47,6 +47,9 @@ func (s *search) run(ctx context.Context) ([]hnsw.Hit, error) {
 	if s.c.sparseIndexes[s.r.Using] != nil {
 		return s.runSparse(ctx)
 	}
+	if s.c.multis[s.r.Using] != nil {
+		return s.runMulti(ctx)
+	}
 	vector, err := s.vector()
 	if err != nil {
 		return nil, err
@@ -117,8 +120,12 @@ func (s *search) vector() ([]float32, error) {
 // cut drops the query's own point, what is beyond the threshold, and the
 // offset.
 func (s *search) cut(hits []hnsw.Hit) []hnsw.Hit {
+	return s.cutBy(hits, s.graph.Config().Metric.Ascending())
+}
+
+// cutBy is cut for scores of which the smaller ones are better, or the larger ones.
+func (s *search) cutBy(hits []hnsw.Hit, ascending bool) []hnsw.Hit {
 	kept := hits[:0]
-	ascending := s.graph.Config().Metric.Ascending()
 	for _, h := range hits {
 		if h.Slot == s.self {
 			continue

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"freshet/hnsw"
+	"freshet/server/maxsim"
 	"freshet/server/sparse"
 )
 
@@ -15,6 +16,7 @@ type similarity struct {
 	graph  *hnsw.Graph
 	query  hnsw.Query
 	sparse *sparse.Scorer // of sparse vectors
+	multi  *maxsim.Scorer // of multivectors
 }
 
 // similarityTo returns the similarity to a vector that fits those with the name.
@@ -25,6 +27,9 @@ func (c *Collection) similarityTo(v *view, name string, vector Vector) (similari
 	if s, ok := vector.(Sparse); ok {
 		state := v.sparse[name]
 		return similarity{sparse: state.Scorer(s.Indices, c.weights(name, state, s))}, nil
+	}
+	if x := c.multis[name]; x != nil {
+		return similarity{multi: x.Scorer(c.multiQuery(name, vector))}, nil
 	}
 	g := c.graphs[name]
 	given, _ := vector.(Dense)
@@ -40,6 +45,15 @@ func (s *similarity) of(ctx context.Context, slots []uint32, out []float32) erro
 			out[i] = s.sparse.Score(slot)
 		}
 		return ctx.Err()
+	}
+	if s.multi != nil {
+		for i, slot := range slots {
+			var err error
+			if out[i], err = s.multi.Similarity(ctx, slot); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	if err := s.graph.Distances(ctx, s.query, slots, out); err != nil {
 		return err

@@ -31,9 +31,9 @@ func checkSparse(name string, v Vector) error {
 	return checkFinite(name, s.Values, Float32)
 }
 
-// sparseVector reads a slot's sparse vector, nil if it has none of the name.
-func (c *Collection) sparseVector(v *view, name string, slot uint32) (Vector, error) {
-	if !c.sparseIndexes[name].Has(slot) {
+// storedVector reads a slot's vector of a kind, nil if it has none of the name.
+func (c *Collection) storedVector(v *view, name string, slot uint32, kind byte) (Vector, error) {
+	if !c.hasVector(name, slot) {
 		return nil, nil
 	}
 	value, err := v.snapshot.Get(nil, storage.AppendKey(nil, storage.Vector, c.space, c.ids.key(slot)))
@@ -42,7 +42,7 @@ func (c *Collection) sparseVector(v *view, name string, slot uint32) (Vector, er
 	}
 	var found Vector
 	err = eachVector(value, func(raw rawVector) error {
-		if string(raw.name) == name && raw.kind == sparseFloat32 {
+		if string(raw.name) == name && raw.kind == kind {
 			found = raw.decode()
 		}
 		return nil
@@ -105,7 +105,7 @@ func (s *search) sparseQuery() (Sparse, error) {
 			return Sparse{}, noPoint(r.ID)
 		}
 		var err error
-		if vector, err = c.sparseVector(s.v, r.Using, slot); err != nil {
+		if vector, err = c.storedVector(s.v, r.Using, slot, sparseFloat32); err != nil {
 			return Sparse{}, err
 		}
 		if vector == nil {

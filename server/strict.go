@@ -378,6 +378,9 @@ func (c *Collection) vectorBytes(v *view) int {
 	for _, x := range c.sparseIndexes {
 		bytes += int(x.Bytes())
 	}
+	for _, x := range c.multis {
+		bytes += int(x.Bytes())
+	}
 	return bytes
 }
 

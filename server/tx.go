@@ -307,6 +307,9 @@ func (tx *tx) commit() error {
 	for name, docs := range staged.docs {
 		c.sparseIndexes[name].Add(docs)
 	}
+	for _, m := range staged.multis {
+		c.multis[m.name].Put(m.slot, c.params(m.name).comparedRows(m.rows))
+	}
 	linked := time.Now()
 	if err := errors.Join(b.Wait(), b.Close()); err != nil {
 		return err
@@ -330,6 +333,15 @@ type stagedSlots struct {
 	slots []uint32
 	links map[string]*hnsw.Staged // by vector name
 	docs  map[string][]sparse.Doc // sparse vectors by name
+
+	multis []stagedMulti
+}
+
+// stagedMulti is a multivector of a commit.
+type stagedMulti struct {
+	name string
+	slot uint32
+	rows []float32
 }
 
 // taken returns the slots that were given.
@@ -355,6 +367,10 @@ func (tx *tx) stage() (stagedSlots, error) {
 		for name, vector := range p.vectors {
 			if v, ok := vector.(Sparse); ok {
 				s.docs[name] = append(s.docs[name], sparse.Doc{Slot: slot, Indices: v.Indices, Values: v.Values})
+				continue
+			}
+			if v, ok := vector.(Multi); ok {
+				s.multis = append(s.multis, stagedMulti{name, slot, v.Values})
 				continue
 			}
 			dense, _ := vector.(Dense)
@@ -490,6 +506,11 @@ func (c *Collection) vectorsOf(slot uint32) int {
 		}
 	}
 	for _, x := range c.sparseIndexes {
+		if x.Has(slot) {
+			n++
+		}
+	}
+	for _, x := range c.multis {
 		if x.Has(slot) {
 			n++
 		}

@@ -104,12 +104,15 @@ func (r *viewVectors) ScanVectors(ctx context.Context, next func(slot uint32, ok
 
 // hasName says whether points can have vectors of the name.
 func (c *Collection) hasName(name string) bool {
-	return c.graphs[name] != nil || c.sparseIndexes[name] != nil
+	return c.graphs[name] != nil || c.sparseIndexes[name] != nil || c.multis[name] != nil
 }
 
 // hasVector says whether a slot that some view sees has a vector of the name.
 func (c *Collection) hasVector(name string, slot uint32) bool {
 	if x := c.sparseIndexes[name]; x != nil {
+		return x.Has(slot)
+	}
+	if x := c.multis[name]; x != nil {
 		return x.Has(slot)
 	}
 	g := c.graphs[name]
@@ -119,7 +122,10 @@ func (c *Collection) hasVector(name string, slot uint32) bool {
 // vector returns a copy of a slot's vector, nil if it has none of the name.
 func (c *Collection) vector(v *view, name string, slot uint32) (Vector, error) {
 	if c.sparseIndexes[name] != nil {
-		return c.sparseVector(v, name, slot)
+		return c.storedVector(v, name, slot, sparseFloat32)
+	}
+	if c.multis[name] != nil {
+		return c.storedVector(v, name, slot, multiFloat32)
 	}
 	dense, err := c.dense(v, name, slot)
 	if dense == nil {
@@ -166,6 +172,11 @@ func (c *Collection) vectors(v *view, slot uint32, sel VectorSelector) (Vectors,
 			}
 		}
 		for name := range c.sparseIndexes {
+			if err := add(name); err != nil {
+				return nil, err
+			}
+		}
+		for name := range c.multis {
 			if err := add(name); err != nil {
 				return nil, err
 			}
