@@ -51,7 +51,7 @@ func rowsOf(v Vector) []float32 {
 // checkMulti checks a vector that is stored as a multivector, or searched with.
 func (c *Collection) checkMulti(name string, v Vector) error {
 	dim := c.multis[name].Dim()
-	given := dim
+	var given int
 	switch v := v.(type) {
 	case nil:
 		return wrongForm(denseForm, multiForm)

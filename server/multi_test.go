@@ -43,6 +43,7 @@ func maxSim(d Distance, query, stored Multi) float64 {
 				s = -s * s
 			case Manhattan:
 				s = -s
+			case Cosine, Dot:
 			}
 			best = max(best, s)
 		}
