@@ -125,6 +125,7 @@ func TestHostile(t *testing.T) {
 		"kind":              {append(slices.Clone(head), block(0, []byte{77})...), "kind 77"},
 		"lying length":      {append(slices.Clone(head), block(0, append([]byte{byte(Collection), 0xff, 0xff, 0xff, 0x7f}, full[5:]...))...), "cut off in block 1"},
 		"exchanged blocks":  {slices.Concat(head, block(1, []byte{byte(CollectionEnd), 0}), block(0, []byte{byte(CollectionEnd), 0}), block(2, nil)), "checksum of block 0"},
+		"within a number":   {slices.Concat(head, block(0, []byte{byte(CollectionEnd), 0x80}), block(1, nil)), "within an entry"},
 		"within an entry":   {slices.Concat(head, block(0, []byte{byte(Alias), 3, 'a'}), block(1, nil)), "within an entry"},
 	} {
 		_, err := read(bytes.NewReader(c.file))
@@ -152,6 +153,7 @@ func FuzzReader(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte{byte(Collection), 2, '{', '}', byte(Record), 16, 1, 'k', 1, 'v', byte(CollectionEnd), 1, byte(Alias), 1, 'a', 1, 'c'})
 	f.Add([]byte{byte(Record), 16, 0x80, 0x80, 0x04, 1})
+	f.Add([]byte{byte(CollectionEnd), 0x80}) // ends within a number
 	f.Fuzz(func(t *testing.T, content []byte) {
 		if len(content) > blockSize {
 			return

@@ -62,7 +62,7 @@ func (a *Reader) Next() (Entry, error) {
 	default:
 		err = damaged("an entry has the kind %d", kind)
 	}
-	if errors.Is(err, io.EOF) {
+	if cut(err) {
 		err = damaged("it ends within an entry")
 	}
 	return e, err
