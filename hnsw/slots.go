@@ -201,8 +201,11 @@ func (v View) Visible(slot uint32) bool {
 	if !v.slots.marks.has(slot) {
 		return false
 	}
+	// The death is read first: a slot that is taken back or used again loses its
+	// birth before its death, so that a dead one is never taken for a living one.
 	born, died := v.slots.mark(slot)
-	b, d := born.Load(), died.Load()
+	d := died.Load()
+	b := born.Load()
 	return b != 0 && b <= v.tick && (d == 0 || d > v.tick)
 }
 
