@@ -11,9 +11,9 @@ import (
 	"freshet/server"
 )
 
-// FuzzRequests sends any body to each endpoint that reads one: whatever it is,
-// the answer is not a fault of the server's.
-func FuzzRequests(f *testing.F) {
+// fuzzed returns an empty database that is closed after the fuzzing.
+func fuzzed(f *testing.F) *server.DB {
+	f.Helper()
 	db, err := server.Open(context.Background(), f.TempDir(), server.Options{})
 	if err != nil {
 		f.Fatal(err)
@@ -23,6 +23,13 @@ func FuzzRequests(f *testing.F) {
 			f.Error(err)
 		}
 	})
+	return db
+}
+
+// FuzzRequests sends any body to each endpoint that reads one: whatever it is,
+// the answer is not a fault of the server's.
+func FuzzRequests(f *testing.F) {
+	db := fuzzed(f)
 	one := 1
 	cfg := server.Config{
 		Vectors: server.VectorsConfig{Named: map[string]server.VectorParams{"": {Size: 2, Distance: server.Cosine}}},

@@ -1,7 +1,6 @@
 package api_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -10,7 +9,6 @@ import (
 	"testing"
 
 	"freshet/api"
-	"freshet/server"
 )
 
 // queryService serves two collections: c with points 1 to 4 at (1,0), (0,1), (1,1) and
@@ -157,15 +155,7 @@ func TestStrictModeOfPrefetches(t *testing.T) {
 // FuzzQueries sends any body as a query or an older form of one to a collection with
 // points: the answer is no fault of the server's, and is JSON.
 func FuzzQueries(f *testing.F) {
-	db, err := server.Open(context.Background(), f.TempDir(), server.Options{})
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			f.Error(err)
-		}
-	})
+	db := fuzzed(f)
 	h := api.New(db, api.Options{}).Handler()
 	send := func(method, path, body string) *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()

@@ -58,15 +58,21 @@ func createSnapshot(r *request) (any, error) {
 	})
 }
 
+// waitUnlessTold says whether the client waits: unlike for writes, also where it does
+// not say.
+func (r *request) waitUnlessTold() (bool, error) {
+	if r.QueryParam("wait") == "" {
+		return true, nil
+	}
+	return r.wait()
+}
+
 // detached does what goes on when the client has gone. With wait=false it is
 // answered before it is done; without wait it is waited for, as Qdrant does.
 func (r *request) detached(do func(ctx context.Context) (any, error)) (any, error) {
-	wait := true
-	if r.QueryParam("wait") != "" {
-		var err error
-		if wait, err = r.wait(); err != nil {
-			return nil, err
-		}
+	wait, err := r.waitUnlessTold()
+	if err != nil {
+		return nil, err
 	}
 	type outcome struct {
 		result any
@@ -205,12 +211,9 @@ func uploadSnapshot(r *request) (any, error) {
 			return nil, badQuery("unknown priority `%.40s`", priority)
 		}
 	}
-	wait := true
-	if r.QueryParam("wait") != "" {
-		var err error
-		if wait, err = r.wait(); err != nil {
-			return nil, err
-		}
+	wait, err := r.waitUnlessTold()
+	if err != nil {
+		return nil, err
 	}
 	req := r.Request()
 	req.Body = &patientBody{req.Body, http.NewResponseController(r.Response())}

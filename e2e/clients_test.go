@@ -38,7 +38,7 @@ func TestClients(t *testing.T) {
 // cases, with another seed: clients/oracle.py.
 func TestOracle(t *testing.T) {
 	f := startFreshet(t, "")
-	runClient(t, f.url, []string{filepath.Join(root, ".cache", "python-clients", "bin", "python"), "clients/oracle.py", f.url, "1500", "1"})
+	runClient(t, f.url, []string{filepath.Join(root, ".cache", "python-clients", "bin", "python"), "clients/oracle.py", f.url, "3000", "1"})
 }
 
 // runClient runs a program that finds the server in its environment.

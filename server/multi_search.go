@@ -136,24 +136,6 @@ func bestOf(ctx context.Context, scorer *maxsim.Scorer, slots []uint32) ([]hnsw.
 	return hits, nil
 }
 
-// given returns the vector to search for, and sets self if it is a point's.
-func (s *search) given() (Vector, error) {
-	c, r := s.c, s.r
-	if r.ID.IsZero() {
-		return r.Vector, c.checkVector(r.Using, r.Vector)
-	}
-	slot, ok := c.ids.visible(r.ID.AppendKey(nil), s.v.slots)
-	if !ok {
-		return nil, noPoint(r.ID)
-	}
-	vector, err := c.vector(s.v, r.Using, slot)
-	if err == nil && vector == nil {
-		err = errorf(NotFound, "Vector with name %q for point not found", r.Using)
-	}
-	s.self = slot
-	return vector, err
-}
-
 // allowed returns the slots with a multivector that the search may find.
 func (s *search) allowed(ctx context.Context) ([]uint32, error) {
 	x := s.c.multis[s.r.Using]

@@ -8,7 +8,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
-	"sync"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -309,37 +308,26 @@ func TestMultiReadsBesideWrites(t *testing.T) {
 		apply(t, c, Batch{Ops: ops})
 	}
 	write(1)
-	done := make(chan struct{})
-	var readers sync.WaitGroup
-	for range 3 {
-		readers.Go(func() {
-			for {
-				select {
-				case <-done:
-					return
-				default:
-				}
-				hits, err := c.Search(context.Background(), SearchRequest{
-					Vector: Multi{Values: []float32{1, 0, 0, 1}, Dim: 2}, Limit: 2 * points, WithVector: VectorSelector{All: true},
-				})
-				if err != nil || len(hits) != points {
-					t.Errorf("%d hits, %v", len(hits), err)
-					return
-				}
-				for _, h := range hits {
-					if rev := h.Vectors[""].(Multi).Values[0]; h.Score != hits[0].Score || h.Score != rev+1 {
-						t.Errorf("point %v has the score %v, the first one %v, the vector %v", h.ID, h.Score, hits[0].Score, rev)
-						return
-					}
-				}
-			}
+	readBeside(3, func(int) bool {
+		hits, err := c.Search(context.Background(), SearchRequest{
+			Vector: Multi{Values: []float32{1, 0, 0, 1}, Dim: 2}, Limit: 2 * points, WithVector: VectorSelector{All: true},
 		})
-	}
-	for rev := range 150 {
-		write(rev + 2)
-	}
-	close(done)
-	readers.Wait()
+		if err != nil || len(hits) != points {
+			t.Errorf("%d hits, %v", len(hits), err)
+			return false
+		}
+		for _, h := range hits {
+			if rev := h.Vectors[""].(Multi).Values[0]; h.Score != hits[0].Score || h.Score != rev+1 {
+				t.Errorf("point %v has the score %v, the first one %v, the vector %v", h.ID, h.Score, hits[0].Score, rev)
+				return false
+			}
+		}
+		return true
+	}, func() {
+		for rev := range 150 {
+			write(rev + 2)
+		}
+	})
 }
 
 func TestMultiErrors(t *testing.T) {

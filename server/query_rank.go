@@ -147,11 +147,7 @@ func (n *node) allSlots() func([]uint32) int {
 // walk returns the best points of a selection that it comes by; nil is all points.
 func (r *ranker) walk(ctx context.Context, sel *selection, near []Vector) ([]hnsw.Hit, error) {
 	n := r.n
-	ef := n.r.Ef
-	if ef == 0 {
-		ef = defaultEf
-	}
-	ef = max(ef, r.keep)
+	ef := max(n.r.ef(), r.keep)
 	starts, err := r.starts(ctx, near, ef)
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math"
@@ -13,6 +14,8 @@ import (
 
 // defaultEf is hnsw_ef where a request does not set it.
 const defaultEf = 128
+
+func (r *SearchRequest) ef() int { return cmp.Or(r.Ef, defaultEf) }
 
 // Search returns the points nearest to the request's vector, best first, ties
 // by slot.
@@ -58,12 +61,8 @@ func (s *search) run(ctx context.Context) ([]hnsw.Hit, error) {
 	if s.self != noSlot {
 		k = saturatingAdd(k, 1)
 	}
-	ef := s.r.Ef
-	if ef == 0 {
-		ef = defaultEf
-	}
 	s.query = hnsw.Query{
-		Vector: vector, K: min(k, s.v.points), Ef: min(ef, s.v.points), View: s.v.slots,
+		Vector: vector, K: min(k, s.v.points), Ef: min(s.r.ef(), s.v.points), View: s.v.slots,
 		Vectors: s.c.vectorReader(s.v, s.r.Using), IgnoreCodes: s.r.Codes.Ignore, CodeScores: s.r.Codes.NoRescore,
 	}
 	s.query.Rescore = int(min(math.Ceil(float64(s.query.K)*s.r.Codes.Oversampling), float64(s.v.points)))
@@ -89,32 +88,38 @@ func (s *search) run(ctx context.Context) ([]hnsw.Hit, error) {
 	return s.cut(hits), nil
 }
 
+// given returns the vector to search for, and sets self if it is a point's.
+func (s *search) given() (Vector, error) {
+	c, r := s.c, s.r
+	if r.ID.IsZero() {
+		return r.Vector, c.checkVector(r.Using, r.Vector)
+	}
+	slot, ok := c.ids.visible(r.ID.AppendKey(nil), s.v.slots)
+	if !ok {
+		return nil, noPoint(r.ID)
+	}
+	vector, err := c.vector(s.v, r.Using, slot)
+	if err == nil && vector == nil {
+		err = errorf(NotFound, "Vector with name %q for point not found", r.Using)
+	}
+	s.self = slot
+	return vector, err
+}
+
 // vector returns the query as the graph wants it, and sets graph and self.
 func (s *search) vector() ([]float32, error) {
-	c, r := s.c, s.r
-	if s.graph = c.graphs[r.Using]; s.graph == nil {
-		return nil, noVector(r.Using)
+	if s.graph = s.c.graphs[s.r.Using]; s.graph == nil {
+		return nil, noVector(s.r.Using)
 	}
-	if !r.ID.IsZero() {
-		slot, ok := c.ids.visible(r.ID.AppendKey(nil), s.v.slots)
-		if !ok {
-			return nil, noPoint(r.ID)
-		}
-		vector, err := c.dense(s.v, r.Using, slot)
-		if err != nil {
-			return nil, err
-		}
-		if vector == nil {
-			return nil, errorf(NotFound, "Vector with name %q for point not found", r.Using)
-		}
-		s.self = slot
-		return c.params(r.Using).compared(vector), nil
-	}
-	if err := c.checkVector(r.Using, r.Vector); err != nil {
+	given, err := s.given()
+	if err != nil {
 		return nil, err
 	}
-	vector, _ := r.Vector.(Dense)
-	return c.params(r.Using).query(vector), nil
+	dense, _ := given.(Dense)
+	if s.self != noSlot {
+		return s.c.params(s.r.Using).compared(dense), nil
+	}
+	return s.c.params(s.r.Using).query(dense), nil
 }
 
 // cut drops the query's own point, what is beyond the threshold, and the

@@ -61,6 +61,30 @@ func testCollection(t testing.TB) *Collection {
 	return newCollection(t, db, "c", vectorConfig(2, Euclid))
 }
 
+// readBeside reads in several goroutines, each again and again until read returns false
+// or write has returned.
+func readBeside(readers int, read func(reader int) bool, write func()) {
+	stop := make(chan struct{})
+	var group sync.WaitGroup
+	defer group.Wait()
+	defer close(stop)
+	for n := range readers {
+		group.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if !read(n) {
+					return
+				}
+			}
+		})
+	}
+	write()
+}
+
 func apply(t testing.TB, c *Collection, b Batch) Applied {
 	t.Helper()
 	a, err := c.Apply(context.Background(), b)
@@ -578,35 +602,24 @@ func TestViewsAreConsistent(t *testing.T) {
 		apply(t, c, Batch{Ops: ops})
 	}
 	write(0)
-	stop := make(chan struct{})
-	var readers sync.WaitGroup
-	for range 2 {
-		readers.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				hits, err := c.Search(context.Background(), SearchRequest{Vector: Dense{0, 0}, Limit: 2 * points, WithPayload: payload.All()})
-				if err != nil || len(hits) != points {
-					t.Errorf("%d hits, %v", len(hits), err)
-					return
-				}
-				for _, h := range hits {
-					if want := fmt.Sprintf(`{"rev":%v}`, h.Score); string(h.Payload) != want {
-						t.Errorf("point %v has payload %s with the vector of %s", h.ID, h.Payload, want)
-						return
-					}
-				}
+	readBeside(2, func(int) bool {
+		hits, err := c.Search(context.Background(), SearchRequest{Vector: Dense{0, 0}, Limit: 2 * points, WithPayload: payload.All()})
+		if err != nil || len(hits) != points {
+			t.Errorf("%d hits, %v", len(hits), err)
+			return false
+		}
+		for _, h := range hits {
+			if want := fmt.Sprintf(`{"rev":%v}`, h.Score); string(h.Payload) != want {
+				t.Errorf("point %v has payload %s with the vector of %s", h.ID, h.Payload, want)
+				return false
 			}
-		})
-	}
-	for rev := range 100 {
-		write(rev + 1)
-	}
-	close(stop)
-	readers.Wait()
+		}
+		return true
+	}, func() {
+		for rev := range 100 {
+			write(rev + 1)
+		}
+	})
 }
 
 // Random operations with restarts, against a map.

@@ -3,7 +3,6 @@ package server
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"math"
 
@@ -57,10 +56,11 @@ func (c *Collection) storedVector(v *view, name string, slot uint32, kind byte) 
 // the query's, exactly, the best first, ties by id.
 func (s *search) runSparse(ctx context.Context) ([]hnsw.Hit, error) {
 	c := s.c
-	vector, err := s.sparseQuery()
+	given, err := s.given()
 	if err != nil {
 		return nil, err
 	}
+	vector, _ := given.(Sparse)
 	state := s.v.sparse[s.r.Using]
 	q := &sparse.Query{
 		Indices: vector.Indices, Values: c.weights(s.r.Using, state, vector), K: min(saturatingAdd(s.r.Limit, s.r.Offset), state.Len()),
@@ -93,34 +93,6 @@ func (c *Collection) weights(name string, state *sparse.State, v Sparse) []float
 		return state.Weights(v.Indices, v.Values)
 	}
 	return v.Values
-}
-
-// sparseQuery returns the vector to search for, and sets self if it is a point's.
-func (s *search) sparseQuery() (Sparse, error) {
-	c, r := s.c, s.r
-	vector := r.Vector
-	if !r.ID.IsZero() {
-		slot, ok := c.ids.visible(r.ID.AppendKey(nil), s.v.slots)
-		if !ok {
-			return Sparse{}, noPoint(r.ID)
-		}
-		var err error
-		if vector, err = c.storedVector(s.v, r.Using, slot, sparseFloat32); err != nil {
-			return Sparse{}, err
-		}
-		if vector == nil {
-			return Sparse{}, errorf(NotFound, "Vector with name %q for point not found", r.Using)
-		}
-		s.self = slot
-	}
-	if err := checkSparse(r.Using, vector); err != nil {
-		return Sparse{}, err
-	}
-	v, ok := vector.(Sparse)
-	if !ok {
-		return Sparse{}, errors.New("a sparse vector is none")
-	}
-	return v, nil
 }
 
 // A document that is looked up in the lists costs about as much as this many entries

@@ -9,7 +9,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
-	"sync"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -252,39 +251,28 @@ func TestSparseReadsBesideWrites(t *testing.T) {
 		apply(t, c, Batch{Ops: ops})
 	}
 	write(1)
-	done := make(chan struct{})
-	var readers sync.WaitGroup
-	for range 3 {
-		readers.Go(func() {
-			for {
-				select {
-				case <-done:
-					return
-				default:
-				}
-				hits, err := c.Search(context.Background(), SearchRequest{
-					Vector: Sparse{Indices: []uint32{1}, Values: []float32{1}}, Using: "s", Limit: 2 * points, WithVector: VectorSelector{All: true},
-				})
-				if err != nil || len(hits) != points {
-					t.Errorf("%d hits, %v", len(hits), err)
-					return
-				}
-				weight := float32(math.Log(.5/(points+.5) + 1)) // all have the index
-				for _, h := range hits {
-					v := h.Vectors["s"].(Sparse).Values[0]
-					if h.Score != hits[0].Score || h.Score != weight*v {
-						t.Errorf("point %v has the score %v, the first one %v, the vector %v", h.ID, h.Score, hits[0].Score, v)
-						return
-					}
-				}
-			}
+	readBeside(3, func(int) bool {
+		hits, err := c.Search(context.Background(), SearchRequest{
+			Vector: Sparse{Indices: []uint32{1}, Values: []float32{1}}, Using: "s", Limit: 2 * points, WithVector: VectorSelector{All: true},
 		})
-	}
-	for rev := range 150 {
-		write(rev + 2)
-	}
-	close(done)
-	readers.Wait()
+		if err != nil || len(hits) != points {
+			t.Errorf("%d hits, %v", len(hits), err)
+			return false
+		}
+		weight := float32(math.Log(.5/(points+.5) + 1)) // all have the index
+		for _, h := range hits {
+			v := h.Vectors["s"].(Sparse).Values[0]
+			if h.Score != hits[0].Score || h.Score != weight*v {
+				t.Errorf("point %v has the score %v, the first one %v, the vector %v", h.ID, h.Score, hits[0].Score, v)
+				return false
+			}
+		}
+		return true
+	}, func() {
+		for rev := range 150 {
+			write(rev + 2)
+		}
+	})
 }
 
 func TestSparseErrors(t *testing.T) {

@@ -7,7 +7,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
-	"sync"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -196,38 +195,27 @@ func TestVectorsOnDiskBesideWrites(t *testing.T) {
 		apply(t, c, Batch{Ops: ops})
 	}
 	write(0)
-	stop := make(chan struct{})
-	var readers sync.WaitGroup
-	for n := range 2 {
-		readers.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				hits, err := c.Search(context.Background(), SearchRequest{
-					Vector: make(Dense, 24), Limit: 2 * points, Exact: n == 1,
-					WithPayload: payload.All(), WithVector: VectorSelector{All: true},
-				})
-				if err != nil || len(hits) != points {
-					t.Errorf("%d hits, %v", len(hits), err)
-					return
-				}
-				for _, h := range hits {
-					if want := fmt.Sprintf(`{"rev":%v}`, h.Score); string(h.Payload) != want || h.Vectors[""].(Dense)[0] != h.Score {
-						t.Errorf("point %v has payload %s and vector %v with the score of %s", h.ID, h.Payload, h.Vectors[""], want)
-						return
-					}
-				}
-			}
+	readBeside(2, func(n int) bool {
+		hits, err := c.Search(context.Background(), SearchRequest{
+			Vector: make(Dense, 24), Limit: 2 * points, Exact: n == 1,
+			WithPayload: payload.All(), WithVector: VectorSelector{All: true},
 		})
-	}
-	for rev := range 60 {
-		write(rev + 1)
-	}
-	close(stop)
-	readers.Wait()
+		if err != nil || len(hits) != points {
+			t.Errorf("%d hits, %v", len(hits), err)
+			return false
+		}
+		for _, h := range hits {
+			if want := fmt.Sprintf(`{"rev":%v}`, h.Score); string(h.Payload) != want || h.Vectors[""].(Dense)[0] != h.Score {
+				t.Errorf("point %v has payload %s and vector %v with the score of %s", h.ID, h.Payload, h.Vectors[""], want)
+				return false
+			}
+		}
+		return true
+	}, func() {
+		for rev := range 60 {
+			write(rev + 1)
+		}
+	})
 }
 
 // A crash leaves a graph that fits the vectors in the store.

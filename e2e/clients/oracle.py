@@ -229,13 +229,30 @@ def compare_scored(got, want):
     return None
 
 
+def same_record(got, want):
+    vectors = got.vector or {}, want.vector or {}
+    return (got.id, got.payload, vectors[0].keys()) == (want.id, want.payload, vectors[1].keys()) and all(
+        same_vector(vectors[0][name], vectors[1][name]) for name in vectors[0])
+
+
+def same_vector(got, want):
+    def same(x, y):
+        return math.isclose(x, y, rel_tol=0, abs_tol=5e-5)
+
+    if isinstance(got, models.SparseVector):
+        got, want = (sorted(zip(v.indices, v.values)) for v in (got, want))
+        return len(got) == len(want) and all(g[0] == w[0] and same(g[1], w[1]) for g, w in zip(got, want))
+    return len(got) == len(want) and all(map(same, got, want))
+
+
 def compare(got, want):
     if got == want:
         return None
     if hasattr(got, "points"):
         return compare_scored(got.points, want.points)
     if isinstance(got, tuple):  # a page of a scroll
-        return None if ([(p.id, p.payload, p.vector) for p in got[0]], got[1]) == ([(p.id, p.payload, p.vector) for p in want[0]], want[1]) else "records"
+        same = len(got[0]) == len(want[0]) and all(map(same_record, got[0], want[0])) and got[1] == want[1]
+        return None if same else "records"
     return "values"
 
 
@@ -310,25 +327,10 @@ class Case:
             reason = None if all(refused) else "one refuses"
         elif writes:
             answers = self.both("scroll", limit=POINTS, with_vectors=True)
-            reason = compare(*map(rounded, answers))
-        elif method == "scroll":
-            reason = compare(*map(rounded, answers))
+            reason = compare(*answers)
         else:
             reason = compare(*answers)
         return method, options, reason, answers
-
-
-def rounded(page):
-    """A page whose vectors have the digits that both sides agree on."""
-    for p in page[0]:
-        p.vector = {name: digits(v) for name, v in p.vector.items()} if p.vector else None
-    return page
-
-
-def digits(vector):
-    if isinstance(vector, models.SparseVector):
-        return sorted(zip(vector.indices, digits(vector.values)))
-    return [round(x, 4) + 0.0 for x in vector]
 
 
 def brief(answer, other):
@@ -336,7 +338,7 @@ def brief(answer, other):
     if hasattr(answer, "points"):
         return [(p.id, round(p.score, 5)) for p in answer.points]
     if isinstance(answer, tuple) and isinstance(other, tuple):
-        return [(p.id, p.payload, p.vector) for p in answer[0] if p not in other[0]], answer[1]
+        return [(p.id, p.payload, p.vector) for p in answer[0] if not any(same_record(p, q) for q in other[0])], answer[1]
     return repr(answer)
 
 
