@@ -40,11 +40,13 @@ class Generator:
     # Points.
 
     def dense(self):
-        return [round(self.random.gauss(0, 1), 3) for _ in range(DIM)]
+        # So many digits that no two Manhattan distances are the same: which of equal
+        # ones MMR chooses from is open.
+        return [round(self.random.gauss(0, 1), 6) for _ in range(DIM)]
 
     def sparse(self):
         indices = self.some(range(12), 1, 6)
-        return models.SparseVector(indices=indices, values=[round(self.random.gauss(0.5, 1), 3) for _ in indices])
+        return models.SparseVector(indices=indices, values=[round(self.random.gauss(0.5, 1), 6) for _ in indices])
 
     def vector(self, name):
         return self.sparse() if name == "s" else self.dense()
