@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the end-to-end tests run against: an Apache Kafka broker, three
-# Python environments and a client in JavaScript, under .cache. What is there
-# already stays.
+# Installs what the end-to-end tests run against: an Apache Kafka broker, four
+# Python environments, one of them with an embedding model, and a client in
+# JavaScript, under .cache. What is there already stays.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 here=e2e
@@ -39,12 +39,14 @@ if ! fresh $cache/kafka/stamp $here/pom.xml; then
   stamp $cache/kafka/stamp $here/pom.xml
 fi
 
-for env in article newest clients; do
+for env in article newest clients embed; do
   requirements=$here/requirements-$env.txt
   if ! fresh "$cache/python-$env/stamp" "$requirements"; then
     rm -rf "$cache/python-$env"
     python3 -m venv "$cache/python-$env"
-    retry "$cache/python-$env/bin/pip" install -q --disable-pip-version-check -r "$requirements"
+    deps=()
+    [ "$env" = embed ] && deps=(--no-deps)
+    retry "$cache/python-$env/bin/pip" install -q --disable-pip-version-check "${deps[@]}" -r "$requirements"
     stamp "$cache/python-$env/stamp" "$requirements"
   fi
 done
