@@ -55,7 +55,7 @@ var accessTable = map[access][]string{
 		"POST {c}/snapshots", "DELETE {c}/snapshots/:snapshot", "PUT {c}/snapshots/recover", "POST {c}/snapshots/upload",
 		"POST /snapshots", "DELETE /snapshots/:snapshot",
 		"DELETE /issues", "POST /collections/aliases", "PUT /cluster/*", "POST /cluster/*", "DELETE /cluster/*", "PUT /quotas", "POST /quotas", "DELETE /quotas",
-		"PUT {c}", "PATCH {c}", "DELETE {c}", "PUT {c}/index", "DELETE {c}/index/:field", "POST {c}/cluster",
+		"PUT {c}", "PATCH {c}", "DELETE {c}", "PUT {c}/index", "DELETE {c}/index/:field", "PUT {c}/vectors/:vector", "DELETE {c}/vectors/:vector", "POST {c}/cluster",
 		"PUT {c}/shards", "POST {c}/shards/delete", "PUT {c}/shards/:shard/*", "POST {c}/shards/:shard/*", "DELETE {c}/shards/:shard/*",
 		"PUT {c}/points", "POST {c}/points/delete", "PUT {c}/points/vectors", "POST {c}/points/vectors/delete",
 		"POST {c}/points/payload", "PUT {c}/points/payload", "POST {c}/points/payload/delete", "POST {c}/points/payload/clear",

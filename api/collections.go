@@ -27,6 +27,7 @@ func createCollection(r *request) (any, error) {
 	if err := r.decode(&cfg); err != nil {
 		return nil, err
 	}
+	cfg.DroppedVectors = nil
 	cfg.Indexes = nil // declared by requests of their own
 	if err := r.s.db.CreateCollection(r.ctx, name, cfg); err != nil {
 		return nil, err

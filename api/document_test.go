@@ -28,8 +28,6 @@ var undone = map[string]bool{
 	"post /collections/{collection}/points/search/matrix/offsets": true,
 	"post /collections/{collection}/points/search/matrix/pairs":   true,
 	"post /collections/{collection}/points/recommend/groups":      true,
-	"put /collections/{collection}/vectors/{vector}":              true,
-	"delete /collections/{collection}/vectors/{vector}":           true,
 }
 
 // document is the OpenAPI document with its schemas compiled as they are needed.

@@ -42,6 +42,8 @@ func (s *Server) routes() {
 	get(c+"/aliases", collectionAliases)
 	put(c+"/index", createIndex)
 	del(c+"/index/:field", dropIndex)
+	put(c+"/vectors/:vector", createVector)
+	del(c+"/vectors/:vector", dropVector)
 
 	put(c+"/points", upsertPoints)
 	post(c+"/points/delete", write(readDelete))

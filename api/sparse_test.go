@@ -84,3 +84,38 @@ func (s *service) refused(method, path, body, want string) {
 		s.t.Errorf("%s %s %s:\n got %s\nwant %s", method, path, body, got, want)
 	}
 }
+
+func TestVectorNames(t *testing.T) {
+	s := start(t)
+	s.expect("PUT", "/collections/c", `{"vectors":{"size":2,"distance":"Dot"}}`, `true`)
+	s.expect("PUT", "/collections/c/points?wait=true", `{"points":[{"id":1,"vector":[1,2]}]}`, `{"operation_id":1,"status":"completed"}`)
+	for _, body := range []string{`{"dense":{"size":3,"distance":"Cosine"}}`, `{"dense":{"size":3,"distance":"Cosine"},"sparse":null}`} {
+		s.expect("PUT", "/collections/c/vectors/n?wait=true", body, `{"operation_id":1,"status":"completed"}`)
+	}
+	s.expect("PUT", "/collections/c/vectors/s", `{"sparse":{"modifier":"idf"}}`, `{"operation_id":1,"status":"acknowledged"}`)
+	params := s.result("GET", "/collections/c", "").(map[string]any)["config"].(map[string]any)["params"].(map[string]any)
+	want := map[string]any{
+		"": map[string]any{"size": 2.0, "distance": "Dot"}, "n": map[string]any{"size": 3.0, "distance": "Cosine"},
+	}
+	if d := cmp.Diff(want, params["vectors"]); d != "" {
+		t.Error(d)
+	}
+	s.expect("PUT", "/collections/c/points/vectors?wait=true", `{"points":[{"id":1,"vector":{"n":[0,0,2],"s":{"indices":[1],"values":[1]}}}]}`,
+		`{"operation_id":2,"status":"completed"}`)
+	s.expect("GET", "/collections/c/points/1", "", `{"id":1,"payload":{},"vector":{"":[1,2],"n":[0,0,1],"s":{"indices":[1],"values":[1]}}}`)
+	s.expect("DELETE", "/collections/c/vectors/n?wait=true", "", `{"operation_id":2,"status":"completed"}`)
+	s.expect("DELETE", "/collections/c/vectors/s?wait=true", "", `{"operation_id":2,"status":"completed"}`)
+	s.expect("DELETE", "/collections/c/vectors/none?wait=true", "", `{"operation_id":2,"status":"completed"}`)
+	s.expect("GET", "/collections/c/points/1", "", `{"id":1,"payload":{},"vector":[1,2]}`)
+	for _, x := range [][4]string{
+		{"POST", "/collections/c/points/query", `{"query":[1,2,3],"using":"n"}`, "400 Wrong input: Not existing vector name error: n"},
+		{"PUT", "/collections/c/vectors/n", `{}`, "400 Format error in JSON body: data did not match any variant of untagged enum VectorNameConfig"},
+		{"PUT", "/collections/c/vectors/n", `{"dense":{"size":3}}`, "400 Format error in JSON body: dense: data did not match any variant of untagged enum VectorsConfig"},
+		{"PUT", "/collections/x/vectors/n", `{"sparse":{}}`, "404 Not found: Collection `x` doesn't exist!"},
+		{"DELETE", "/collections/x/vectors/n", ``, "404 Not found: Collection `x` doesn't exist!"},
+	} {
+		s.refused(x[0], x[1], x[2], x[3])
+	}
+	s.expect("PUT", "/collections/c/vectors/n", `{"dense":{"size":3,"distance":"Cosine"}}`, `{"operation_id":2,"status":"acknowledged"}`)
+	s.refused("PUT", "/collections/c/vectors/n", `{"sparse":{}}`, "409 Wrong input: Vector `n` already exists with another configuration!")
+}

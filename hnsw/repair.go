@@ -35,6 +35,28 @@ type Repair struct {
 // NewRepair returns the repair of all graphs over the slots.
 func NewRepair(slots *Slots, graphs ...*Graph) *Repair { return &Repair{slots: slots, graphs: graphs} }
 
+// Add makes a new graph over the slots one that is repaired.
+func (r *Repair) Add(g *Graph) {
+	if len(r.doomed) > 0 {
+		g.doomed = newBitset(r.doomed, int(r.limit))
+	}
+	r.graphs = append(r.graphs, g)
+}
+
+// Remove leaves a graph alone from now on.
+func (r *Repair) Remove(g *Graph) {
+	i := slices.Index(r.graphs, g)
+	switch {
+	case i < 0:
+		return
+	case i < r.graph:
+		r.graph--
+	case i == r.graph:
+		r.next = 0
+	}
+	r.graphs = slices.Delete(r.graphs, i, i+1)
+}
+
 // Pending says whether there is anything to repair or to free.
 func (r *Repair) Pending() bool { return r.slots.Dead() > 0 || len(r.unlinked) > 0 }
 

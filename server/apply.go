@@ -11,6 +11,7 @@ import (
 type request struct {
 	job     func() error // in place of a batch
 	batch   Batch
+	set     *vectorSet // that the batch was checked with
 	applied Applied
 	err     error
 	done    chan struct{}
@@ -31,12 +32,11 @@ const (
 // operations before it stay applied, those after it are not tried. When ctx
 // ends first the batch may or may not be applied.
 func (c *Collection) Apply(ctx context.Context, b Batch) (Applied, error) {
-	for i := range b.Ops {
-		if err := c.Check(&b.Ops[i]); err != nil {
-			return Applied{}, err
-		}
+	set := c.set()
+	if err := c.checkAll(b.Ops); err != nil {
+		return Applied{}, err
 	}
-	return c.submit(ctx, &request{batch: b, done: make(chan struct{})})
+	return c.submit(ctx, &request{batch: b, set: set, done: make(chan struct{})})
 }
 
 // do has the writer do a job between two groups. When ctx ends first it may or
@@ -152,6 +152,11 @@ func (c *Collection) serve(first *request) {
 func (tx *tx) run(req *request) error {
 	if tx.failed != nil {
 		return tx.failed
+	}
+	if req.set != tx.c.set() {
+		if err := tx.c.checkAll(req.batch.Ops); err != nil {
+			return err
+		}
 	}
 	tx.sync = tx.sync || req.batch.Sync
 	for i := range req.batch.Ops {

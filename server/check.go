@@ -17,7 +17,7 @@ func (c *Collection) Check(op *Op) error {
 		return nil
 	}
 	for _, name := range op.Names {
-		if !c.hasName(name) {
+		if !c.set().hasName(name) {
 			return noVector(name)
 		}
 	}
@@ -27,15 +27,25 @@ func (c *Collection) Check(op *Op) error {
 	return nil
 }
 
+func (c *Collection) checkAll(ops []Op) error {
+	for i := range ops {
+		if err := c.Check(&ops[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (c *Collection) checkPoint(p *Point) error {
 	if p.ID.IsZero() {
 		return errorf(BadRequest, "a point has no id")
 	}
+	set := c.set()
 	for name, v := range p.Vectors {
-		if err := c.checkVector(name, v); err != nil {
+		if err := set.checkVector(name, v); err != nil {
 			return err
 		}
-		if _, ok := v.(Dense); ok && c.multis[name] != nil {
+		if _, ok := v.(Dense); ok && set.multi[name] != nil {
 			return wrongForm(denseForm, multiForm) // a query only can be a row by itself
 		}
 	}
@@ -43,14 +53,14 @@ func (c *Collection) checkPoint(p *Point) error {
 }
 
 // checkVector checks a vector that is stored or searched with.
-func (c *Collection) checkVector(name string, v Vector) error {
-	if c.sparseIndexes[name] != nil {
+func (set *vectorSet) checkVector(name string, v Vector) error {
+	if set.sparse[name] != nil {
 		return checkSparse(name, v)
 	}
-	if c.multis[name] != nil {
-		return c.checkMulti(name, v)
+	if set.multi[name] != nil {
+		return set.checkMulti(name, v)
 	}
-	g := c.graphs[name]
+	g := set.graphs[name]
 	if g == nil {
 		return noVector(name)
 	}
@@ -61,7 +71,7 @@ func (c *Collection) checkVector(name string, v Vector) error {
 	if dim := g.Config().Dim; len(dense) != dim {
 		return errorf(WrongInput, "Vector dimension error: expected dim: %d, got %d", dim, len(dense))
 	}
-	return checkFinite(name, dense, c.params(name).Datatype)
+	return checkFinite(name, dense, set.params[name].Datatype)
 }
 
 func checkFinite(name string, values []float32, datatype Datatype) error {

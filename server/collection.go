@@ -12,8 +12,6 @@ import (
 	"sync/atomic"
 
 	"freshet/hnsw"
-	"freshet/server/maxsim"
-	"freshet/server/sparse"
 	"freshet/storage"
 )
 
@@ -29,16 +27,12 @@ type Collection struct {
 	store *storage.Store
 	log   *slog.Logger
 
-	config atomic.Pointer[Config]
-	slots  *hnsw.Slots
-	graphs map[string]*hnsw.Graph // by vector name; fixed after opening
-	// sparseIndexes holds the sparse vectors by name; fixed after opening.
-	sparseIndexes map[string]*sparse.Index
-	// multis holds the multivectors by name; fixed after opening.
-	multis   map[string]*maxsim.Index
-	ids      *idTable
-	indexes  *indexSet
-	indexing chan struct{} // held while an index is built or dropped
+	config    atomic.Pointer[Config]
+	slots     *hnsw.Slots
+	vectorSet atomic.Pointer[vectorSet]
+	ids       *idTable
+	indexes   *indexSet
+	indexing  chan struct{} // held while an index is built or dropped
 
 	view  atomic.Pointer[view]
 	views sync.WaitGroup                // views not yet released
@@ -65,10 +59,11 @@ type Collection struct {
 	workers     int
 	searched    int // points whose neighbours the load did not find stored
 	repair      *hnsw.Repair
-	compactTo   int     // while points are moved: slots that are to be in use; otherwise 0
-	compactAt   int     // slots from here on are empty, or wait for the repair
-	deaths      int     // slots retired since the repair last went on
-	readers     []*view // views not yet released, the oldest first; some may be
+	compactTo   int           // while points are moved: slots that are to be in use; otherwise 0
+	compactAt   int           // slots from here on are empty, or wait for the repair
+	deaths      int           // slots retired since the repair last went on
+	dropped     []*hnsw.Graph // of vectors that were dropped; views may show them
+	readers     []*view       // views not yet released, the oldest first; some may be
 }
 
 // queueLength bounds the requests that wait for the writer. Each holds at most
@@ -89,26 +84,24 @@ func (c *Collection) Config() Config { return *c.config.Load() }
 // starts its writer.
 func openCollection(ctx context.Context, db *DB, entry catalogEntry) (*Collection, error) {
 	c := &Collection{
-		name:          entry.Name,
-		space:         storage.Space{Collection: entry.ID},
-		store:         db.store,
-		log:           db.log.With("collection", entry.Name),
-		slots:         hnsw.NewSlots(),
-		graphs:        map[string]*hnsw.Graph{},
-		sparseIndexes: map[string]*sparse.Index{},
-		multis:        map[string]*maxsim.Index{},
-		ids:           newIDTable(),
-		indexes:       newIndexSet(),
-		indexing:      make(chan struct{}, 1),
-		dirty:         &db.dirty,
-		cores:         db.cores,
-		queue:         make(chan *request, queueLength),
-		closing:       make(chan struct{}),
-		stopped:       make(chan struct{}),
-		streams:       newStreamTable(),
-		workers:       runtime.GOMAXPROCS(0),
+		name:     entry.Name,
+		space:    storage.Space{Collection: entry.ID},
+		store:    db.store,
+		log:      db.log.With("collection", entry.Name),
+		slots:    hnsw.NewSlots(),
+		ids:      newIDTable(),
+		indexes:  newIndexSet(),
+		indexing: make(chan struct{}, 1),
+		dirty:    &db.dirty,
+		cores:    db.cores,
+		queue:    make(chan *request, queueLength),
+		closing:  make(chan struct{}),
+		stopped:  make(chan struct{}),
+		streams:  newStreamTable(),
+		workers:  runtime.GOMAXPROCS(0),
 	}
 	c.config.Store(&entry.Config)
+	c.vectorSet.Store(&vectorSet{})
 	c.moved.Store(newSignal())
 	err := c.openGraphs()
 	if err == nil {
@@ -118,7 +111,11 @@ func openCollection(ctx context.Context, db *DB, entry catalogEntry) (*Collectio
 		return nil, errors.Join(fmt.Errorf("open collection %q: %w", entry.Name, err), c.closeGraphs())
 	}
 	c.publish()
-	if err := c.openIndexes(ctx); err != nil {
+	err = c.openIndexes(ctx)
+	if err == nil {
+		err = c.finishDrops(ctx)
+	}
+	if err != nil {
 		close(c.stopped) // the writer, that never began
 		return nil, errors.Join(fmt.Errorf("open collection %q: %w", entry.Name, err), c.close())
 	}
@@ -127,30 +124,12 @@ func openCollection(ctx context.Context, db *DB, entry catalogEntry) (*Collectio
 }
 
 func (c *Collection) openGraphs() error {
-	cfg := c.Config()
-	for name, params := range cfg.Vectors.Named {
-		metric, ok := params.Distance.Metric()
-		if !ok {
-			return fmt.Errorf("vector %q has the unknown distance %q", name, params.Distance)
-		}
-		if params.Multivector != nil {
-			c.multis[name] = maxsim.New(params.Size, metric)
-			continue
-		}
-		gc := graphConfig(cfg, params, metric)
-		if params.OnDisk != nil && *params.OnDisk {
-			gc.Vectors = c.newestVectors(name)
-		}
-		g, err := hnsw.New(gc, c.slots)
-		if err != nil {
-			return fmt.Errorf("vector %q: %w", name, err)
-		}
-		c.graphs[name] = g
+	set, err := c.vectorSetOf(c.Config())
+	if err != nil {
+		return err
 	}
-	for name := range cfg.SparseVectors {
-		c.sparseIndexes[name] = sparse.New()
-	}
-	c.repair = hnsw.NewRepair(c.slots, slices.Collect(maps.Values(c.graphs))...)
+	c.vectorSet.Store(set)
+	c.repair = hnsw.NewRepair(c.slots, slices.Collect(maps.Values(set.graphs))...)
 	return nil
 }
 
@@ -193,7 +172,10 @@ func (c *Collection) close() error {
 
 func (c *Collection) closeGraphs() error {
 	errs := []error{c.slots.Close()}
-	for _, g := range c.graphs {
+	for _, g := range c.set().graphs {
+		errs = append(errs, g.Close())
+	}
+	for _, g := range c.dropped {
 		errs = append(errs, g.Close())
 	}
 	return errors.Join(errs...)
@@ -220,15 +202,15 @@ func (c *Collection) Info() (Info, error) {
 	}
 	defer v.release()
 	memory := hnsw.Memory{Links: c.slots.Bytes()}
-	for _, g := range c.graphs {
+	for _, g := range v.set.graphs {
 		memory.Add(g.Memory())
 	}
 	var multiBytes int64
-	for _, x := range c.multis {
+	for _, x := range v.set.multi {
 		multiBytes += x.Bytes()
 	}
 	var sparseBytes int64
-	for _, x := range c.sparseIndexes {
+	for _, x := range v.set.sparse {
 		sparseBytes += x.Bytes()
 	}
 	return Info{

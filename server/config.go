@@ -31,6 +31,8 @@ type Config struct {
 	StrictMode             *StrictMode                `json:"strict_mode_config,omitempty"`
 	Metadata               map[string]json.RawMessage `json:"metadata,omitempty"`
 
+	// DroppedVectors are the names of vectors that records of points may still have.
+	DroppedVectors []string `json:"dropped_vectors,omitempty"`
 	// Indexes holds the declared payload indexes: field → schema as given.
 	Indexes map[string]json.RawMessage `json:"payload_schema,omitempty"`
 }
@@ -106,21 +108,30 @@ func (v *VectorsConfig) UnmarshalJSON(raw []byte) error {
 		v.Single = true
 	}
 	for name, raw := range members {
-		var p VectorParams
-		err := json.Unmarshal(raw, &p)
-		var bad *quantizationError
-		switch {
-		case errors.As(err, &bad):
-			return fmt.Errorf("%w: quantization_config.%s", errVectorsConfig, bad.text)
-		case err != nil, p.Size == 0, !p.Datatype.known():
-			return errVectorsConfig
-		}
-		if _, ok := p.Distance.Metric(); !ok {
-			return errVectorsConfig
+		p, err := ParseVectorParams(raw)
+		if err != nil {
+			return err
 		}
 		v.Named[name] = p
 	}
 	return nil
+}
+
+// ParseVectorParams reads the parameters of one vector.
+func ParseVectorParams(raw []byte) (VectorParams, error) {
+	var p VectorParams
+	err := json.Unmarshal(raw, &p)
+	var bad *quantizationError
+	switch {
+	case errors.As(err, &bad):
+		return p, fmt.Errorf("%w: quantization_config.%s", errVectorsConfig, bad.text)
+	case err != nil, p.Size == 0, !p.Datatype.known():
+		return p, errVectorsConfig
+	}
+	if _, ok := p.Distance.Metric(); !ok {
+		return p, errVectorsConfig
+	}
+	return p, nil
 }
 
 // MarshalJSON writes what UnmarshalJSON reads.
@@ -258,5 +269,6 @@ func (c Config) clone() Config {
 	c.SparseVectors = maps.Clone(c.SparseVectors)
 	c.Metadata = maps.Clone(c.Metadata)
 	c.Indexes = maps.Clone(c.Indexes)
+	c.DroppedVectors = slices.Clone(c.DroppedVectors)
 	return c
 }

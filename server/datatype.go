@@ -132,7 +132,7 @@ func (p VectorParams) query(v []float32) []float32 {
 
 // params returns what a vector is configured to be.
 func (c *Collection) params(name string) VectorParams {
-	return c.config.Load().Vectors.Named[name]
+	return c.set().params[name]
 }
 
 // settle makes of given vectors what is stored of them.

@@ -134,6 +134,11 @@ func (db *DB) load(ctx context.Context) error {
 			return err
 		}
 		db.collections[e.Name] = c
+		if len(e.Config.DroppedVectors) > 0 { // opening has finished that
+			if err := db.putEntry(catalogEntry{Name: e.Name, ID: e.ID, Config: c.Config()}); err != nil {
+				return err
+			}
+		}
 		db.lastID = max(db.lastID, e.ID)
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -109,6 +110,7 @@ type loading struct {
 	taken   []uint32 // slots with a record of neighbours
 	born    []uint64 // by slot, as of its record; 0 for none that is of use
 	found   []bool   // by slot: its point is there
+	dropped []string // names of vectors that may be in records
 	items   map[string][]hnsw.Item
 	docs    map[string][]sparse.Doc
 	waiting int
@@ -116,8 +118,8 @@ type loading struct {
 
 func (c *Collection) loadPoints(ctx context.Context, snapshot *storage.Snapshot) error {
 	started := time.Now()
-	l := &loading{c: c, loaders: map[string]*hnsw.Loader{}, items: map[string][]hnsw.Item{}, docs: map[string][]sparse.Doc{}}
-	for name, g := range c.graphs {
+	l := &loading{c: c, dropped: c.Config().DroppedVectors, loaders: map[string]*hnsw.Loader{}, items: map[string][]hnsw.Item{}, docs: map[string][]sparse.Doc{}}
+	for name, g := range c.set().graphs {
 		l.loaders[name] = hnsw.NewLoader(g)
 	}
 	if err := l.nodes(snapshot); err != nil {
@@ -146,7 +148,7 @@ func (c *Collection) loadPoints(ctx context.Context, snapshot *storage.Snapshot)
 // were chosen for graphs like these.
 func (l *loading) nodes(snapshot *storage.Snapshot) error {
 	c := l.c
-	shapes, err := c.shapes()
+	shapes, err := c.set().shapes()
 	if err != nil {
 		return err
 	}
@@ -213,18 +215,19 @@ func (l *loading) point(key, value []byte) error {
 	}
 	l.found[slot] = true
 	c.points++
+	maps.DeleteFunc(vectors, func(name string, _ Vector) bool { return slices.Contains(l.dropped, name) })
 	c.vectorCount += len(vectors)
 	for name, v := range vectors {
-		if s, ok := v.(Sparse); ok && c.sparseIndexes[name] != nil {
+		if s, ok := v.(Sparse); ok && c.set().sparse[name] != nil {
 			l.addSparse(name, sparse.Doc{Slot: slot, Indices: s.Indices, Values: s.Values})
 			continue
 		}
-		if m, ok := v.(Multi); ok && c.multis[name] != nil && m.Dim == c.multis[name].Dim() {
-			c.multis[name].Put(slot, c.params(name).comparedRows(m.Values))
+		if m, ok := v.(Multi); ok && c.set().multi[name] != nil && m.Dim == c.set().multi[name].Dim() {
+			c.set().multi[name].Put(slot, c.params(name).comparedRows(m.Values))
 			continue
 		}
 		dense, _ := v.(Dense)
-		if g := c.graphs[name]; g == nil || len(dense) != g.Config().Dim {
+		if g := c.set().graphs[name]; g == nil || len(dense) != g.Config().Dim {
 			return fmt.Errorf("a point has a %s vector %q of %d dimensions that the collection does not", v.form(), name, len(dense))
 		}
 		l.items[name] = append(l.items[name], hnsw.Item{Slot: slot, Vector: c.params(name).compared(dense)})

@@ -38,7 +38,7 @@ func (c *Collection) idle() <-chan time.Time {
 }
 
 func (c *Collection) repairDue() bool {
-	return c.compactTo > 0 || c.sparse() || c.mendDue()
+	return c.compactTo > 0 || len(c.dropped) > 0 || c.sparse() || c.mendDue()
 }
 
 func (c *Collection) mendDue() bool {
@@ -53,6 +53,7 @@ func (c *Collection) sparse() bool {
 
 // maintain does a slice of what there is to do.
 func (c *Collection) maintain() {
+	c.closeDropped()
 	moved, err := c.compact()
 	if err != nil {
 		c.log.Error("compaction failed", "err", err)
@@ -100,16 +101,16 @@ func (c *Collection) keepUp() {
 
 // mend visits so many nodes.
 func (c *Collection) mend(nodes int) {
-	freed, err := c.repair.Step(context.Background(), c.oldest(), nodes*max(1, len(c.graphs)))
+	freed, err := c.repair.Step(context.Background(), c.oldest(), nodes*max(1, len(c.set().graphs)))
 	if err != nil {
 		c.log.Error("repair of the graph failed", "err", err)
 	}
 	if len(freed) > 0 {
 		c.ids.forget(freed)
-		for _, x := range c.sparseIndexes {
+		for _, x := range c.set().sparse {
 			x.Free(freed)
 		}
-		for _, x := range c.multis {
+		for _, x := range c.set().multi {
 			x.Free(freed)
 		}
 	}

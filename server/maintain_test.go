@@ -98,7 +98,7 @@ func TestMemoryComesBack(t *testing.T) {
 		batch.Ops = append(batch.Ops, upsert(point.Number(id), Version{}, rng.Float32(), rng.Float32(), `{"a":1}`))
 	}
 	apply(t, c, batch)
-	before := c.graphs[""].Memory()
+	before := c.set().graphs[""].Memory()
 	var gone []point.ID
 	for id := range uint64(points) {
 		if id%16 != 5 {
@@ -113,7 +113,7 @@ func TestMemoryComesBack(t *testing.T) {
 		}
 	}
 	expect(t, c, want...)
-	if after := c.graphs[""].Memory(); after.Vectors > before.Vectors/8 || after.Total() > before.Total()/4 {
+	if after := c.set().graphs[""].Memory(); after.Vectors > before.Vectors/8 || after.Total() > before.Total()/4 {
 		t.Errorf("%+v before the deletes, %+v after", before, after)
 	}
 	closeDB(t, db)

@@ -49,8 +49,8 @@ func rowsOf(v Vector) []float32 {
 }
 
 // checkMulti checks a vector that is stored as a multivector, or searched with.
-func (c *Collection) checkMulti(name string, v Vector) error {
-	dim := c.multis[name].Dim()
+func (set *vectorSet) checkMulti(name string, v Vector) error {
+	dim := set.multi[name].Dim()
 	var given int
 	switch v := v.(type) {
 	case nil:
@@ -69,13 +69,13 @@ func (c *Collection) checkMulti(name string, v Vector) error {
 	if len(rows) == 0 || len(rows)%dim != 0 {
 		return errorf(WrongInput, "Vector %q has %d numbers, which are not rows of %d", name, len(rows), dim)
 	}
-	return checkFinite(name, rows, c.params(name).Datatype)
+	return checkFinite(name, rows, set.params[name].Datatype)
 }
 
 // multiQuery returns the rows to compare with stored ones to search for a vector.
-func (c *Collection) multiQuery(name string, v Vector) []float32 {
+func (set *vectorSet) multiQuery(name string, v Vector) []float32 {
 	rows := slices.Clone(rowsOf(v))
-	p := c.params(name)
+	p := set.params[name]
 	p.settleRows(rows)
 	return p.comparedRows(rows)
 }
@@ -87,7 +87,7 @@ const multiBlock = 32
 // runMulti finds the points whose multivectors are nearest to the query's, exactly, the
 // best first, ties by id.
 func (s *search) runMulti(ctx context.Context) ([]hnsw.Hit, error) {
-	c, x := s.c, s.c.multis[s.r.Using]
+	c, x := s.c, s.v.set.multi[s.r.Using]
 	vector, err := s.given()
 	if err != nil {
 		return nil, err
@@ -100,7 +100,7 @@ func (s *search) runMulti(ctx context.Context) ([]hnsw.Hit, error) {
 	if s.self != noSlot {
 		k = saturatingAdd(k, 1)
 	}
-	scorer := x.Scorer(c.multiQuery(s.r.Using, vector))
+	scorer := x.Scorer(s.v.set.multiQuery(s.r.Using, vector))
 	blocks := slices.Collect(slices.Chunk(slots, multiBlock))
 	best := make([][]hnsw.Hit, len(blocks))
 	_, err = c.cores.each(len(blocks), func(i int) error {
@@ -138,7 +138,7 @@ func bestOf(ctx context.Context, scorer *maxsim.Scorer, slots []uint32) ([]hnsw.
 
 // allowed returns the slots with a multivector that the search may find.
 func (s *search) allowed(ctx context.Context) ([]uint32, error) {
-	x := s.c.multis[s.r.Using]
+	x := s.v.set.multi[s.r.Using]
 	var slots []uint32
 	if s.selection != nil {
 		if err := s.selection.resolve(ctx); err != nil {

@@ -147,7 +147,7 @@ func (c *Collection) storeNode(b *storage.Batch, slot uint32, born func(slot uin
 	if record.born, err = born(slot); err != nil {
 		return err
 	}
-	for name, g := range c.graphs {
+	for name, g := range c.set().graphs {
 		if neighbours := g.Neighbours(slot); neighbours != nil {
 			record.neighbours[name] = neighbours
 		}
@@ -178,9 +178,9 @@ type shape struct {
 	EfConstruct int
 }
 
-func (c *Collection) shapes() ([]byte, error) {
+func (set *vectorSet) shapes() ([]byte, error) {
 	shapes := map[string]shape{}
-	for name, g := range c.graphs {
+	for name, g := range set.graphs {
 		cfg := g.Config()
 		shapes[name] = shape{cfg.Dim, cfg.Metric.String(), cfg.M, cfg.EfConstruct}
 	}

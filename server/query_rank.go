@@ -42,7 +42,7 @@ func (n *node) rank(ctx context.Context, m measure) (ranking, error) {
 		}
 		among = int(sel.sure.GetCardinality())
 	}
-	if among > scanAll && len(n.prefetch) == 0 && !n.r.Exact && n.c.graphs[n.r.Using] != nil {
+	if among > scanAll && len(n.prefetch) == 0 && !n.r.Exact && n.v.set.graphs[n.r.Using] != nil {
 		hits, err := r.walk(ctx, sel, m.near)
 		// A walk can come to an end where the graph has no further points.
 		if err != nil || len(hits) >= min(r.keep, among) {
@@ -64,7 +64,7 @@ type ranker struct {
 }
 
 func (n *node) newRanker(m measure) (*ranker, error) {
-	if !n.c.hasName(n.r.Using) {
+	if !n.v.set.hasName(n.r.Using) {
 		return nil, noVector(n.r.Using)
 	}
 	r := &ranker{n: n, score: m.score, row: make([]float32, len(m.to)), keep: saturatingAdd(n.wanted, len(n.hidden))}
@@ -126,7 +126,7 @@ func (r *ranker) scan(ctx context.Context, sel *selection) ([]hnsw.Hit, error) {
 }
 
 // has says whether a slot has the vector that is compared.
-func (n *node) has(slot uint32) bool { return n.c.hasVector(n.r.Using, slot) }
+func (n *node) has(slot uint32) bool { return n.v.set.hasVector(n.r.Using, slot) }
 
 // allSlots returns a function that fills a buffer with further slots the view shows,
 // and returns 0 at the end.
@@ -152,7 +152,7 @@ func (r *ranker) walk(ctx context.Context, sel *selection, near []Vector) ([]hns
 	if err != nil {
 		return nil, err
 	}
-	graph := n.c.graphs[n.r.Using]
+	graph := n.v.set.graphs[n.r.Using]
 	seen := make(map[uint32]struct{}, min(8*ef, n.v.points))
 	fresh := starts[:0]
 	for _, slot := range starts {

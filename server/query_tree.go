@@ -298,7 +298,7 @@ func (n *node) selection(ctx context.Context) (*selection, error) {
 func (n *node) vector(e Example) (Vector, error) {
 	c, v, name := n.c, n.v, n.r.Using
 	if e.ID.IsZero() {
-		return e.Vector, c.checkVector(name, e.Vector)
+		return e.Vector, v.set.checkVector(name, e.Vector)
 	}
 	if l := n.r.LookupFrom; l != nil {
 		c = l.Collection
@@ -309,7 +309,7 @@ func (n *node) vector(e Example) (Vector, error) {
 			name = *l.Vector
 		}
 	}
-	if !c.hasName(name) {
+	if !v.set.hasName(name) {
 		return nil, noVector(name)
 	}
 	slot, ok := c.ids.visible(e.ID.AppendKey(nil), v.slots)
@@ -320,7 +320,7 @@ func (n *node) vector(e Example) (Vector, error) {
 	if vector == nil || err != nil {
 		return nil, err
 	}
-	return vector, n.c.checkVector(n.r.Using, vector)
+	return vector, n.v.set.checkVector(n.r.Using, vector)
 }
 
 // vectors returns the vectors of examples, without points that have none.

@@ -47,10 +47,10 @@ type search struct {
 }
 
 func (s *search) run(ctx context.Context) ([]hnsw.Hit, error) {
-	if s.c.sparseIndexes[s.r.Using] != nil {
+	if s.v.sparse[s.r.Using] != nil {
 		return s.runSparse(ctx)
 	}
-	if s.c.multis[s.r.Using] != nil {
+	if s.v.set.multi[s.r.Using] != nil {
 		return s.runMulti(ctx)
 	}
 	vector, err := s.vector()
@@ -92,7 +92,7 @@ func (s *search) run(ctx context.Context) ([]hnsw.Hit, error) {
 func (s *search) given() (Vector, error) {
 	c, r := s.c, s.r
 	if r.ID.IsZero() {
-		return r.Vector, c.checkVector(r.Using, r.Vector)
+		return r.Vector, s.v.set.checkVector(r.Using, r.Vector)
 	}
 	slot, ok := c.ids.visible(r.ID.AppendKey(nil), s.v.slots)
 	if !ok {
@@ -108,7 +108,7 @@ func (s *search) given() (Vector, error) {
 
 // vector returns the query as the graph wants it, and sets graph and self.
 func (s *search) vector() ([]float32, error) {
-	if s.graph = s.c.graphs[s.r.Using]; s.graph == nil {
+	if s.graph = s.v.set.graphs[s.r.Using]; s.graph == nil {
 		return nil, noVector(s.r.Using)
 	}
 	given, err := s.given()
@@ -117,9 +117,9 @@ func (s *search) vector() ([]float32, error) {
 	}
 	dense, _ := given.(Dense)
 	if s.self != noSlot {
-		return s.c.params(s.r.Using).compared(dense), nil
+		return s.v.set.params[s.r.Using].compared(dense), nil
 	}
-	return s.c.params(s.r.Using).query(dense), nil
+	return s.v.set.params[s.r.Using].query(dense), nil
 }
 
 // cut drops the query's own point, what is beyond the threshold, and the

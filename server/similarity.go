@@ -21,19 +21,19 @@ type similarity struct {
 
 // similarityTo returns the similarity to a vector that fits those with the name.
 func (c *Collection) similarityTo(v *view, name string, vector Vector) (similarity, error) {
-	if err := c.checkVector(name, vector); err != nil {
+	if err := v.set.checkVector(name, vector); err != nil {
 		return similarity{}, err
 	}
 	if s, ok := vector.(Sparse); ok {
 		state := v.sparse[name]
 		return similarity{sparse: state.Scorer(s.Indices, c.weights(name, state, s))}, nil
 	}
-	if x := c.multis[name]; x != nil {
-		return similarity{multi: x.Scorer(c.multiQuery(name, vector))}, nil
+	if x := v.set.multi[name]; x != nil {
+		return similarity{multi: x.Scorer(v.set.multiQuery(name, vector))}, nil
 	}
-	g := c.graphs[name]
+	g := v.set.graphs[name]
 	given, _ := vector.(Dense)
-	dense := c.params(name).query(given)
+	dense := v.set.params[name].query(given)
 	return similarity{graph: g, query: hnsw.Query{Vector: dense, K: 1, View: v.slots, Vectors: c.vectorReader(v, name)}}, nil
 }
 

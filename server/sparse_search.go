@@ -32,7 +32,7 @@ func checkSparse(name string, v Vector) error {
 
 // storedVector reads a slot's vector of a kind, nil if it has none of the name.
 func (c *Collection) storedVector(v *view, name string, slot uint32, kind byte) (Vector, error) {
-	if !c.hasVector(name, slot) {
+	if !v.set.hasVector(name, slot) {
 		return nil, nil
 	}
 	value, err := v.snapshot.Get(nil, storage.AppendKey(nil, storage.Vector, c.space, c.ids.key(slot)))
@@ -154,7 +154,7 @@ const sparseLoad = 1 << 14
 func (l *loading) addSparse(name string, d sparse.Doc) {
 	l.docs[name] = append(l.docs[name], d)
 	if len(l.docs[name]) == sparseLoad {
-		l.c.sparseIndexes[name].Add(l.docs[name])
+		l.c.set().sparse[name].Add(l.docs[name])
 		l.docs[name] = nil
 	}
 }
@@ -162,7 +162,7 @@ func (l *loading) addSparse(name string, d sparse.Doc) {
 // handSparse gives the sparse vectors that wait to their indexes.
 func (l *loading) handSparse() {
 	for name, docs := range l.docs {
-		l.c.sparseIndexes[name].Add(docs)
+		l.c.set().sparse[name].Add(docs)
 	}
 	clear(l.docs)
 }

@@ -372,13 +372,13 @@ func (c *Collection) admitGrowth(vectors, payload, points *uint64) error {
 // vectorBytes returns about how many bytes the vectors of a view take.
 func (c *Collection) vectorBytes(v *view) int {
 	bytes := 0
-	for _, g := range c.graphs {
+	for _, g := range v.set.graphs {
 		bytes += min(g.Len(), v.points) * g.Config().Dim * 4
 	}
-	for _, x := range c.sparseIndexes {
+	for _, x := range v.set.sparse {
 		bytes += int(x.Bytes())
 	}
-	for _, x := range c.multis {
+	for _, x := range v.set.multi {
 		bytes += int(x.Bytes())
 	}
 	return bytes

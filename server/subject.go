@@ -34,5 +34,5 @@ func (s *subject) Payload() (map[string]any, error) {
 
 // HasVector says whether the point has the named vector.
 func (s *subject) HasVector(name string) bool {
-	return s.slot != noSlot && s.c.hasVector(name, s.slot)
+	return s.slot != noSlot && s.c.set().hasVector(name, s.slot)
 }

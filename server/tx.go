@@ -181,6 +181,8 @@ func (tx *tx) loadVectors(key []byte, p *pending) error {
 		return err
 	}
 	p.vectors, err = decodeVectors(value)
+	// One that was dropped can still be stored.
+	maps.DeleteFunc(p.vectors, func(name string, _ Vector) bool { return !tx.c.set().hasName(name) })
 	p.loaded = err == nil
 	return err
 }
@@ -305,10 +307,10 @@ func (tx *tx) commit() error {
 		s.Link()
 	}
 	for name, docs := range staged.docs {
-		c.sparseIndexes[name].Add(docs)
+		c.set().sparse[name].Add(docs)
 	}
 	for _, m := range staged.multis {
-		c.multis[m.name].Put(m.slot, c.params(m.name).comparedRows(m.rows))
+		c.set().multi[m.name].Put(m.slot, c.params(m.name).comparedRows(m.rows))
 	}
 	linked := time.Now()
 	if err := errors.Join(b.Wait(), b.Close()); err != nil {
@@ -378,7 +380,7 @@ func (tx *tx) stage() (stagedSlots, error) {
 		}
 	}
 	for name, list := range items {
-		staged, err := c.graphs[name].Stage(context.Background(), list, c.workers)
+		staged, err := c.set().graphs[name].Stage(context.Background(), list, c.workers)
 		if err != nil {
 			return s, err
 		}
@@ -470,7 +472,7 @@ func (tx *tx) settle(staged stagedSlots) {
 			c.deaths++
 			c.ids.retire(old)
 			c.vectorCount -= c.vectorsOf(old)
-			for _, x := range c.sparseIndexes {
+			for _, x := range c.set().sparse {
 				x.Retire(old)
 			}
 		case hadSlot:
@@ -500,17 +502,17 @@ func (tx *tx) settle(staged stagedSlots) {
 // vectorsOf returns how many vectors a slot has.
 func (c *Collection) vectorsOf(slot uint32) int {
 	n := 0
-	for _, g := range c.graphs {
+	for _, g := range c.set().graphs {
 		if g.Has(slot) {
 			n++
 		}
 	}
-	for _, x := range c.sparseIndexes {
+	for _, x := range c.set().sparse {
 		if x.Has(slot) {
 			n++
 		}
 	}
-	for _, x := range c.multis {
+	for _, x := range c.set().multi {
 		if x.Has(slot) {
 			n++
 		}

@@ -84,5 +84,5 @@ func (s *pendingSubject) HasVector(name string) bool {
 		return ok
 	}
 	slot, ok := s.tx.c.ids.current(s.key)
-	return ok && s.tx.c.hasVector(name, slot)
+	return ok && s.tx.c.set().hasVector(name, slot)
 }

@@ -96,6 +96,7 @@ func findVector(value []byte, name string, dst []float32) (found bool, err error
 
 // rawVector is a vector as it is stored; it is part of the record.
 type rawVector struct {
+	record  []byte // all of it
 	name    []byte
 	kind    byte
 	dim     int    // of a multivector
@@ -111,7 +112,9 @@ func eachVector(value []byte, visit func(v rawVector) error) error {
 		return fmt.Errorf("a vector record is damaged (format byte %d, %d bytes)", format, len(value))
 	}
 	for range count {
+		rest := r.rest
 		v := r.vector()
+		v.record = rest[:len(rest)-len(r.rest)]
 		if r.bad {
 			return fmt.Errorf("a vector record is damaged (%d bytes)", len(value))
 		}

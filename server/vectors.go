@@ -53,16 +53,16 @@ func (r *vectorReader) stored(slot uint32, dst []float32) (bool, error) {
 
 // newestVectors reads what the store has now, for the writer: a version that has
 // been replaced is not there any more.
-func (c *Collection) newestVectors(name string) hnsw.VectorReader {
+func (c *Collection) newestVectors(name string, params VectorParams) hnsw.VectorReader {
 	return &vectorReader{
-		space: c.space, name: name, unscaled: c.params(name).unscaled(), store: c.store, owner: c.ids.owner,
+		space: c.space, name: name, unscaled: params.unscaled(), store: c.store, owner: c.ids.owner,
 	}
 }
 
 // vectorReader reads the vectors of the slots that the view shows, if the graph does
 // not hold them.
 func (c *Collection) vectorReader(v *view, name string) hnsw.VectorReader {
-	if c.graphs[name].Config().Vectors == nil {
+	if v.set.graphs[name].Config().Vectors == nil {
 		return nil
 	}
 	return c.viewVectors(v, name)
@@ -70,7 +70,7 @@ func (c *Collection) vectorReader(v *view, name string) hnsw.VectorReader {
 
 func (c *Collection) viewVectors(v *view, name string) *viewVectors {
 	return &viewVectors{v: v, ids: c.ids, vectorReader: vectorReader{
-		space: c.space, name: name, unscaled: c.params(name).unscaled(), store: v.snapshot,
+		space: c.space, name: name, unscaled: v.set.params[name].unscaled(), store: v.snapshot,
 		owner: func(slot uint32) ([]byte, bool) { return c.ids.key(slot), true },
 	}}
 }
@@ -103,28 +103,28 @@ func (r *viewVectors) ScanVectors(ctx context.Context, next func(slot uint32, ok
 }
 
 // hasName says whether points can have vectors of the name.
-func (c *Collection) hasName(name string) bool {
-	return c.graphs[name] != nil || c.sparseIndexes[name] != nil || c.multis[name] != nil
+func (set *vectorSet) hasName(name string) bool {
+	return set.graphs[name] != nil || set.sparse[name] != nil || set.multi[name] != nil
 }
 
 // hasVector says whether a slot that some view sees has a vector of the name.
-func (c *Collection) hasVector(name string, slot uint32) bool {
-	if x := c.sparseIndexes[name]; x != nil {
+func (set *vectorSet) hasVector(name string, slot uint32) bool {
+	if x := set.sparse[name]; x != nil {
 		return x.Has(slot)
 	}
-	if x := c.multis[name]; x != nil {
+	if x := set.multi[name]; x != nil {
 		return x.Has(slot)
 	}
-	g := c.graphs[name]
+	g := set.graphs[name]
 	return g != nil && g.Has(slot)
 }
 
 // vector returns a copy of a slot's vector, nil if it has none of the name.
 func (c *Collection) vector(v *view, name string, slot uint32) (Vector, error) {
-	if c.sparseIndexes[name] != nil {
+	if v.set.sparse[name] != nil {
 		return c.storedVector(v, name, slot, sparseFloat32)
 	}
-	if c.multis[name] != nil {
+	if v.set.multi[name] != nil {
 		return c.storedVector(v, name, slot, multiFloat32)
 	}
 	dense, err := c.dense(v, name, slot)
@@ -137,11 +137,11 @@ func (c *Collection) vector(v *view, name string, slot uint32) (Vector, error) {
 // dense returns a copy of a slot's dense vector, nil if it has none of the name: the
 // graph may use its memory again once the view is released.
 func (c *Collection) dense(v *view, name string, slot uint32) (Dense, error) {
-	g := c.graphs[name]
+	g := v.set.graphs[name]
 	if g == nil || !g.Has(slot) {
 		return nil, nil
 	}
-	if g.Config().Vectors == nil && !c.params(name).unscaled() {
+	if g.Config().Vectors == nil && !v.set.params[name].unscaled() {
 		return append(Dense(nil), g.Vector(slot)...), nil
 	}
 	vector := make(Dense, g.Config().Dim)
@@ -166,17 +166,17 @@ func (c *Collection) vectors(v *view, slot uint32, sel VectorSelector) (Vectors,
 		return err
 	}
 	if sel.All {
-		for name := range c.graphs {
+		for name := range v.set.graphs {
 			if err := add(name); err != nil {
 				return nil, err
 			}
 		}
-		for name := range c.sparseIndexes {
+		for name := range v.set.sparse {
 			if err := add(name); err != nil {
 				return nil, err
 			}
 		}
-		for name := range c.multis {
+		for name := range v.set.multi {
 			if err := add(name); err != nil {
 				return nil, err
 			}

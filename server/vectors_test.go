@@ -106,7 +106,7 @@ func TestVectorsOnDisk(t *testing.T) {
 		}
 	}
 	for name, wanted := range map[string]bool{"a": true, "b": true, "c": false} {
-		if m := onDisk.graphs[name].Memory(); (m.Vectors == 0) != wanted {
+		if m := onDisk.set().graphs[name].Memory(); (m.Vectors == 0) != wanted {
 			t.Errorf("graph %s takes %+v", name, m)
 		}
 	}
@@ -274,7 +274,7 @@ func TestChangesOfCodesTakeEffectOnLoad(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	both := c.graphs[""].Memory()
+	both := c.set().graphs[""].Memory()
 	err = db.UpdateConfig(context.Background(), "c", func(cfg *Config) error {
 		p := cfg.Vectors.Named[""]
 		yes := true
@@ -293,7 +293,7 @@ func TestChangesOfCodesTakeEffectOnLoad(t *testing.T) {
 		if d := cmp.Diff(before, after, sameIDs); d != "" {
 			t.Fatal(d)
 		}
-		m := c.graphs[""].Memory()
+		m := c.set().graphs[""].Memory()
 		if reopened == 0 && m != both || reopened == 1 && (m.Vectors != 0 || m.Codes >= both.Codes) {
 			t.Fatalf("reopened %d times: %+v, at first %+v", reopened, m, both)
 		}

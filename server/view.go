@@ -20,8 +20,8 @@ type view struct {
 	vectors  int
 	// payloadBytes is how long the payloads are together.
 	payloadBytes int64
-	// sparse holds the sparse vectors by name.
-	sparse map[string]*sparse.State
+	set          *vectorSet
+	sparse       map[string]*sparse.State // by name
 	// operation is the number of the newest operation in the view.
 	operation uint64
 	// next holds the applied position by stream; it is not changed any more.
@@ -68,6 +68,7 @@ func (c *Collection) publish() {
 	c.slots.Publish()
 	v := &view{
 		snapshot: c.store.Snapshot(),
+		set:      c.set(),
 		slots:    c.slots.View(),
 		points:   c.points,
 		vectors:  c.vectorCount,
@@ -82,9 +83,9 @@ func (c *Collection) publish() {
 			c.views.Done()
 		},
 	}
-	for name, x := range c.sparseIndexes {
+	for name, x := range v.set.sparse {
 		if v.sparse == nil {
-			v.sparse = make(map[string]*sparse.State, len(c.sparseIndexes))
+			v.sparse = make(map[string]*sparse.State, len(v.set.sparse))
 		}
 		v.sparse[name] = x.Publish()
 	}
@@ -94,6 +95,7 @@ func (c *Collection) publish() {
 	if old := c.view.Swap(v); old != nil {
 		old.release()
 	}
+	c.closeDropped()
 	close(*c.moved.Swap(newSignal()))
 }
 
