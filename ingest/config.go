@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"freshet/ingest/decode"
 	"freshet/server"
 )
 
@@ -30,10 +31,10 @@ type Source struct {
 	Name       string            `yaml:"name"`
 	Collection string            `yaml:"collection"` // default: the name
 	Topics     []string          `yaml:"topics"`
-	Format     Format            `yaml:"format"`  // default auto
+	Format     decode.Format     `yaml:"format"`  // default auto
 	ID         string            `yaml:"id"`      // key, key.<field>, value.<field>, header.<name>; default by format
 	Vectors    map[string]string `yaml:"vectors"` // vector name → value.<field>; default: value.embedding or value.vector
-	Payload    Payload           `yaml:"payload"`
+	Payload    decode.Payload    `yaml:"payload"`
 	Version    string            `yaml:"version"` // timestamp (default), offset, value.<field>
 	OnCreate   OnCreate          `yaml:"on_create"`
 	Start      string            `yaml:"start"` // earliest (default), latest, timestamp:<ms>; where no position is stored
@@ -49,23 +50,9 @@ type Source struct {
 	DeadLetterTopic string `yaml:"errors.deadletterqueue.topic.name"`
 }
 
-// Format says how records are read.
-type Format string
-
-// The formats.
-const (
-	Auto        Format = "auto"         // json, and a null value deletes what its key names
-	JSON        Format = "json"         // an object; the id is in it, or else in the key
-	UpsertKafka Format = "upsert-kafka" // an object; the id is in the key, and a null value deletes
-)
-
-// Payload says which members of the value become payload, by default all but
-// the id and the vectors.
-type Payload struct {
-	Include []string `yaml:"include"`
-	Exclude []string `yaml:"exclude"`
-	// Kafka adds a member _kafka that says which record made the point.
-	Kafka bool `yaml:"kafka"`
+// settings returns the part of the description that tells what records mean.
+func (s *Source) settings() decode.Settings {
+	return decode.Settings{Format: s.Format, ID: s.ID, Vectors: s.Vectors, Payload: s.Payload, Version: s.Version}
 }
 
 // OnCreate allows a source to make its collection from the first record, which
@@ -127,7 +114,7 @@ func (c *Config) SetDefaults() {
 	for i := range c.Sources {
 		s := &c.Sources[i]
 		fallback(&s.Collection, s.Name)
-		fallback(&s.Format, Auto)
+		fallback(&s.Format, decode.Auto)
 		fallback(&s.Version, "timestamp")
 		fallback(&s.OnCreate.Distance, server.Cosine)
 		fallback(&s.Start, "earliest")
@@ -195,14 +182,17 @@ func (s *Source) validate(report func(field, format string, args ...any)) {
 	if slices.Contains(s.Topics, s.DeadLetterTopic) {
 		report("errors.deadletterqueue.topic.name", "%q is consumed by the source itself", s.DeadLetterTopic)
 	}
-	oneOf("format", string(s.Format), string(Auto), string(JSON), string(UpsertKafka))
+	if !slices.Contains(decode.Formats, s.Format) {
+		report("format", "%q is not one of %s", s.Format, decode.FormatNames())
+	}
 	oneOf("on_gap", s.OnGap, "fail", "skip")
 	oneOf("errors.tolerance", s.ErrorsTolerance, "all", "none")
 	if _, ok := s.OnCreate.Distance.Metric(); !ok {
 		report("on_create.distance", "%q is not one of Cosine, Dot, Euclid, Manhattan", s.OnCreate.Distance)
 	}
-	if _, err := newMapping(s); err != nil {
-		report(err.field, "%s", err.text)
+	var wrong *decode.FieldError
+	if _, err := decode.New(s.settings()); errors.As(err, &wrong) {
+		report(wrong.Field, "%s", wrong.Text)
 	}
 	if _, err := parseStart(s.Start); err != nil {
 		report("start", "%v", err)

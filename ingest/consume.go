@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"freshet/ingest/decode"
 	"freshet/server"
 )
 
@@ -84,7 +85,7 @@ func (s *session) fetchErrors(ctx context.Context, fetches kgo.Fetches) error {
 // letter is a record that could not become an operation.
 type letter struct {
 	record *kgo.Record
-	err    *recordError
+	err    *decode.Error
 }
 
 // decoded is what a batch of records comes to.
@@ -152,7 +153,7 @@ func (s *session) decode(ctx context.Context, records []*kgo.Record) (*decoded, 
 		}
 		if !r.Attrs.IsControl() {
 			op, err := s.decodeOne(ctx, p, r)
-			var failed *recordError
+			var failed *decode.Error
 			switch {
 			case errors.As(err, &failed) && s.cfg.ErrorsTolerance == "none":
 				d.stopped[p] = letter{r, failed}
@@ -178,7 +179,7 @@ func (s *session) decode(ctx context.Context, records []*kgo.Record) (*decoded, 
 }
 
 func (s *session) decodeOne(ctx context.Context, p partition, r *kgo.Record) (server.Op, error) {
-	op, err := s.mapping.decode(s.stream(p), r)
+	op, err := s.mapping.Decode(s.stream(p), r)
 	if err != nil {
 		return op, err
 	}
@@ -191,7 +192,7 @@ func (s *session) decodeOne(ctx context.Context, p partition, r *kgo.Record) (se
 	if c == nil {
 		return op, nil
 	}
-	return op, check(c, &op)
+	return op, decode.Check(c, &op)
 }
 
 // create makes the collection as the first record has it.
@@ -216,7 +217,7 @@ func (s *session) create(ctx context.Context, op *server.Op) (*server.Collection
 		s.log.Info("collection made from the first record", "collection", s.cfg.Collection, "offset", op.Version.Offset)
 	case kind == server.Exists:
 	case kind == server.Invalid || kind == server.BadRequest:
-		return nil, bad(Rejected, "no collection can be made from it: %v", err)
+		return nil, decode.Bad(decode.Rejected, "no collection can be made from it: %v", err)
 	default:
 		return nil, err
 	}

@@ -50,8 +50,8 @@ func (s *session) headers(l letter) []kgo.RecordHeader {
 		header("task.id", "0"),
 		header("stage", "VALUE_CONVERTER"),
 		header("class.name", "freshet.ingest"),
-		header("exception.class.name", string(l.err.reason)),
-		header("exception.message", l.err.detail),
+		header("exception.class.name", string(l.err.Reason)),
+		header("exception.message", l.err.Detail),
 	}
 }
 
@@ -59,7 +59,7 @@ func (s *session) headers(l letter) []kgo.RecordHeader {
 func (s *session) localLetter(l letter) server.DeadLetter {
 	d := server.DeadLetter{
 		Stream: s.stream(partition{l.record.Topic, l.record.Partition}), Offset: l.record.Offset, Time: l.record.Timestamp,
-		Reason: string(l.err.reason), Detail: l.err.detail,
+		Reason: string(l.err.Reason), Detail: l.err.Detail,
 		Key: l.record.Key, Value: l.record.Value,
 	}
 	for _, h := range l.record.Headers {

@@ -8,6 +8,6 @@
 // letters and stop nothing.
 //
 // The parts, in the order in which a record meets them: source (what is
-// consumed, and from where), decoder (record to operation), batch controller
+// consumed, and from where), package decode (record to operation), batch controller
 // (how many records at once), dead letters.
 package ingest

@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"freshet/ingest/decode"
 	"freshet/server"
 )
 
@@ -38,9 +39,9 @@ func New(cfg Config, db *server.DB, o Options) (*Manager, error) {
 	all := newMetrics()
 	m := &Manager{}
 	for _, sc := range cfg.Sources {
-		mapping, wrong := newMapping(&sc)
-		if wrong != nil { // Validate has seen it
-			panic(wrong.text)
+		mapping, err := decode.New(sc.settings())
+		if err != nil {
+			return nil, err
 		}
 		begin, err := parseStart(sc.Start)
 		if err != nil {

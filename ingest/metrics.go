@@ -82,7 +82,7 @@ func (m *sourceMetrics) batch(d *decoded, applied server.Applied, polled time.Ti
 	count("delete", "", applied.Deleted)
 	count("stale", "", applied.Stale)
 	for _, l := range d.letters {
-		count("dead_letter", string(l.err.reason), 1)
+		count("dead_letter", string(l.err.Reason), 1)
 	}
 	m.stages.mu.Lock()
 	defer m.stages.mu.Unlock()

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
 
+	"freshet/ingest/decode"
 	"freshet/server"
 )
 
@@ -37,7 +38,7 @@ const (
 type source struct {
 	cfg     Source
 	kafka   Kafka
-	mapping *mapping
+	mapping *decode.Mapping
 	start   start
 	db      *server.DB
 	log     *slog.Logger

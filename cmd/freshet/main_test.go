@@ -21,6 +21,7 @@ import (
 	"go.uber.org/goleak"
 
 	"freshet/ingest"
+	"freshet/ingest/decode"
 )
 
 // load reads a configuration file with the given environment and flags.
@@ -69,8 +70,8 @@ sources:
 	want.Storage.SnapshotsDir = "/var/lib/freshet/snapshots"
 	want.Kafka.BootstrapServers = "flag:9092"
 	want.Sources = []ingest.Source{{
-		Name: "docs", Topics: []string{"vector-embeddings"}, Format: ingest.UpsertKafka, ID: "key",
-		Vectors: map[string]string{"": "value.embedding"}, Payload: ingest.Payload{Exclude: []string{"text"}, Kafka: true},
+		Name: "docs", Topics: []string{"vector-embeddings"}, Format: decode.UpsertKafka, ID: "key",
+		Vectors: map[string]string{"": "value.embedding"}, Payload: decode.Payload{Exclude: []string{"text"}, Kafka: true},
 		OnCreate: ingest.OnCreate{Auto: true, Distance: "Dot"}, Start: "latest", Batch: ingest.Batch{TargetP99Ms: 200},
 		Buffer: ingest.Buffer{PartitionBytes: 2 << 20}, DeadLetterTopic: "docs.dlq",
 	}}

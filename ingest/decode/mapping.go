@@ -1,4 +1,6 @@
-package ingest
+// Package decode turns Kafka records into operations: it knows the formats and
+// what a source's settings say of where things are in a record.
+package decode
 
 import (
 	"fmt"
@@ -49,8 +51,8 @@ const (
 	byField
 )
 
-// mapping is a source's settings in the form in which records are read.
-type mapping struct {
+// Mapping reads records as a source's settings say.
+type Mapping struct {
 	format       Format
 	id           ref
 	vectors      map[string]string // field of the value → vector name
@@ -66,25 +68,29 @@ type mapping struct {
 // defaultVectorFields hold the vector where the configuration does not say.
 var defaultVectorFields = []string{"embedding", "vector"}
 
-// fieldError names the setting that is wrong.
-type fieldError struct{ field, text string }
+// FieldError names the setting that is wrong.
+type FieldError struct{ Field, Text string }
 
-func newMapping(s *Source) (*mapping, *fieldError) {
-	m := &mapping{format: s.Format, kafka: s.Payload.Kafka, vectors: map[string]string{}, exclude: map[string]bool{}}
+func (e *FieldError) Error() string { return e.Field + ": " + e.Text }
+
+// New returns the mapping that the settings ask for. The only errors are
+// *FieldError.
+func New(s Settings) (*Mapping, error) {
+	m := &Mapping{format: s.Format, kafka: s.Payload.Kafka, vectors: map[string]string{}, exclude: map[string]bool{}}
 	if s.ID != "" {
 		id, err := parseRef(s.ID)
 		if err != nil {
-			return nil, &fieldError{"id", err.Error()}
+			return nil, &FieldError{"id", err.Error()}
 		}
 		m.id = id
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Vectors)) {
 		r, err := parseRef(s.Vectors[name])
 		if err != nil || r.place != inValue {
-			return nil, &fieldError{fmt.Sprintf("vectors[%q]", name), fmt.Sprintf("%q is not value.<field>", s.Vectors[name])}
+			return nil, &FieldError{fmt.Sprintf("vectors[%q]", name), fmt.Sprintf("%q is not value.<field>", s.Vectors[name])}
 		}
 		if other, taken := m.vectors[r.field]; taken {
-			return nil, &fieldError{fmt.Sprintf("vectors[%q]", name), fmt.Sprintf("%q is the vector %q already", s.Vectors[name], other)}
+			return nil, &FieldError{fmt.Sprintf("vectors[%q]", name), fmt.Sprintf("%q is the vector %q already", s.Vectors[name], other)}
 		}
 		m.vectors[r.field] = name
 		m.vectorNames = append(m.vectorNames, name)
@@ -112,13 +118,13 @@ func newMapping(s *Source) (*mapping, *fieldError) {
 	case isField && field != "":
 		m.version, m.versionField = byField, field
 	default:
-		return nil, &fieldError{"version", fmt.Sprintf("%q is not timestamp, offset or value.<field>", s.Version)}
+		return nil, &FieldError{"version", fmt.Sprintf("%q is not timestamp, offset or value.<field>", s.Version)}
 	}
 	return m, nil
 }
 
 // idField returns the member of the value that may hold the id, "" for none.
-func (m *mapping) idField() string {
+func (m *Mapping) idField() string {
 	switch {
 	case m.id.place == inValue:
 		return m.id.field

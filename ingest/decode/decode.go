@@ -1,10 +1,9 @@
-package ingest
+package decode
 
 import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"unicode/utf8"
@@ -25,41 +24,11 @@ const defaultIDField = "id"
 // dimension in text is below 2 MiB.
 const MaxRecord = 16 << 20
 
-// Reason says in a word why a record could not become an operation. Reasons
-// label a metric: there are few.
-type Reason string
-
-// The reasons.
-const (
-	Undecodable    Reason = "undecodable"     // not what the format says
-	NoID           Reason = "no_id"           // neither value nor key has one
-	BadID          Reason = "bad_id"          // neither unsigned integer nor text of 1 to 1024 bytes
-	NoVector       Reason = "no_vector"       // missing or null
-	BadVector      Reason = "bad_vector"      // not an array of finite 32-bit floats
-	WrongDimension Reason = "wrong_dimension" // not what the collection has
-	ZeroVector     Reason = "zero_vector"     // it has no direction, which Cosine needs
-	BadVersion     Reason = "bad_version"     // the version field is no integer
-	TooLarge       Reason = "too_large"       // beyond MaxRecord
-	Rejected       Reason = "rejected"        // by the collection, for another cause
-)
-
-// recordError tells why a record is a dead letter.
-type recordError struct {
-	reason Reason
-	detail string
-}
-
-func (e *recordError) Error() string { return string(e.reason) + ": " + e.detail }
-
-func bad(reason Reason, format string, args ...any) error {
-	return &recordError{reason, fmt.Sprintf(format, args...)}
-}
-
-// decode turns a record into an operation. The only errors are *recordError.
+// Decode turns a record into an operation. The only errors are *Error.
 // The operation shares no memory with the record.
-func (m *mapping) decode(stream server.Stream, r *kgo.Record) (server.Op, error) {
+func (m *Mapping) Decode(stream server.Stream, r *kgo.Record) (server.Op, error) {
 	if len(r.Value) > MaxRecord || len(r.Key) > MaxRecord {
-		return server.Op{}, bad(TooLarge, "a record of %d bytes is larger than %d", max(len(r.Key), len(r.Value)), MaxRecord)
+		return server.Op{}, Bad(TooLarge, "a record of %d bytes is larger than %d", max(len(r.Key), len(r.Value)), MaxRecord)
 	}
 	version := server.Version{Stream: stream, Offset: r.Offset, Time: r.Timestamp.UnixMilli()}
 	if m.version == byOffset {
@@ -72,9 +41,9 @@ func (m *mapping) decode(stream server.Stream, r *kgo.Record) (server.Op, error)
 }
 
 // tombstone deletes what the key names.
-func (m *mapping) tombstone(version server.Version, r *kgo.Record) (server.Op, error) {
+func (m *Mapping) tombstone(version server.Version, r *kgo.Record) (server.Op, error) {
 	if m.format == JSON {
-		return server.Op{}, bad(Undecodable, "the value is null, which is no JSON object; upsert-kafka is the format in which it deletes")
+		return server.Op{}, Bad(Undecodable, "the value is null, which is no JSON object; upsert-kafka is the format in which it deletes")
 	}
 	var ids []point.ID
 	switch m.id.place {
@@ -98,7 +67,7 @@ func (m *mapping) tombstone(version server.Version, r *kgo.Record) (server.Op, e
 	return server.Op{Kind: server.Delete, Select: server.Select{IDs: ids}, Version: version}, nil
 }
 
-func (m *mapping) keyField() string {
+func (m *Mapping) keyField() string {
 	if m.id.place == inKey && m.id.field != "" || m.id.place == inValue {
 		return m.id.field
 	}
@@ -109,10 +78,10 @@ func (m *mapping) keyField() string {
 // whatever its name), a JSON string, or text as it is.
 func keyID(key []byte, field string) (point.ID, error) {
 	if len(key) == 0 {
-		return point.ID{}, bad(NoID, "the record has no key")
+		return point.ID{}, Bad(NoID, "the record has no key")
 	}
 	if !utf8.Valid(key) {
-		return point.ID{}, bad(BadID, "the key is not text in UTF-8")
+		return point.ID{}, Bad(BadID, "the key is not text in UTF-8")
 	}
 	switch key[0] {
 	case '{':
@@ -127,7 +96,7 @@ func keyID(key []byte, field string) (point.ID, error) {
 			}
 		}
 		if !ok {
-			return point.ID{}, bad(NoID, "the key has no field %q", field)
+			return point.ID{}, Bad(NoID, "the key has no field %q", field)
 		}
 		return parseID(raw)
 	case '"':
@@ -137,7 +106,7 @@ func keyID(key []byte, field string) (point.ID, error) {
 	}
 	id, err := point.Parse(string(key))
 	if err != nil {
-		return id, bad(BadID, "the key: %v", err)
+		return id, Bad(BadID, "the key: %v", err)
 	}
 	return id, nil
 }
@@ -145,22 +114,22 @@ func keyID(key []byte, field string) (point.ID, error) {
 func parseID(raw []byte) (point.ID, error) {
 	var id point.ID
 	if err := id.UnmarshalJSON(raw); err != nil {
-		return id, bad(BadID, "%.60s is not an id: %v", raw, point.ErrInvalid)
+		return id, Bad(BadID, "%.60s is not an id: %v", raw, point.ErrInvalid)
 	}
 	return id, nil
 }
 
-func (m *mapping) headerID(r *kgo.Record) (point.ID, error) {
+func (m *Mapping) headerID(r *kgo.Record) (point.ID, error) {
 	for _, h := range r.Headers {
 		if h.Key == m.id.field {
 			id, err := point.Parse(string(h.Value))
 			if err != nil {
-				return id, bad(BadID, "the header %q: %v", h.Key, err)
+				return id, Bad(BadID, "the header %q: %v", h.Key, err)
 			}
 			return id, nil
 		}
 	}
-	return point.ID{}, bad(NoID, "the record has no header %q", m.id.field)
+	return point.ID{}, Bad(NoID, "the record has no header %q", m.id.field)
 }
 
 // value is what the members of a JSON value come to.
@@ -171,7 +140,7 @@ type value struct {
 	version *int64
 }
 
-func (m *mapping) upsert(version server.Version, r *kgo.Record) (server.Op, error) {
+func (m *Mapping) upsert(version server.Version, r *kgo.Record) (server.Op, error) {
 	v, err := m.value(r.Value)
 	if err != nil {
 		return server.Op{}, err
@@ -183,12 +152,12 @@ func (m *mapping) upsert(version server.Version, r *kgo.Record) (server.Op, erro
 	}
 	for _, name := range m.vectorNames {
 		if v.vectors[name] == nil {
-			return server.Op{}, bad(NoVector, "the value has no vector in %s", m.fieldsOf(name))
+			return server.Op{}, Bad(NoVector, "the value has no vector in %s", m.fieldsOf(name))
 		}
 	}
 	if m.version == byField {
 		if v.version == nil {
-			return server.Op{}, bad(BadVersion, "the value has no field %q", m.versionField)
+			return server.Op{}, Bad(BadVersion, "the value has no field %q", m.versionField)
 		}
 		version.Time = *v.version
 	}
@@ -197,7 +166,7 @@ func (m *mapping) upsert(version server.Version, r *kgo.Record) (server.Op, erro
 	}
 	compact, err := payload.Compact(append(v.payload, '}'))
 	if err != nil {
-		return server.Op{}, bad(Undecodable, "the payload: %v", err)
+		return server.Op{}, Bad(Undecodable, "the payload: %v", err)
 	}
 	if len(compact) == len("{}") {
 		compact = nil
@@ -209,19 +178,19 @@ func (m *mapping) upsert(version server.Version, r *kgo.Record) (server.Op, erro
 }
 
 // idBesideValue finds the id that the value does not have.
-func (m *mapping) idBesideValue(r *kgo.Record) (point.ID, error) {
+func (m *Mapping) idBesideValue(r *kgo.Record) (point.ID, error) {
 	switch m.id.place {
 	case inHeader:
 		return m.headerID(r)
 	case inValue:
-		return point.ID{}, bad(NoID, "the value has no field %q", m.id.field)
+		return point.ID{}, Bad(NoID, "the value has no field %q", m.id.field)
 	default:
 		return keyID(r.Key, m.keyField())
 	}
 }
 
 // fieldsOf names the fields in which a vector may be.
-func (m *mapping) fieldsOf(name string) string {
+func (m *Mapping) fieldsOf(name string) string {
 	if m.implicit {
 		return fmt.Sprintf("%q", defaultVectorFields)
 	}
@@ -234,12 +203,12 @@ func (m *mapping) fieldsOf(name string) string {
 }
 
 // value reads a JSON object member by member.
-func (m *mapping) value(raw []byte) (value, error) {
+func (m *Mapping) value(raw []byte) (value, error) {
 	v := value{vectors: make(server.Vectors, len(m.vectorNames)), payload: []byte{'{'}}
 	idField := m.idField()
 	o := object.NewReader(raw)
 	if o.Kind() != '{' {
-		return v, bad(Undecodable, "the value is not a JSON object")
+		return v, Bad(Undecodable, "the value is not a JSON object")
 	}
 	err := o.Members(func(field string) error {
 		if name, ok := m.vectors[field]; ok {
@@ -252,7 +221,7 @@ func (m *mapping) value(raw []byte) (value, error) {
 		if field == m.versionField && m.version == byField {
 			n, err := strconv.ParseInt(string(member), 10, 64)
 			if err != nil {
-				return bad(BadVersion, "the field %q holds %.40s, which is no 64-bit integer", field, member)
+				return Bad(BadVersion, "the field %q holds %.40s, which is no 64-bit integer", field, member)
 			}
 			v.version = &n
 		}
@@ -275,9 +244,9 @@ func (m *mapping) value(raw []byte) (value, error) {
 	if err == nil {
 		err = o.End()
 	}
-	var own *recordError
+	var own *Error
 	if err != nil && !errors.As(err, &own) {
-		err = bad(Undecodable, "the value is not JSON: %v", err)
+		err = Bad(Undecodable, "the value is not JSON: %v", err)
 	}
 	return v, err
 }
@@ -288,7 +257,7 @@ const bytesPerFloat = 10
 
 // vector reads the vector in a field. Of the default fields the first that
 // holds one counts.
-func (m *mapping) vector(o *object.Reader, v *value, field, name string) error {
+func (m *Mapping) vector(o *object.Reader, v *value, field, name string) error {
 	raw, err := o.Value()
 	if err != nil {
 		return err
@@ -299,9 +268,9 @@ func (m *mapping) vector(o *object.Reader, v *value, field, name string) error {
 	vector, _, err := floats.Scan(make([]float32, 0, len(raw)/bytesPerFloat), raw)
 	switch {
 	case err != nil:
-		return bad(BadVector, "the field %q: %v", field, err)
+		return Bad(BadVector, "the field %q: %v", field, err)
 	case len(vector) == 0:
-		return bad(BadVector, "the field %q holds an empty array", field)
+		return Bad(BadVector, "the field %q holds an empty array", field)
 	}
 	v.vectors[name] = server.Dense(slices.Clip(vector))
 	return nil
@@ -332,39 +301,4 @@ func appendOrigin(dst []byte, r *kgo.Record) []byte {
 		panic(err)
 	}
 	return appendMember(dst, "_kafka", origin)
-}
-
-// check tells whether the collection takes an operation.
-func check(c *server.Collection, op *server.Op) error {
-	if op.Kind != server.Upsert {
-		return nil
-	}
-	vectors := op.Points[0].Vectors
-	cfg := c.Config()
-	for name, v := range vectors {
-		params, ok := cfg.Vectors.Named[name]
-		dense, isDense := v.(server.Dense)
-		if !ok || !isDense {
-			continue // for c.Check
-		}
-		if len(dense) != params.Size {
-			return bad(WrongDimension, "the vector %q has %d dimensions, the collection's has %d", name, len(dense), params.Size)
-		}
-		if params.Distance == server.Cosine && isZero(dense) {
-			return bad(ZeroVector, "the vector %q is all zeros", name)
-		}
-	}
-	if err := c.Check(op); err != nil {
-		return bad(Rejected, "%v", err)
-	}
-	return nil
-}
-
-func isZero(v []float32) bool {
-	for _, x := range v {
-		if math.Abs(float64(x)) > 0 {
-			return false
-		}
-	}
-	return true
 }

@@ -1,0 +1,34 @@
+package decode
+
+import "fmt"
+
+// Reason says in a word why a record could not become an operation. Reasons
+// label a metric: there are few.
+type Reason string
+
+// The reasons.
+const (
+	Undecodable    Reason = "undecodable"     // not what the format says
+	NoID           Reason = "no_id"           // neither value nor key has one
+	BadID          Reason = "bad_id"          // neither unsigned integer nor text of 1 to 1024 bytes
+	NoVector       Reason = "no_vector"       // missing or null
+	BadVector      Reason = "bad_vector"      // not an array of finite 32-bit floats
+	WrongDimension Reason = "wrong_dimension" // not what the collection has
+	ZeroVector     Reason = "zero_vector"     // it has no direction, which Cosine needs
+	BadVersion     Reason = "bad_version"     // the version field is no integer
+	TooLarge       Reason = "too_large"       // beyond MaxRecord
+	Rejected       Reason = "rejected"        // by the collection, for another cause
+)
+
+// Error tells why a record is a dead letter.
+type Error struct {
+	Reason Reason
+	Detail string
+}
+
+func (e *Error) Error() string { return string(e.Reason) + ": " + e.Detail }
+
+// Bad returns an *Error.
+func Bad(reason Reason, format string, args ...any) error {
+	return &Error{reason, fmt.Sprintf(format, args...)}
+}

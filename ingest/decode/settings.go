@@ -1,0 +1,43 @@
+package decode
+
+import "strings"
+
+// Settings say what the records of a source mean.
+type Settings struct {
+	Format  Format
+	ID      string            // key, key.<field>, value.<field>, header.<name>; "" by format
+	Vectors map[string]string // vector name → value.<field>; none: value.embedding or value.vector
+	Payload Payload
+	Version string // timestamp, offset, value.<field>
+}
+
+// Format says how records are read.
+type Format string
+
+// The formats.
+const (
+	Auto        Format = "auto"         // json, and a null value deletes what its key names
+	JSON        Format = "json"         // an object; the id is in it, or else in the key
+	UpsertKafka Format = "upsert-kafka" // an object; the id is in the key, and a null value deletes
+)
+
+// Formats lists them.
+var Formats = []Format{Auto, JSON, UpsertKafka}
+
+// FormatNames returns the list as a text.
+func FormatNames() string {
+	names := make([]string, len(Formats))
+	for i, f := range Formats {
+		names[i] = string(f)
+	}
+	return strings.Join(names, ", ")
+}
+
+// Payload says which members of the value become payload, by default all but
+// the id and the vectors.
+type Payload struct {
+	Include []string `yaml:"include"`
+	Exclude []string `yaml:"exclude"`
+	// Kafka adds a member _kafka that says which record made the point.
+	Kafka bool `yaml:"kafka"`
+}
