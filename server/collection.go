@@ -49,7 +49,7 @@ type Collection struct {
 
 	// What follows belongs to the writer.
 	streams     *streamTable
-	applied     map[Stream]int64 // replaced, never changed, once published
+	applied     map[Stream]Position // replaced, never changed, once published
 	operation   uint64
 	points      int
 	vectorCount int

@@ -13,6 +13,9 @@ import (
 const (
 	maxDeadLetters     = 10_000
 	maxDeadLetterBytes = 64 << 20
+	// maxLetterValue bounds the value that a letter keeps, so that a letter alone
+	// never exceeds the store.
+	maxLetterValue = 16 << 20
 )
 
 // letterbox keeps count of the stored dead letters, oldest first, so that the
@@ -44,6 +47,9 @@ func (l *letterbox) load(c *Collection, snapshot *storage.Snapshot) error {
 // counts are ahead of the store if the commit fails; they only bound it.
 func (l *letterbox) put(c *Collection, b *storage.Batch, letters []DeadLetter) error {
 	for i := range letters {
+		if letter := &letters[i]; len(letter.Value) > maxLetterValue {
+			letter.Value, letter.Truncated = letter.Value[:maxLetterValue], true
+		}
 		value, err := json.Marshal(&letters[i])
 		if err != nil {
 			return fmt.Errorf("encode dead letter: %w", err)

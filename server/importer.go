@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"hash"
-	"math"
 
 	"freshet/server/point"
 	"freshet/storage"
@@ -159,16 +158,17 @@ func (im *importer) vector(key, value []byte) error {
 // position admits numbers of streams that are not larger than there are streams.
 func (im *importer) position(key, value []byte) error {
 	_, err := decodeStream(key)
-	r := reader{rest: value}
-	number, next := r.uvarint(), r.varint()
-	if err != nil || r.bad || len(r.rest) > 0 || number == 0 || number > math.MaxUint32 || next < unknownNext {
+	p, valueErr := decodePosition(value)
+	if err != nil || valueErr != nil {
 		return damaged("a position cannot be read")
 	}
-	if _, twice := im.streams[uint32(number)]; twice {
-		return damaged("two positions have the number %d", number)
+	for _, number := range append(p.former, p.number) {
+		if _, twice := im.streams[number]; twice {
+			return damaged("two positions have the number %d", number)
+		}
+		im.streams[number] = struct{}{}
+		im.maxNumber = max(im.maxNumber, number)
 	}
-	im.streams[uint32(number)] = struct{}{}
-	im.maxNumber = max(im.maxNumber, uint32(number))
 	return nil
 }
 

@@ -62,7 +62,7 @@ func (c *Collection) loadFrom(ctx context.Context, snapshot *storage.Snapshot) e
 	if err != nil {
 		return err
 	}
-	c.applied = c.streams.next
+	c.applied = c.streams.applied
 	if err := c.letters.load(c, snapshot); err != nil {
 		return err
 	}

@@ -72,6 +72,10 @@ type Version struct {
 	Stream Stream
 	Offset int64
 	Time   int64
+
+	// log is 0 for the stream's present log; earlier ones count from 1 (see
+	// Position.NewLog). Offsets are compared within one log only.
+	log int
 }
 
 // Position is how far a stream has been applied: Next is the offset of the
@@ -80,7 +84,18 @@ type Version struct {
 type Position struct {
 	Stream Stream
 	Next   int64
+	// TopicID is that of the topic whose log Next is in; the zero TopicID leaves the
+	// one that is known.
+	TopicID TopicID
+	// NewLog says that offsets begin anew with this position, because the topic
+	// was made anew or its log was cut: what the stream wrote before is ordered by
+	// time against what it writes from now on.
+	NewLog bool
 }
+
+// TopicID tells a topic from another one of the same name, before or after it.
+// Brokers before Kafka 2.8 have none.
+type TopicID [16]byte
 
 // DeadLetter is a record that could not become an operation, with the reason.
 type DeadLetter struct {
@@ -92,6 +107,8 @@ type DeadLetter struct {
 	Key     []byte    `json:"key"`
 	Value   []byte    `json:"value"`
 	Headers []Header  `json:"headers,omitempty"`
+	// Truncated says that Value is only the beginning of the record's.
+	Truncated bool `json:"truncated,omitempty"`
 }
 
 // Header is one header of a Kafka record.
@@ -117,6 +134,9 @@ type Applied struct {
 	Upserted  int    // points written
 	Deleted   int    // points removed
 	Stale     int    // points left alone because they were newer
+	// Crossed counts the writes of points that another partition of the same topic
+	// had written before: the topic's keys do not keep a point in one partition.
+	Crossed int
 	// Commit is the time to the storage commit, Index the rest of the way to
 	// visibility.
 	Commit, Index time.Duration

@@ -8,6 +8,7 @@ import (
 	"freshet/server/filter"
 	"freshet/server/payload"
 	"freshet/server/point"
+	"freshet/storage"
 )
 
 // Retrieve returns the points with the ids, in the order asked. Unknown ids
@@ -39,6 +40,35 @@ func (c *Collection) Retrieve(ctx context.Context, ids []point.ID, withPayload p
 		records = append(records, record)
 	}
 	return records, nil
+}
+
+// Written returns a point with all it has and the version that wrote it; nil if
+// there is none. The version of a REST write has the zero Stream.
+func (c *Collection) Written(id point.ID) (*Record, Version, error) {
+	v, err := c.acquire()
+	if err != nil {
+		return nil, Version{}, err
+	}
+	defer v.release()
+	key := id.AppendKey(nil)
+	slot, ok := c.ids.visible(key, v.slots)
+	if !ok {
+		return nil, Version{}, nil
+	}
+	value, err := v.snapshot.Get(nil, storage.AppendKey(nil, storage.Point, c.space, key))
+	if err != nil {
+		return nil, Version{}, err
+	}
+	s, err := decodeStored(value)
+	if err != nil {
+		return nil, Version{}, err
+	}
+	version, err := full(v.origins, s.version)
+	if err != nil {
+		return nil, Version{}, err
+	}
+	record, err := c.shape(v, id, slot, s, payload.All(), VectorSelector{All: true})
+	return &record, version, err
 }
 
 // Scroll returns one page of the points that match, in id order.

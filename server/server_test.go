@@ -643,7 +643,7 @@ func TestModel(t *testing.T) {
 			v := Version{Stream: Stream{"s", "t", int32(r.IntN(3))}, Time: int64(step + r.IntN(10))}
 			v.Offset = next[v.Stream.Partition]
 			next[v.Stream.Partition]++
-			b.Positions = append(b.Positions, Position{v.Stream, v.Offset + 1})
+			b.Positions = append(b.Positions, Position{Stream: v.Stream, Next: v.Offset + 1})
 			var entry versioned
 			if r.IntN(4) == 0 {
 				b.Ops = append(b.Ops, remove(v, point.Number(n)))
@@ -701,7 +701,7 @@ func TestCrashKeepsPointsAndPositionsTogether(t *testing.T) {
 		for i := range batches {
 			apply(t, c, Batch{
 				Ops:       []Op{upsert(point.Number(uint64(i)), Version{Stream: s, Offset: int64(i), Time: 1}, float32(i), 0, "")},
-				Positions: []Position{{s, int64(i) + 1}},
+				Positions: []Position{{Stream: s, Next: int64(i) + 1}},
 				Sync:      i == synced,
 			})
 		}

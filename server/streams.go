@@ -3,8 +3,10 @@ package server
 import (
 	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 
 	"freshet/storage"
@@ -16,8 +18,15 @@ import (
 // the immutable positions of their view.
 type streamTable struct {
 	numbers map[Stream]uint32
-	byNum   []Stream // index 0 is REST
-	next    map[Stream]int64
+	byNum   []origin            // index 0 is REST; only appended to
+	former  map[Stream][]uint32 // numbers that stood for earlier logs, the oldest first
+	applied map[Stream]Position // as loaded
+}
+
+// origin is what a number stands for: one log of a stream.
+type origin struct {
+	stream Stream
+	log    int // as in Version
 }
 
 // unknownNext is stored for a stream that has written but reported no position.
@@ -26,8 +35,9 @@ const unknownNext = -1
 func newStreamTable() *streamTable {
 	return &streamTable{
 		numbers: map[Stream]uint32{{}: 0},
-		byNum:   []Stream{{}},
-		next:    map[Stream]int64{},
+		byNum:   []origin{{}},
+		former:  map[Stream][]uint32{},
+		applied: map[Stream]Position{},
 	}
 }
 
@@ -38,16 +48,31 @@ func (t *streamTable) number(s Stream) (num uint32, isNew bool) {
 	}
 	num = uint32(len(t.byNum))
 	t.numbers[s] = num
-	t.byNum = append(t.byNum, s)
+	t.byNum = append(t.byNum, origin{stream: s})
 	return num, true
 }
 
-// stored converts a version, and with full back.
-func (t *streamTable) full(v storedVersion) (Version, error) {
-	if int(v.stream) >= len(t.byNum) {
-		return Version{}, fmt.Errorf("a record names stream %d of %d", v.stream, len(t.byNum))
+// renew gives a stream that has a number another one for its next log.
+func (t *streamTable) renew(s Stream) {
+	num, ok := t.numbers[s]
+	if !ok {
+		return
 	}
-	return Version{Stream: t.byNum[v.stream], Offset: v.offset, Time: v.time}, nil
+	t.former[s] = append(t.former[s], num)
+	// A copy: views hold the slice.
+	t.byNum = slices.Clone(t.byNum)
+	t.byNum[num].log = len(t.former[s])
+	delete(t.numbers, s)
+	t.number(s)
+}
+
+// full converts a stored version by what the numbers of streams stand for.
+func full(origins []origin, v storedVersion) (Version, error) {
+	if int(v.stream) >= len(origins) {
+		return Version{}, fmt.Errorf("a record names stream %d of %d", v.stream, len(origins))
+	}
+	from := origins[v.stream]
+	return Version{Stream: from.stream, Offset: v.offset, Time: v.time, log: from.log}, nil
 }
 
 func (t *streamTable) load(suffix, value []byte) error {
@@ -55,29 +80,89 @@ func (t *streamTable) load(suffix, value []byte) error {
 	if err != nil {
 		return err
 	}
-	r := reader{rest: value}
-	num, next := r.uvarint(), r.varint()
-	if r.bad || num == 0 || num > 1<<24 {
+	p, err := decodePosition(value)
+	if err != nil {
 		return fmt.Errorf("the position of %s is damaged", s)
 	}
-	for uint64(len(t.byNum)) <= num {
-		t.byNum = append(t.byNum, Stream{})
+	put := func(num uint32, log int) {
+		for uint32(len(t.byNum)) <= num {
+			t.byNum = append(t.byNum, origin{})
+		}
+		t.byNum[num] = origin{s, log}
 	}
-	t.byNum[num] = s
-	t.numbers[s] = uint32(num)
-	if next != unknownNext {
-		t.next[s] = next
+	put(p.number, 0)
+	for i, num := range p.former {
+		put(num, i+1)
+	}
+	t.numbers[s] = p.number
+	if len(p.former) > 0 {
+		t.former[s] = p.former
+	}
+	if p.next != unknownNext {
+		t.applied[s] = Position{Stream: s, Next: p.next, TopicID: p.topicID}
 	}
 	return nil
 }
 
+// storedPosition is the value under storage.Position, as docs/storage.md has it.
+type storedPosition struct {
+	number  uint32 // of the stream, in versions
+	next    int64
+	topicID TopicID
+	former  []uint32
+}
+
+// Bounds of what a stored position can hold.
+const (
+	maxStreams = 1 << 24
+	maxLogs    = 1 << 16
+)
+
+func (p *storedPosition) append(dst []byte) []byte {
+	dst = binary.AppendVarint(binary.AppendUvarint(dst, uint64(p.number)), p.next)
+	dst = append(dst, p.topicID[:]...)
+	dst = binary.AppendUvarint(dst, uint64(len(p.former)))
+	for _, num := range p.former {
+		dst = binary.AppendUvarint(dst, uint64(num))
+	}
+	return dst
+}
+
+// errBadPosition is for the caller to say whose position it is.
+var errBadPosition = errors.New("a position is damaged")
+
+func decodePosition(value []byte) (storedPosition, error) {
+	r := reader{rest: value}
+	num := func() uint32 {
+		n := r.uvarint()
+		r.bad = r.bad || n == 0 || n > maxStreams
+		return uint32(n)
+	}
+	p := storedPosition{number: num(), next: r.varint()}
+	if len(r.rest) > 0 && !r.bad { // without: of a version before topic ids
+		copy(p.topicID[:], r.take(uint64(len(p.topicID))))
+		n := r.uvarint()
+		r.bad = r.bad || n > maxLogs
+		for range n {
+			if r.bad {
+				break
+			}
+			p.former = append(p.former, num())
+		}
+	}
+	if r.bad || len(r.rest) > 0 || p.next < unknownNext {
+		return storedPosition{}, errBadPosition
+	}
+	return p, nil
+}
+
 // positions returns a copy sorted by topic, partition and source.
-func sortedPositions(next map[Stream]int64) []Position {
-	list := make([]Position, 0, len(next))
-	for _, s := range slices.SortedFunc(maps.Keys(next), func(a, b Stream) int {
+func sortedPositions(applied map[Stream]Position) []Position {
+	list := make([]Position, 0, len(applied))
+	for _, s := range slices.SortedFunc(maps.Keys(applied), func(a, b Stream) int {
 		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Source, b.Source))
 	}) {
-		list = append(list, Position{Stream: s, Next: next[s]})
+		list = append(list, applied[s])
 	}
 	return list
 }
@@ -106,14 +191,28 @@ func decodeStream(key []byte) (Stream, error) {
 	return s, nil
 }
 
-func (c *Collection) putPosition(b *storage.Batch, s Stream, num uint32, next int64) error {
-	value := binary.AppendVarint(binary.AppendUvarint(nil, uint64(num)), next)
-	return b.Set(storage.AppendKey(nil, storage.Position, c.space, appendStream(nil, s)), value)
+func (c *Collection) putPosition(b *storage.Batch, p Position) error {
+	num, _ := c.streams.number(p.Stream)
+	value := storedPosition{number: num, next: p.Next, topicID: p.TopicID, former: c.streams.former[p.Stream]}
+	return b.Set(storage.AppendKey(nil, storage.Position, c.space, appendStream(nil, p.Stream)), value.append(nil))
+}
+
+// over completes a position by what is known of its stream.
+func (p Position) over(applied map[Stream]Position) Position {
+	known, ok := applied[p.Stream]
+	if ok && p.Next == unknownNext {
+		p.Next = known.Next
+	}
+	if p.TopicID == (TopicID{}) {
+		p.TopicID = known.TopicID
+	}
+	p.NewLog = false
+	return p
 }
 
 // compare orders two versions of one point: negative when v is older than w.
 func (v Version) compare(w Version) int {
-	if v.Stream == w.Stream {
+	if v.Stream == w.Stream && v.log == w.log {
 		return cmp.Compare(v.Offset, w.Offset)
 	}
 	return cmp.Or(
@@ -121,6 +220,15 @@ func (v Version) compare(w Version) int {
 		cmp.Compare(v.Stream.Source, w.Stream.Source),
 		cmp.Compare(v.Stream.Topic, w.Stream.Topic),
 		cmp.Compare(v.Stream.Partition, w.Stream.Partition),
+		cmp.Compare(v.rank(), w.rank()),
 		cmp.Compare(v.Offset, w.Offset),
 	)
+}
+
+// rank orders the logs of one stream by age.
+func (v Version) rank() int {
+	if v.log == 0 {
+		return math.MaxInt
+	}
+	return v.log
 }

@@ -46,7 +46,12 @@ func (c *Collection) begin() *tx {
 	return &tx{c: c, points: map[string]*pending{}}
 }
 
-func (tx *tx) position(p Position) { tx.moves = append(tx.moves, p) }
+func (tx *tx) position(p Position) {
+	if p.NewLog {
+		tx.c.streams.renew(p.Stream)
+	}
+	tx.moves = append(tx.moves, p)
+}
 
 // lookup returns the transaction's state of a point, read from the store on
 // first use.
@@ -99,13 +104,16 @@ func (tx *tx) change(op *Op, key []byte, given *Point, version Version, applied 
 		return err
 	}
 	if p.versioned {
-		current, err := tx.c.streams.full(p.stored.version)
+		current, err := full(tx.c.streams.byNum, p.stored.version)
 		if err != nil {
 			return err
 		}
 		if version.compare(current) < 0 {
 			applied.Stale++
 			return nil
+		}
+		if from, s := current.Stream, version.Stream; from.Partition != s.Partition && from.Source == s.Source && from.Topic == s.Topic {
+			applied.Crossed++
 		}
 	}
 	if !p.exists && op.Kind != Upsert && op.Kind != Delete {
@@ -426,12 +434,7 @@ func (tx *tx) fill(b *storage.Batch) error {
 		}
 	}
 	for _, m := range tx.moves {
-		num, _ := c.streams.number(m.Stream)
-		next := m.Next
-		if known, ok := c.applied[m.Stream]; ok && next == unknownNext {
-			next = known
-		}
-		if err := c.putPosition(b, m.Stream, num, next); err != nil {
+		if err := c.putPosition(b, m.over(c.applied)); err != nil {
 			return err
 		}
 	}
@@ -493,7 +496,7 @@ func (tx *tx) settle(staged stagedSlots) {
 		c.applied = maps.Clone(c.applied)
 		for _, m := range tx.moves {
 			if m.Next != unknownNext {
-				c.applied[m.Stream] = m.Next
+				c.applied[m.Stream] = m.over(c.applied)
 			}
 		}
 	}

@@ -24,8 +24,10 @@ type view struct {
 	sparse       map[string]*sparse.State // by name
 	// operation is the number of the newest operation in the view.
 	operation uint64
-	// next holds the applied position by stream; it is not changed any more.
-	next map[Stream]int64
+	// applied holds the positions by stream; it is not changed any more.
+	applied map[Stream]Position
+	// origins is what the numbers of streams stand for.
+	origins []origin
 
 	refs     atomic.Int64 // readers, and one while the view is the current one
 	released func(error)
@@ -75,7 +77,8 @@ func (c *Collection) publish() {
 
 		payloadBytes: c.payloads,
 		operation:    c.operation,
-		next:         c.applied,
+		applied:      c.applied,
+		origins:      c.streams.byNum,
 		released: func(err error) {
 			if err != nil {
 				c.log.Error("release of a snapshot failed", "err", err)

@@ -15,7 +15,7 @@ func (c *Collection) Positions() ([]Position, error) {
 		return nil, err
 	}
 	defer v.release()
-	return sortedPositions(v.next), nil
+	return sortedPositions(v.applied), nil
 }
 
 // Position returns how far one stream is applied; false before its first batch.
@@ -25,8 +25,9 @@ func (c *Collection) Position(s Stream) (Position, bool, error) {
 		return Position{}, false, err
 	}
 	defer v.release()
-	next, ok := v.next[s]
-	return Position{Stream: s, Next: next}, ok, nil
+	p, ok := v.applied[s]
+	p.Stream = s
+	return p, ok, nil
 }
 
 // WaitOffsets returns once reads see all the records named. Positions count
@@ -62,9 +63,9 @@ func (v *view) behind(want []MinOffset) []string {
 	var behind []string
 	for _, w := range want {
 		next, known := int64(0), false
-		for s, n := range v.next {
+		for s, p := range v.applied {
 			if s.Topic == w.Topic && s.Partition == w.Partition {
-				next, known = max(next, n), true
+				next, known = max(next, p.Next), true
 			}
 		}
 		switch {

@@ -1,0 +1,114 @@
+package server
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/google/go-cmp/cmp"
+
+	"freshet/server/point"
+)
+
+// TestNewLog gives a stream a log that begins anew: its small offsets do not lose
+// against the large ones of the old log, old records of the old log do, and all
+// this survives restarts.
+func TestNewLog(t *testing.T) {
+	run := func(t *testing.T, restart bool) {
+		fs := vfs.NewMem()
+		db := openDB(t, fs)
+		c := newCollection(t, db, "c", vectorConfig(2, Euclid))
+		reopen := func() {
+			if restart {
+				closeDB(t, db)
+				db = openDB(t, fs)
+				c = openedCollection(t, db)
+			}
+		}
+		s := Stream{Source: "s", Topic: "t", Partition: 1}
+		write := func(offset, time int64, x float32) Applied {
+			return apply(t, c, Batch{
+				Ops:       []Op{upsert(point.Number(1), Version{Stream: s, Offset: offset, Time: time}, x, 0, "")},
+				Positions: []Position{{Stream: s, Next: offset + 1}},
+			})
+		}
+		apply(t, c, Batch{Positions: []Position{{Stream: s, Next: 100, TopicID: TopicID{1}}}})
+		write(100, 10, 1)
+		reopen()
+		for log := byte(2); log < 5; log++ {
+			apply(t, c, Batch{Positions: []Position{{Stream: s, Next: 0, TopicID: TopicID{log}, NewLog: true}}})
+			reopen()
+			// The same time: the newer log is the later write.
+			if a := write(int64(log), 10, float32(log)); a.Stale != 0 || a.Upserted != 1 {
+				t.Errorf("log %d: %+v", log, a)
+			}
+			reopen()
+			if a := write(int64(log)-1, 99, 9); a.Stale != 1 {
+				t.Errorf("log %d, an older offset of the same log: %+v", log, a)
+			}
+			if a := write(int64(log)+5, 5, float32(log)); a.Stale != 0 {
+				t.Errorf("log %d, a later offset of an earlier time: %+v", log, a)
+			}
+			apply(t, c, Batch{Ops: []Op{upsert(point.Number(1), Version{Stream: Stream{Source: "x", Topic: "t"}, Time: 8}, 0, 0, "")}})
+			p, ok, err := c.Position(s)
+			want := Position{Stream: s, Next: int64(log) + 6, TopicID: TopicID{log}}
+			if diff := cmp.Diff(want, p); diff != "" || !ok || err != nil {
+				t.Errorf("log %d: %t, %v\n%s", log, ok, err, diff)
+			}
+			// Older by time than what the old log, or another stream, wrote.
+			apply(t, c, Batch{Positions: []Position{{Stream: s, Next: 0, NewLog: true}}})
+			if a := write(0, 7, 9); a.Stale != 1 {
+				t.Errorf("log %d, an older time: %+v", log, a)
+			}
+		}
+		closeDB(t, db)
+	}
+	t.Run("in one life", func(t *testing.T) { run(t, false) })
+	t.Run("with restarts", func(t *testing.T) { run(t, true) })
+}
+
+func TestWrittenTellsTheSource(t *testing.T) {
+	c := testCollection(t)
+	v := Version{Stream: Stream{Source: "s", Topic: "t", Partition: 3}, Offset: 7, Time: 5}
+	apply(t, c, Batch{Ops: []Op{upsert(point.Number(1), v, 1, 2, `{"a":1}`), upsert(point.Number(2), Version{}, 1, 2, "")}})
+	record, got, err := c.Written(point.Number(1))
+	if err != nil || record == nil || string(record.Payload) != `{"a":1}` || got != v {
+		t.Errorf("got %+v, %+v, %v", record, got, err)
+	}
+	if record, got, err = c.Written(point.Number(2)); err != nil || record == nil || got.Stream != (Stream{}) || got.Time == 0 {
+		t.Errorf("got %+v, %+v, %v", record, got, err)
+	}
+	if record, _, err = c.Written(point.Number(3)); err != nil || record != nil {
+		t.Errorf("got %+v, %v", record, err)
+	}
+}
+
+func TestCrossedPartitionsAreCounted(t *testing.T) {
+	c := testCollection(t)
+	write := func(partition int32, source string, offset int64) int {
+		s := Stream{Source: source, Topic: "t", Partition: partition}
+		return apply(t, c, Batch{Ops: []Op{upsert(point.Number(1), Version{Stream: s, Offset: offset, Time: offset}, 1, 2, "")}}).Crossed
+	}
+	var got []int
+	got = append(got, write(0, "s", 1), write(0, "s", 2), write(1, "s", 3), write(1, "s", 4), write(0, "x", 5), write(1, "s", 6))
+	if want := []int{0, 0, 1, 0, 0, 0}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func FuzzStoredPosition(f *testing.F) {
+	f.Add([]byte{1, 4})
+	for _, p := range []storedPosition{{number: 1, next: unknownNext}, {number: 3, next: 9, topicID: TopicID{1}, former: []uint32{1, 2}}} {
+		f.Add(p.append(nil))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		p, err := decodePosition(raw)
+		if err != nil {
+			return
+		}
+		again, err := decodePosition(p.append(nil))
+		if err != nil || !cmp.Equal(p, again, cmp.AllowUnexported(storedPosition{})) {
+			t.Fatalf("%+v became %+v, %v", p, again, err)
+		}
+	})
+}
