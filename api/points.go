@@ -99,9 +99,6 @@ func readPoint(o *object.Reader, path string, withPayload bool) (server.Point, e
 	err := o.Members(func(name string) error {
 		isNull := o.Kind() == 'n'
 		switch {
-		case name == "id" && !p.ID.IsZero(), name == "vector" && (noVector || p.Vectors != nil),
-			name == "payload" && p.Payload != nil:
-			return duplicate(name)
 		case name == "id":
 			return readID(o, &p.ID)
 		case name == "vector" && !isNull:

@@ -313,10 +313,15 @@ func readPayloadSelector(o *object.Reader, dst *payload.Selector) error {
 	if err != nil {
 		return err
 	}
-	if err := dst.UnmarshalJSON(raw); err != nil {
+	err = dst.UnmarshalJSON(raw)
+	switch {
+	case errors.As(err, &object.DuplicateError{}):
+		return err
+	case err != nil:
 		return badFormat("data did not match any variant of untagged enum WithPayloadInterface")
+	default:
+		return nil
 	}
-	return nil
 }
 
 func readVectorSelector(o *object.Reader, dst *server.VectorSelector) error {

@@ -20,10 +20,15 @@ func parse(raw []byte, read func(o *object.Reader) error) error {
 		err = o.End()
 	}
 	var syntax *object.SyntaxError
-	if errors.As(err, &syntax) {
+	var twice object.DuplicateError
+	switch {
+	case errors.As(err, &syntax):
 		return badFormat("%s at %s", syntax.Text, place(raw, syntax.Offset))
+	case errors.As(err, &twice):
+		return badFormat("%v", twice)
+	default:
+		return err
 	}
-	return err
 }
 
 // fields reads an object whose members known by name are read by their
@@ -34,27 +39,12 @@ func fields(o *object.Reader, known map[string]func() error) error {
 	}
 	return o.Members(func(name string) error {
 		read := known[name]
-		if read == nil {
+		if read == nil || o.Kind() == 'n' {
 			return o.Skip()
 		}
-		known[name] = wasRead
-		if o.Kind() == 'n' {
-			return o.Skip()
-		}
-		err := read()
-		if errors.Is(err, errRead) {
-			return duplicate(name)
-		}
-		return err
+		return read()
 	})
 }
-
-// errRead is what a member gets that comes a second time.
-var errRead = errors.New("was read before")
-
-func wasRead() error { return errRead }
-
-func duplicate(name string) error { return badFormat("duplicate field `%s`", name) }
 
 // kinds are the words that clients know from Rust's serde.
 var kinds = map[byte]string{'{': "map", '[': "sequence", '"': "string", '0': "number", 't': "boolean `true`", 'f': "boolean `false`", 'n': "null"}

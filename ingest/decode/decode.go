@@ -206,7 +206,7 @@ func (m *Mapping) fieldsOf(name string) string {
 func (m *Mapping) value(raw []byte) (value, error) {
 	v := value{vectors: make(server.Vectors, len(m.vectorNames)), payload: []byte{'{'}}
 	idField := m.idField()
-	o := object.NewReader(raw)
+	o := object.NewLenientReader(raw)
 	if o.Kind() != '{' {
 		return v, Bad(Undecodable, "the value is not a JSON object")
 	}

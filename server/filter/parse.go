@@ -3,7 +3,6 @@ package filter
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,6 +17,9 @@ import (
 // UnmarshalJSON reads a filter. Values outside their limits are reported as a
 // *ValidationError, everything else wrong is a format error.
 func (f *Filter) UnmarshalJSON(raw []byte) error {
+	if err := object.CheckUnique(raw); err != nil {
+		return err
+	}
 	p := parser{}
 	parsed, err := p.filter(raw, "", 0)
 	if err != nil {
@@ -170,9 +172,6 @@ func (p *parser) condition(raw []byte, path string, depth int) (condition, error
 		return nil, err
 	}
 	m, err := members(raw)
-	if errors.As(err, &object.DuplicateError{}) {
-		return nil, err
-	}
 	if err != nil {
 		return nil, noVariant("Condition")
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"freshet/server/filter"
+	"freshet/server/object"
 	"freshet/server/payload"
 )
 
@@ -26,6 +27,11 @@ var errNoVariant = errors.New("data did not match any variant of untagged enum E
 // are reported as a *filter.ValidationError, those of a number as a *RangeError;
 // everything else is a format error.
 func Parse(raw, defaults json.RawMessage) (*Formula, error) {
+	for _, part := range []json.RawMessage{raw, defaults} {
+		if err := object.CheckUnique(part); err != nil {
+			return nil, err
+		}
+	}
 	p := parser{}
 	root, err := p.expression(raw, 0)
 	if err != nil {

@@ -12,13 +12,24 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Reader reads one JSON value (RFC 8259, in UTF-8). Of repeated members each is
-// visited, in order.
-type Reader struct{ d *jsontext.Decoder }
+// Reader reads one JSON value (RFC 8259, in UTF-8).
+type Reader struct {
+	d      *jsontext.Decoder
+	unique bool // members are
+}
 
-// NewReader returns a reader of raw, which must not change while it is used.
+// NewReader returns a reader of raw, which must not change while it is used. A name
+// that an object has twice is a DuplicateError to Members, but not to Value and Skip.
 func NewReader(raw []byte) *Reader {
-	return &Reader{jsontext.NewDecoder(bytes.NewBuffer(raw), jsontext.AllowDuplicateNames(true))}
+	r := NewLenientReader(raw)
+	r.unique = true
+	return r
+}
+
+// NewLenientReader is NewReader of objects that may have a name twice, as payloads may:
+// each of the members is visited, in order.
+func NewLenientReader(raw []byte) *Reader {
+	return &Reader{d: jsontext.NewDecoder(bytes.NewBuffer(raw), jsontext.AllowDuplicateNames(true))}
 }
 
 // SyntaxError reports bytes that are not JSON. Offset is where.
@@ -49,12 +60,23 @@ func (r *Reader) Members(visit func(name string) error) error {
 	if _, err := r.d.ReadToken(); err != nil {
 		return r.explain(err)
 	}
+	var seen map[string]struct{}
+	if r.unique {
+		seen = map[string]struct{}{}
+	}
 	for r.d.PeekKind() == '"' {
-		name, err := r.d.ReadToken()
+		token, err := r.d.ReadToken()
 		if err != nil {
 			return r.explain(err)
 		}
-		if err := visit(name.String()); err != nil {
+		name := token.String()
+		if r.unique {
+			if _, twice := seen[name]; twice {
+				return DuplicateError{name}
+			}
+			seen[name] = struct{}{}
+		}
+		if err := visit(name); err != nil {
 			return err
 		}
 	}
@@ -86,6 +108,17 @@ type DuplicateError struct{ Name string }
 
 func (e DuplicateError) Error() string { return fmt.Sprintf("duplicate field `%.60s`", e.Name) }
 
+// CheckUnique returns a DuplicateError if an object in raw, at any depth, has a name
+// twice. Whether raw is JSON at all is left to those that read it.
+func CheckUnique(raw []byte) error {
+	err := jsontext.NewDecoder(bytes.NewBuffer(raw)).SkipValue()
+	var syntax *jsontext.SyntacticError
+	if errors.As(err, &syntax) && errors.Is(syntax.Err, jsontext.ErrDuplicateName) {
+		return DuplicateError{syntax.JSONPointer.LastToken()}
+	}
+	return nil
+}
+
 // Split returns the members of raw, an object, and their values, which are parts of
 // raw. A name that is there twice is a DuplicateError.
 func Split(raw []byte) (map[string]json.RawMessage, error) {
@@ -95,9 +128,6 @@ func Split(raw []byte) (map[string]json.RawMessage, error) {
 	}
 	members := map[string]json.RawMessage{}
 	err := r.Members(func(name string) error {
-		if _, twice := members[name]; twice {
-			return DuplicateError{name}
-		}
 		var err error
 		members[name], err = r.part(raw)
 		return err

@@ -49,7 +49,7 @@ func walk(r *object.Reader, out *strings.Builder) error {
 
 func rebuild(raw string) (string, error) {
 	var out strings.Builder
-	r := object.NewReader([]byte(raw))
+	r := object.NewLenientReader([]byte(raw))
 	if err := walk(r, &out); err != nil {
 		return "", err
 	}
@@ -83,6 +83,24 @@ func TestReaderReportsTheOffset(t *testing.T) {
 		}
 		if syntax.EOF != want.EOF || syntax.Offset != want.Offset {
 			t.Errorf("%q: got %+v, want %+v", raw, *syntax, want)
+		}
+	}
+}
+
+func TestReaderRefusesDuplicates(t *testing.T) {
+	for raw, want := range map[string]string{
+		`{"a":1,"b":{"a":2},"c":[{"a":3},{"a":4}]}`: "",
+		`{"a":1,"b":2,"a":3}`:                       "a",
+		`{"a":1,"\u0061":3}`:                        "a",
+		`[1,{"b":{"":1,"":1}}]`:                     "",
+		`{"b":[{"c":1,"c":1}]}`:                     "c",
+	} {
+		var out strings.Builder
+		for _, err := range []error{walk(object.NewReader([]byte(raw)), &out), object.CheckUnique([]byte(raw))} {
+			var twice object.DuplicateError
+			if is := errors.As(err, &twice); twice.Name != want || is != (want != "" || strings.Contains(raw, `""`)) {
+				t.Errorf("%s: got %v", raw, err)
+			}
 		}
 	}
 }

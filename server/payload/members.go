@@ -13,7 +13,7 @@ import (
 // passed over.
 func DecodeMembers(raw []byte, want func(name string) bool) (map[string]any, error) {
 	doc := map[string]any{}
-	r := object.NewReader(raw)
+	r := object.NewLenientReader(raw)
 	if r.Kind() != '{' {
 		return nil, errNotObject
 	}

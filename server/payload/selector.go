@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+
+	"freshet/server/object"
 )
 
 // Selector says which part of a payload a read returns; the zero Selector says
@@ -35,6 +37,9 @@ var errSelector = errors.New("data did not match any variant of untagged enum Wi
 // with the member include or exclude.
 func (s *Selector) UnmarshalJSON(raw []byte) error {
 	*s = Selector{}
+	if err := object.CheckUnique(raw); err != nil {
+		return err
+	}
 	switch raw = bytes.TrimSpace(raw); {
 	case string(raw) == "true":
 		s.mode = all
@@ -45,22 +50,22 @@ func (s *Selector) UnmarshalJSON(raw []byte) error {
 		s.mode = include
 		return s.read(raw)
 	}
-	var object struct {
+	var selected struct {
 		Include json.RawMessage `json:"include"`
 		Exclude json.RawMessage `json:"exclude"`
 	}
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()
-	if err := d.Decode(&object); err != nil {
+	if err := d.Decode(&selected); err != nil {
 		return errSelector
 	}
 	switch {
-	case object.Include != nil && object.Exclude == nil:
+	case selected.Include != nil && selected.Exclude == nil:
 		s.mode = include
-		return s.read(object.Include)
-	case object.Exclude != nil && object.Include == nil:
+		return s.read(selected.Include)
+	case selected.Exclude != nil && selected.Include == nil:
 		s.mode = exclude
-		return s.read(object.Exclude)
+		return s.read(selected.Exclude)
 	}
 	return errSelector
 }
