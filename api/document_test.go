@@ -22,12 +22,9 @@ import (
 
 // undone are operations that the document has and the server does not.
 var undone = map[string]bool{
-	"post /collections/{collection}/facet":                        true,
-	"post /collections/{collection}/points/query/groups":          true,
-	"post /collections/{collection}/points/search/groups":         true,
-	"post /collections/{collection}/points/search/matrix/offsets": true,
-	"post /collections/{collection}/points/search/matrix/pairs":   true,
-	"post /collections/{collection}/points/recommend/groups":      true,
+	"post /collections/{collection}/points/query/groups":     true,
+	"post /collections/{collection}/points/search/groups":    true,
+	"post /collections/{collection}/points/recommend/groups": true,
 }
 
 // document is the OpenAPI document with its schemas compiled as they are needed.

@@ -31,7 +31,5 @@ var undos = map[int]struct{ method, path, body string }{
 // notServed are the requests that are not answered yet, by what they need. Who serves
 // them takes them out.
 var notServed = map[string][]int{
-	"facets":        {435, 436, 556, 557, 558, 559, 560, 561, 562},
-	"search matrix": {189, 190, 219, 220, 249, 250, 279, 280},
-	"groups":        {563, 564, 565, 566, 567, 568, 569, 570, 571},
+	"groups": {563, 564, 565, 566, 567, 568, 569, 570, 571},
 }

@@ -122,6 +122,8 @@ func TestHugeLimits(t *testing.T) {
 		{"/query", `{"query":[1,2,3,4],"limit":1000000000000,"filter":{"must":{"key":"n","match":{"value":1}}}}`},
 		{"/search", `{"vector":[1,2,3,4],"limit":9223372036854775807}`},
 		{"/scroll", `{"limit":9223372036854775807}`},
+		{"/search/matrix/pairs", `{"sample":9223372036854775807,"limit":9223372036854775807}`},
+		{"/search/matrix/offsets", `{"sample":18446744073709551615,"limit":3}`},
 	} {
 		var w *httptest.ResponseRecorder
 		if bytes := allocated(func() { w = h.raw("POST", hostilePoints+x.path, x.body) }); bytes > 16<<20 || w.Code != http.StatusOK {
@@ -161,6 +163,8 @@ func TestDeepNesting(t *testing.T) {
 			{"POST", hostilePoints + "/search", `{"vector":%s,"limit":1}`},
 			{"POST", hostilePoints + "/scroll", `{"filter":{"must":%s}}`},
 			{"POST", hostilePoints + "/scroll", `{"with_payload":%s}`},
+			{"POST", hostilePoints + "/search/matrix/pairs", `{"filter":%s}`},
+			{"POST", "/collections/c/facet", `{"key":"a","filter":%s}`},
 			{"POST", hostilePoints + "/query/batch", `{"searches":%s}`},
 			{"PUT", "/collections/d", `{"vectors":%s}`},
 			{"PUT", "/collections/d", `{"metadata":{"a":%s}}`},

@@ -67,6 +67,9 @@ func (s *Server) routes() {
 	post(c+"/points/recommend/batch", recommendBatch)
 	post(c+"/points/discover", discoverPoints)
 	post(c+"/points/discover/batch", discoverBatch)
+	post(c+"/points/search/matrix/pairs", matrixPairs)
+	post(c+"/points/search/matrix/offsets", matrixOffsets)
+	post(c+"/facet", facetPoints)
 
 	for _, path := range []string{c + "/snapshots", "/snapshots"} {
 		get(path, listSnapshots)

@@ -169,6 +169,14 @@ func (s indexesOf) All() *roaring.Bitmap { return s.live }
 
 // Field implements filter.Indexes.
 func (s *indexSet) Field(key string) filter.Index {
+	if ix := s.index(key); ix != nil {
+		return ix
+	}
+	return nil
+}
+
+// index returns the index of a field by its key, nil if it has none.
+func (s *indexSet) index(key string) *index.Index {
 	for _, f := range s.fields {
 		if f.key == key {
 			return f.index

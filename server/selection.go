@@ -136,17 +136,53 @@ func (m *matcher) match(ctx context.Context, slot uint32) (bool, error) {
 	if m.n++; m.n%checkEvery == 0 && ctx.Err() != nil {
 		return false, ctx.Err()
 	}
-	c := m.s.c
-	id := c.ids.key(slot)
-	return m.s.filter.Match(&subject{c: c, key: id, slot: slot, load: func() ([]byte, error) {
-		m.key = storage.AppendKey(m.key[:0], storage.Point, c.space, id)
-		var err error
-		if m.val, err = m.s.v.snapshot.Get(m.val[:0], m.key); err != nil {
-			return nil, err
-		}
-		record, err := decodeStored(m.val)
-		return record.payload, err
+	return m.s.filter.Match(&subject{c: m.s.c, key: m.s.c.ids.key(slot), slot: slot, load: func() ([]byte, error) {
+		return m.payload(slot)
 	}})
+}
+
+// payload returns the payload of a slot's point. It is valid until the next call.
+func (m *matcher) payload(slot uint32) ([]byte, error) {
+	c := m.s.c
+	m.key = storage.AppendKey(m.key[:0], storage.Point, c.space, c.ids.key(slot))
+	var err error
+	if m.val, err = m.s.v.snapshot.Get(m.val[:0], m.key); err != nil {
+		return nil, err
+	}
+	record, err := decodeStored(m.val)
+	return record.payload, err
+}
+
+// payloads calls visit with the payloads of the points that pass and whose slots are
+// among some. They are valid only during the call.
+func (s *selection) payloads(ctx context.Context, among *roaring.Bitmap, visit func(payload []byte) error) error {
+	if int(among.GetCardinality())*getCost >= s.v.points {
+		var failed error
+		err := s.scan(ctx, nil, among, func(_ []byte, _ uint32, record stored) bool {
+			failed = visit(record.payload)
+			return failed == nil
+		})
+		return errors.Join(err, failed)
+	}
+	m := matcher{s: s}
+	for it := among.Iterator(); it.HasNext(); {
+		slot := it.Next()
+		ok, err := m.match(ctx, slot)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			continue
+		}
+		raw, err := m.payload(slot)
+		if err != nil {
+			return err
+		}
+		if err := visit(raw); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // scan calls visit for the points that pass and whose slots are among some (nil:

@@ -108,6 +108,29 @@ func (p *posting) bitmap() *roaring.Bitmap {
 	}
 }
 
+// count returns how many of the slots are among some; nil is all.
+func (p *posting) count(among *roaring.Bitmap) int {
+	switch {
+	case p.more == nil && (among == nil || among.Contains(p.only)):
+		return 1
+	case p.more == nil:
+		return 0
+	case p.more.many != nil && among == nil:
+		return int(p.more.many.GetCardinality())
+	case p.more.many != nil:
+		return int(p.more.many.AndCardinality(among))
+	case among == nil:
+		return len(p.more.few)
+	}
+	n := 0
+	for _, slot := range p.more.few {
+		if among.Contains(slot) {
+			n++
+		}
+	}
+	return n
+}
+
 // collect adds the slots to those that are few and the bitmap to those that are
 // many.
 func (p *posting) collect(few []uint32, many []*roaring.Bitmap) ([]uint32, []*roaring.Bitmap) {
