@@ -46,7 +46,7 @@ func (q MMR) choose(ctx context.Context, n *node, v Vector, hits []hnsw.Hit) ([]
 		slots[i] = h.Slot
 	}
 	similar := make([]float32, len(hits)) // to the query
-	if err := n.similarities(ctx, v, slots, similar); err != nil {
+	if err := n.plainSimilarities(ctx, v, slots, similar); err != nil {
 		return nil, err
 	}
 	lambda := 1 - float64(q.Diversity)
@@ -73,11 +73,7 @@ func (q MMR) choose(ctx context.Context, n *node, v Vector, hits []hnsw.Hit) ([]
 		if len(chosen) == cap(chosen) {
 			break
 		}
-		own, err := n.c.vector(n.v, n.r.Using, slots[next])
-		if err != nil {
-			return nil, err
-		}
-		if err := n.similarities(ctx, own, slots, to); err != nil {
+		if err := n.likeness(ctx, slots[next], slots, to); err != nil {
 			return nil, err
 		}
 		for i, s := range to {
@@ -87,4 +83,43 @@ func (q MMR) choose(ctx context.Context, n *node, v Vector, hits []hnsw.Hit) ([]
 		}
 	}
 	return chosen, nil
+}
+
+// likeness stores in out how much like a chosen point the candidates are. Of
+// multivectors, where it is not the same the other way round, the candidate's rows are
+// those of the query, as in Qdrant.
+func (n *node) likeness(ctx context.Context, chosen uint32, candidates []uint32, out []float32) error {
+	x := n.v.set.multi[n.r.Using]
+	if x == nil {
+		own, err := n.c.vector(n.v, n.r.Using, chosen)
+		if err != nil {
+			return err
+		}
+		return n.plainSimilarities(ctx, own, candidates, out)
+	}
+	scorer := x.Scorer(nil)
+	for i, slot := range candidates {
+		scorer.Ask(slot)
+		var err error
+		if out[i], err = scorer.Similarity(ctx, chosen); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// plainSimilarities stores in out how near the vectors of slots are to a vector, those
+// of sparse ones by their values, without a modifier. That is what Qdrant chooses by.
+func (n *node) plainSimilarities(ctx context.Context, v Vector, slots []uint32, out []float32) error {
+	var s similarity
+	var err error
+	if plain, ok := v.(Sparse); ok {
+		s.sparse = n.v.sparse[n.r.Using].Scorer(plain.Indices, plain.Values)
+	} else {
+		s, err = n.c.similarityTo(n.v, n.r.Using, v)
+	}
+	if err != nil {
+		return err
+	}
+	return s.of(ctx, slots, out)
 }

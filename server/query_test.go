@@ -354,6 +354,38 @@ func TestMMRAgainstModel(t *testing.T) {
 	}
 }
 
+// TestMMRComparesAsQdrant checks where what is chosen by is not the score: the values
+// without IDF, and the rows of a candidate as the query.
+func TestMMRComparesAsQdrant(t *testing.T) {
+	db := openDB(t, vfs.NewMem())
+	defer closeDB(t, db)
+	c := newCollection(t, db, "c", configOf(t, `{
+		"vectors":{"m":{"size":2,"distance":"Dot","multivector_config":{"comparator":"max_sim"}}},
+		"sparse_vectors":{"s":{"modifier":"idf"}}}`))
+	rows := func(values ...float32) Multi { return Multi{Values: values, Dim: 2} }
+	for i, v := range []Vectors{
+		{"s": Sparse{[]uint32{0}, []float32{3}}, "m": rows(5, 0)},
+		{"s": Sparse{[]uint32{1}, []float32{2}}, "m": rows(1, 0, 1, 0, 1, 0)},
+		{"s": Sparse{[]uint32{0}, []float32{1}}, "m": rows(2, 0)},
+		{"s": Sparse{[]uint32{0}, []float32{1}}},
+	} {
+		apply(t, c, Batch{Ops: []Op{{Kind: Upsert, Points: []Point{{ID: point.Number(uint64(i)), Vectors: v}}}}})
+	}
+	w := &world{t: t, c: c}
+	query := Sparse{[]uint32{0, 1}, []float32{1, 1}}
+	if got := w.ids(SearchRequest{Vector: query, Using: "s", Limit: 2}); !slices.Equal(got, []uint64{1, 0}) {
+		t.Errorf("the nearest by IDF are %v", got)
+	}
+	r := SearchRequest{Query: MMR{Example: Example{Vector: query}}, Using: "s", Limit: 2}
+	if got := w.ids(r); !slices.Equal(got, []uint64{0, 1}) {
+		t.Errorf("MMR of sparse vectors chooses %v", got)
+	}
+	r = SearchRequest{Query: MMR{Example: Example{Vector: Dense{1, 0}}, Diversity: 0.5}, Using: "m", Limit: 3}
+	if got := w.ids(r); !slices.Equal(got, []uint64{0, 2, 1}) {
+		t.Errorf("MMR of multivectors chooses %v", got)
+	}
+}
+
 // ids searches and returns the ids that were found, as numbers.
 func (w *world) ids(r SearchRequest) []uint64 {
 	w.t.Helper()

@@ -66,12 +66,3 @@ func (s *similarity) of(ctx context.Context, slots []uint32, out []float32) erro
 	}
 	return nil
 }
-
-// similarities stores how near the vectors of slots are to a vector in out.
-func (n *node) similarities(ctx context.Context, v Vector, slots []uint32, out []float32) error {
-	s, err := n.c.similarityTo(n.v, n.r.Using, v)
-	if err != nil {
-		return err
-	}
-	return s.of(ctx, slots, out)
-}

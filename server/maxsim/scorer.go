@@ -35,6 +35,13 @@ func (s *Scorer) Clone() *Scorer {
 	return &clone
 }
 
+// Ask makes the rows of a slot those of the query.
+func (s *Scorer) Ask(slot uint32) {
+	if s.query = s.x.at(slot); s.query == nil {
+		s.query = &rows{}
+	}
+}
+
 // Similarity returns how near the rows of a slot are to the query, larger being nearer:
 // for Dot and Cosine the sum of the largest dot products, for Euclid minus the sum of the
 // smallest squared distances, for Manhattan minus the sum of the smallest distances. It
