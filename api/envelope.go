@@ -57,7 +57,7 @@ func classify(err error) (status int, text string) {
 	switch e.Kind {
 	case server.NotFound:
 		return http.StatusNotFound, "Not found: " + e.Error()
-	case server.Exists:
+	case server.Exists, server.Conflict:
 		return http.StatusConflict, "Wrong input: " + e.Error()
 	case server.WrongInput:
 		return http.StatusBadRequest, "Wrong input: " + e.Error()

@@ -65,7 +65,9 @@ func (s *session) findPartitions(ctx context.Context) error {
 			return err
 		}
 	}
-	s.client.AddConsumePartitions(add)
+	if !s.paused {
+		s.client.AddConsumePartitions(add)
+	}
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"freshet/ingest/decode"
 	"freshet/server"
+	"freshet/server/sources"
 )
 
 // Config is what the configuration file says about Kafka.
@@ -151,14 +152,15 @@ func (c *Config) Validate() error {
 	if !slices.Contains([]string{"read_committed", "read_uncommitted"}, c.Kafka.IsolationLevel) {
 		report("kafka.isolation.level", "%q is not read_committed or read_uncommitted", c.Kafka.IsolationLevel)
 	}
-	names := map[string]bool{}
+	names := map[sources.Key]bool{}
 	for i := range c.Sources {
 		s := &c.Sources[i]
 		path := fmt.Sprintf("sources[%d]", i)
-		if names[s.Name] {
-			report(path+".name", "%q is the name of another source too", s.Name)
+		key := sources.Key{Collection: s.Collection, Name: s.Name}
+		if names[key] {
+			report(path+".name", "%q is the name of another source of the collection too", s.Name)
 		}
-		names[s.Name] = true
+		names[key] = true
 		s.validate(func(field, format string, args ...any) { report(path+"."+field, format, args...) })
 	}
 	return errors.Join(errs...)

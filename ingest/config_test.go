@@ -15,7 +15,7 @@ func TestValidate(t *testing.T) {
 		{"no brokers", func(c *Config) { c.Kafka.BootstrapServers = "" }, "kafka.bootstrap.servers: is needed"},
 		{"isolation", func(c *Config) { c.Kafka.IsolationLevel = "dirty" }, "kafka.isolation.level: \"dirty\" is not"},
 		{"no name", func(c *Config) { c.Sources[0].Name = "" }, "sources[0].name: needs 1 to 200 bytes"},
-		{"same name", func(c *Config) { c.Sources = append(c.Sources, c.Sources[0]) }, "sources[1].name: \"s\" is the name of another source too"},
+		{"same name", func(c *Config) { c.Sources = append(c.Sources, c.Sources[0]) }, "sources[1].name: \"s\" is the name of another source of the collection too"},
 		{"collection", func(c *Config) { c.Sources[0].Collection = "a/b" }, "sources[0].collection: "},
 		{"no topics", func(c *Config) { c.Sources[0].Topics = nil }, "sources[0].topics: needs at least one topic"},
 		{"own dead letters", func(c *Config) { c.Sources[0].DeadLetterTopic = "t" }, "sources[0].errors.deadletterqueue.topic.name: \"t\" is consumed by the source itself"},

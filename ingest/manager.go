@@ -2,7 +2,9 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -10,6 +12,7 @@ import (
 
 	"freshet/ingest/decode"
 	"freshet/server"
+	"freshet/server/sources"
 )
 
 // Options configure a Manager; the zero value is usable.
@@ -21,11 +24,39 @@ type Options struct {
 	Refresh time.Duration
 }
 
-// Manager runs the configured sources.
-type Manager struct{ sources []*source }
+// Manager owns the sources: those of the configuration file, and those that were
+// added since, which it keeps in the database. It is safe for concurrent use.
+type Manager struct {
+	kafka   Kafka
+	db      *server.DB
+	o       Options
+	metrics *metrics
+
+	mu    sync.Mutex
+	list  []*managed      // those of the file first, in its order
+	run   context.Context // of Run; nil before
+	ended bool            // no source is started any more
+	wg    sync.WaitGroup  // the goroutines of the sources
+}
+
+// managed is a source and what is wanted of it.
+type managed struct {
+	key    sources.Key
+	origin sources.Origin
+	// turn is held by the one who changes the source: all below, but for readers
+	// of what mu guards.
+	turn    chan struct{}
+	removed bool
+	given   []byte // the configuration as it was given by REST, JSON
+	halt    func() // ends the source's goroutine and waits for it; nil if there is none
+
+	mu     sync.Mutex
+	source *source
+	wanted sources.State
+}
 
 // New returns a manager of cfg's sources, which SetDefaults has completed and
-// Validate approved.
+// Validate approved, and of those kept in the database.
 func New(cfg Config, db *server.DB, o Options) (*Manager, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -36,48 +67,192 @@ func New(cfg Config, db *server.DB, o Options) (*Manager, error) {
 	if o.Refresh == 0 {
 		o.Refresh = 5 * time.Second
 	}
-	all := newMetrics()
-	m := &Manager{}
+	m := &Manager{kafka: cfg.Kafka, db: db, o: o, metrics: newMetrics()}
 	for _, sc := range cfg.Sources {
-		mapping, err := decode.New(sc.settings())
+		s, err := m.newSource(sc)
 		if err != nil {
 			return nil, err
 		}
-		begin, err := parseStart(sc.Start)
-		if err != nil {
-			return nil, err
-		}
-		s := &source{
-			cfg: sc, kafka: cfg.Kafka, mapping: mapping, start: begin, db: db,
-			log: o.Logger.With("source", sc.Name), metrics: all.of(&sc), refresh: o.Refresh,
-			control: newController(sc.Batch), state: Starting,
-		}
-		s.publishLimit()
-		m.sources = append(m.sources, s)
+		m.list = append(m.list, newManaged(sources.File, s))
+	}
+	if err := m.restore(context.Background()); err != nil {
+		return nil, err
 	}
 	if o.Registry != nil {
-		if err := all.register(o.Registry, gauges{m}); err != nil {
+		if err := m.metrics.register(o.Registry, gauges{m}); err != nil {
 			return nil, err
 		}
 	}
 	return m, nil
 }
 
+func newManaged(origin sources.Origin, s *source) *managed {
+	return &managed{
+		key: sources.Key{Collection: s.cfg.Collection, Name: s.cfg.Name}, origin: origin,
+		turn: make(chan struct{}, 1), source: s, wanted: sources.Running,
+	}
+}
+
+// newSource makes a source of a valid configuration.
+func (m *Manager) newSource(sc Source) (*source, error) {
+	mapping, err := decode.New(sc.settings())
+	if err != nil {
+		return nil, err
+	}
+	begin, err := parseStart(sc.Start)
+	if err != nil {
+		return nil, err
+	}
+	s := &source{
+		cfg: sc, kafka: m.kafka, mapping: mapping, start: begin, db: m.db,
+		log: m.o.Logger.With("source", sc.Name), metrics: m.metrics.of(&sc), refresh: m.o.Refresh,
+		control: newController(sc.Batch), state: Starting,
+	}
+	s.publishLimit()
+	return s, nil
+}
+
 // Run consumes until ctx ends, and returns once every source has stopped.
 // Nothing that fails along the way ends it.
 func (m *Manager) Run(ctx context.Context) {
-	var wg sync.WaitGroup
-	for _, s := range m.sources {
-		wg.Go(func() { s.run(ctx) })
+	m.mu.Lock()
+	m.run = ctx
+	list := slices.Clone(m.list)
+	m.mu.Unlock()
+	for _, g := range list {
+		if g.take(ctx) == nil {
+			m.start(g)
+			g.give()
+		}
 	}
-	wg.Wait()
+	<-ctx.Done()
+	m.mu.Lock()
+	m.ended = true
+	m.mu.Unlock()
+	m.wg.Wait()
 }
 
-// Status describes all sources, in the order of the configuration.
+// take waits for the right to change the source.
+func (g *managed) take(ctx context.Context) error {
+	select {
+	case g.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ended(ctx)
+	}
+}
+
+func (g *managed) give() { <-g.turn }
+
+func (g *managed) current() *source {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.source
+}
+
+// start has the source do what is wanted of it. The caller has the turn.
+func (m *Manager) start(g *managed) {
+	s := g.current()
+	if g.removed || g.halt != nil {
+		return
+	}
+	s.mu.Lock()
+	s.state, s.fault, s.paused = Starting, "", g.wanted == sources.Paused
+	if g.wanted == sources.Stopped {
+		s.state, s.partitions = Stopped, nil
+	}
+	s.mu.Unlock()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if g.wanted == sources.Stopped || m.run == nil || m.ended {
+		return
+	}
+	ctx, cancel := context.WithCancel(m.run)
+	done := make(chan struct{})
+	m.wg.Go(func() {
+		defer close(done)
+		s.run(ctx)
+	})
+	g.halt = func() {
+		cancel()
+		<-done
+		g.halt = nil
+	}
+}
+
+// change does something to a source while it rests, and then has it do what is
+// wanted of it.
+func (m *Manager) change(ctx context.Context, key sources.Key, do func(g *managed) error) error {
+	g, err := m.find(key)
+	if err != nil {
+		return err
+	}
+	if err := g.take(ctx); err != nil {
+		return err
+	}
+	defer g.give()
+	if g.removed {
+		return noSource(key)
+	}
+	if g.halt != nil {
+		g.halt()
+	}
+	defer m.start(g)
+	return do(g)
+}
+
+// Status describes all sources, those of the configuration first.
 func (m *Manager) Status() []Status {
-	list := make([]Status, len(m.sources))
-	for i, s := range m.sources {
-		list[i] = s.status()
+	m.mu.Lock()
+	all := slices.Clone(m.list)
+	m.mu.Unlock()
+	list := make([]Status, len(all))
+	for i, g := range all {
+		list[i] = g.current().status()
 	}
 	return list
+}
+
+// find returns a source by the name of its collection or an alias of that.
+func (m *Manager) find(key sources.Key) (*managed, error) {
+	for _, g := range m.of(key.Collection) {
+		if g.key.Name == key.Name {
+			return g, nil
+		}
+	}
+	return nil, noSource(key)
+}
+
+// of lists the sources of a collection.
+func (m *Manager) of(collection string) []*managed {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var list []*managed
+	name := m.resolve(collection)
+	for _, g := range m.list {
+		if m.resolve(g.key.Collection) == name {
+			list = append(list, g)
+		}
+	}
+	return list
+}
+
+// resolve returns the name of the collection that a name or an alias stands for.
+func (m *Manager) resolve(collection string) string {
+	if c, err := m.db.Collection(collection); err == nil {
+		return c.Name()
+	}
+	return collection
+}
+
+func noSource(key sources.Key) error {
+	return &server.Error{Kind: server.NotFound, Text: "Source `" + key.Name + "` of collection `" + key.Collection + "` doesn't exist!"}
+}
+
+// ended turns the end of a request into an error a client understands.
+func ended(ctx context.Context) error {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return &server.Error{Kind: server.Timeout, Text: "the deadline passed while the source was being changed by another request"}
+	}
+	return ctx.Err()
 }

@@ -47,6 +47,15 @@ func (m *metrics) register(r prometheus.Registerer, gauges prometheus.Collector)
 	return nil
 }
 
+// forget removes the metrics of a source.
+func (m *metrics) forget(s *Source) {
+	labels := prometheus.Labels{"collection": s.Collection, "source": s.Name}
+	m.records.DeletePartialMatch(labels)
+	for _, h := range []*prometheus.HistogramVec{m.freshness, m.stage, m.batches} {
+		h.DeletePartialMatch(labels)
+	}
+}
+
 // sourceMetrics are those of one source.
 type sourceMetrics struct {
 	records   *prometheus.CounterVec
@@ -128,7 +137,7 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 	for _, s := range g.m.Status() {
 		gauge(limitDesc, float64(s.Limit.Records), s.Collection, s.Name)
 		gauge(p99Desc, s.Limit.P99.Seconds(), s.Collection, s.Name)
-		paused := map[State]int{Gap: 0, Failed: 0}
+		paused := map[State]int{Gap: 0, Failed: 0, Paused: 0}
 		for _, p := range s.Partitions {
 			number := strconv.Itoa(int(p.Partition))
 			gauge(lagRecordsDesc, float64(p.Lag), s.Collection, s.Name, p.Topic, number)

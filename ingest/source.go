@@ -26,6 +26,8 @@ const (
 	Retrying State = "retrying" // after a fault, named by Error
 	Gap      State = "gap"      // the log does not have the record at our position
 	Failed   State = "failed"   // a bad record, with errors.tolerance none
+	Paused   State = "paused"   // by request: no records are read
+	Stopped  State = "stopped"  // by request: there is no connection
 )
 
 // Pauses between attempts after a fault.
@@ -47,6 +49,7 @@ type source struct {
 	control *controller // of the consuming goroutine
 
 	mu         sync.Mutex
+	paused     bool // changes only while the source does not run
 	state      State
 	fault      string // of the last failed attempt
 	partitions map[partition]*partitionState
@@ -113,6 +116,9 @@ func (s *source) recovered() {
 		s.log.Info("the source consumes again")
 	}
 	s.state, s.fault = Running, ""
+	if s.paused {
+		s.state = Paused
+	}
 }
 
 // session is one attempt to consume: from the stored positions to the first
@@ -151,7 +157,9 @@ func (s *source) session(ctx context.Context) error {
 	s.recovered()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return ses.keep(ctx) })
-	g.Go(func() error { return ses.consume(ctx) })
+	if !s.paused {
+		g.Go(func() error { return ses.consume(ctx) })
+	}
 	return g.Wait()
 }
 

@@ -52,6 +52,9 @@ func (s *source) status() Status {
 			Topic: p.topic, Partition: p.number, State: state.state, Error: state.err,
 			Next: state.next, End: state.end, Lag: max(state.end-state.next, 0),
 		}
+		if s.paused && ps.State == Running {
+			ps.State = Paused
+		}
 		if ps.Lag > 0 && !state.last.IsZero() {
 			ps.LagTime = max(time.Since(state.last), 0)
 		}

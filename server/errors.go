@@ -22,6 +22,7 @@ const (
 	Unavailable              // closed, overloaded or read-only for now: worth trying again
 	RateLimited              // more than strict mode allows in a minute; RetryAfter says when there will be room
 	Unconfigured             // the operation needs something this server was not given
+	Conflict                 // the state of what the request is about forbids it
 )
 
 // Error is every error of this package that a caller may be shown. Text is

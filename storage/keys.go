@@ -16,6 +16,8 @@ const (
 	Alias   Keyspace = 0x02 // alias → collection name
 	Orphan  Keyspace = 0x03 // collection number → nothing; its keys are to be removed
 
+	Document Keyspace = 0x04 // name → what a user of the database keeps in it
+
 	Point      Keyspace = 0x10 // Space, point id → version and payload
 	Vector     Keyspace = 0x11 // Space, point id → vectors
 	Tombstone  Keyspace = 0x12 // Space, point id → version of the delete
@@ -52,7 +54,7 @@ func AppendKey(dst []byte, ks Keyspace, sp Space, suffix []byte) []byte {
 // Suffix returns what follows the Space in a key made by AppendKey.
 func Suffix(key []byte) []byte { return key[spaceLen:] }
 
-// GlobalKey returns a key of Catalog or Alias.
+// GlobalKey returns a key of Catalog, Alias or Document.
 func GlobalKey(ks Keyspace, name string) []byte {
 	return append([]byte{byte(ks)}, name...)
 }

@@ -1,0 +1,46 @@
+package server
+
+import (
+	"context"
+	"errors"
+
+	"freshet/storage"
+)
+
+// Documents are what those that use the database keep in it beside collections, by
+// names of their choice. The database does not look into them.
+
+// PutDocument keeps a document in place of the one there was.
+func (db *DB) PutDocument(_ context.Context, name string, value []byte) error {
+	db.change.Lock()
+	defer db.change.Unlock()
+	return db.commit(func(b *storage.Batch) error {
+		return b.Set(storage.GlobalKey(storage.Document, name), value)
+	})
+}
+
+// DeleteDocument removes a document. It may have been removed already.
+func (db *DB) DeleteDocument(_ context.Context, name string) error {
+	db.change.Lock()
+	defer db.change.Unlock()
+	return db.commit(func(b *storage.Batch) error {
+		return b.Delete(storage.GlobalKey(storage.Document, name))
+	})
+}
+
+// Documents returns the documents whose names begin with the prefix.
+func (db *DB) Documents(ctx context.Context, prefix string) (documents map[string][]byte, err error) {
+	db.change.Lock()
+	defer db.change.Unlock()
+	if db.closed {
+		return nil, errDBClosed
+	}
+	snapshot := db.store.Snapshot()
+	defer func() { err = errors.Join(err, snapshot.Close()) }()
+	documents = map[string][]byte{}
+	err = snapshot.Scan(storage.GlobalKey(storage.Document, prefix), nil, func(key, value []byte) (bool, error) {
+		documents[string(key[1:])] = append([]byte(nil), value...)
+		return true, ctx.Err()
+	})
+	return documents, err
+}

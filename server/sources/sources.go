@@ -1,0 +1,75 @@
+// Package sources has the words in which sources are managed: the API reads and
+// writes them, ingest does what they say. A source is described by JSON of the same
+// names as in the configuration file.
+package sources
+
+import "encoding/json"
+
+// Key names a source. A collection's sources have different names.
+type Key struct{ Collection, Name string }
+
+// State is what is wanted of a source, by the words of Kafka Connect.
+type State string
+
+// The states.
+const (
+	Running State = "running"
+	Paused  State = "paused"  // reads no records, but follows how long the logs are
+	Stopped State = "stopped" // has no connection to the brokers
+)
+
+// Origin says who declared a source.
+type Origin string
+
+// The origins.
+const (
+	File Origin = "file" // the configuration file; it cannot be changed from elsewhere
+	REST Origin = "rest" // a request; it is kept in the store
+)
+
+// Info describes a source.
+type Info struct {
+	Name       string          `json:"name"`
+	Collection string          `json:"collection"`
+	Origin     Origin          `json:"origin"`
+	State      State           `json:"state"`
+	Config     json.RawMessage `json:"config"` // with defaults, without secrets
+}
+
+// Status describes what a source is doing.
+type Status struct {
+	Name       string      `json:"name"`
+	Collection string      `json:"collection"`
+	State      string      `json:"state"`
+	Error      string      `json:"error,omitempty"` // of the last failed attempt
+	Batch      Batch       `json:"batch"`
+	Stages     []Stage     `json:"stages"`
+	Partitions []Partition `json:"partitions"` // by topic and number
+}
+
+// Batch describes how the size of batches adapts.
+type Batch struct {
+	Limit      int     `json:"limit"`  // records
+	P99Ms      float64 `json:"p99_ms"` // of the last window's batches
+	Why        string  `json:"why"`    // why the limit last moved
+	OverBudget bool    `json:"over_budget"`
+}
+
+// Stage says how long the newest records took in a part of their way.
+type Stage struct {
+	Stage string  `json:"stage"`
+	P50Ms float64 `json:"p50_ms"`
+	P99Ms float64 `json:"p99_ms"`
+}
+
+// Partition describes one partition of one topic.
+type Partition struct {
+	Topic      string  `json:"topic"`
+	Partition  int32   `json:"partition"`
+	State      string  `json:"state"`
+	Error      string  `json:"error,omitempty"`
+	Position   int64   `json:"position"` // first offset that is not applied
+	End        int64   `json:"end"`      // of the log
+	Lag        int64   `json:"lag"`      // records between them
+	LagSeconds float64 `json:"lag_seconds"`
+}
