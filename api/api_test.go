@@ -45,8 +45,13 @@ func start(t *testing.T) *service {
 		}
 	})
 	s := &service{t: t, db: db, snapshots: snapshots}
-	s.h = api.New(db, api.Options{Logger: slog.New(slog.NewJSONHandler(&s.logs, nil)), Version: "1.2.3"}).Handler()
+	s.serve(&fakeSources{})
 	return s
+}
+
+// serve begins anew with other sources.
+func (s *service) serve(sources api.Sources) {
+	s.h = api.New(s.db, api.Options{Logger: slog.New(slog.NewJSONHandler(&s.logs, nil)), Version: "1.2.3", Sources: sources}).Handler()
 }
 
 // send sends a request and compares both it and the answer with the API's document.

@@ -80,6 +80,8 @@ func (s *Server) routes() {
 	put(c+"/snapshots/recover", recoverSnapshot)
 	post(c+"/snapshots/upload", uploadSnapshot)
 
+	s.sourceRoutes()
+
 	// What only a cluster has.
 	get(c+"/shards", func(*request) (any, error) { return map[string]any{}, nil })
 	put(c+"/shards", standalone)

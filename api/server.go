@@ -46,6 +46,7 @@ type Options struct {
 	// APIKeys allow everything, ReadOnlyAPIKeys to read. Without any, everybody may
 	// do everything.
 	APIKeys, ReadOnlyAPIKeys []string
+	Sources                  Sources // default: none are managed
 }
 
 // Server is the HTTP side of a database.

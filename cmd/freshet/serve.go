@@ -89,7 +89,7 @@ func openNode(ctx context.Context, c *config, log *slog.Logger) (_ *node, err er
 	full, readOnly := c.HTTP.keys()
 	n.http = api.New(n.db, api.Options{
 		Logger: log, Registry: registry, Version: version, Commit: commit(), Title: c.HTTP.Title,
-		APIKeys: full, ReadOnlyAPIKeys: readOnly,
+		APIKeys: full, ReadOnlyAPIKeys: readOnly, Sources: n.sources,
 	}).HTTPServer()
 	log.Info("freshet is ready", "version", version, "listen", n.listener.Addr().String(), "data", c.Data,
 		"collections", len(n.db.Collections()), "sources", len(c.Sources), "loaded_in", time.Since(began).Round(time.Millisecond).String())

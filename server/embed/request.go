@@ -283,4 +283,3 @@ func (m *Model) apiKey() (string, error) {
 	}
 	return secret, nil
 }
-

@@ -1,0 +1,70 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"freshet/server/sources"
+)
+
+// Sources manages what consumes Kafka's topics into collections. Sources are
+// described by JSON of the names in the configuration file, which the API passes on.
+// Errors are those of the package server.
+type Sources interface {
+	List(collection string) ([]sources.Info, error)
+	Get(key sources.Key) (sources.Info, error)
+	Create(ctx context.Context, collection string, description []byte) (sources.Info, error)
+	Put(ctx context.Context, key sources.Key, description []byte) (sources.Info, error)
+	Patch(ctx context.Context, key sources.Key, change []byte) (sources.Info, error)
+	Delete(ctx context.Context, key sources.Key) error
+	SetState(ctx context.Context, key sources.Key, wanted sources.State) error
+	SourceStatus(key sources.Key) (sources.Status, error)
+}
+
+// sourceRoutes are there if there is something that manages sources.
+func (s *Server) sourceRoutes() {
+	if s.o.Sources == nil {
+		return
+	}
+	const list, one = collectionPath + "/sources", collectionPath + "/sources/:source"
+	add := func(method, path string, h handler) { s.echo.Add(method, path, s.handle(h)) }
+	add(http.MethodGet, list, func(r *request) (any, error) {
+		all, err := s.o.Sources.List(r.param("collection"))
+		return map[string]any{"sources": all}, err
+	})
+	add(http.MethodPost, list, func(r *request) (any, error) {
+		body, err := r.body()
+		if err != nil {
+			return nil, err
+		}
+		return s.o.Sources.Create(r.ctx, r.param("collection"), body)
+	})
+	add(http.MethodGet, one, func(r *request) (any, error) { return s.o.Sources.Get(r.source()) })
+	add(http.MethodPut, one, described(s.o.Sources.Put))
+	add(http.MethodPatch, one, described(s.o.Sources.Patch))
+	add(http.MethodDelete, one, func(r *request) (any, error) { return true, s.o.Sources.Delete(r.ctx, r.source()) })
+	add(http.MethodGet, one+"/status", func(r *request) (any, error) { return s.o.Sources.SourceStatus(r.source()) })
+	for verb, wanted := range map[string]sources.State{
+		"pause": sources.Paused, "resume": sources.Running, "stop": sources.Stopped,
+	} {
+		add(http.MethodPut, one+"/"+verb, func(r *request) (any, error) {
+			return true, s.o.Sources.SetState(r.ctx, r.source(), wanted)
+		})
+	}
+}
+
+// source returns the source that the path names.
+func (r *request) source() sources.Key {
+	return sources.Key{Collection: r.param("collection"), Name: r.param("source")}
+}
+
+// described handles a request whose body describes a source, or a part of it.
+func described(do func(context.Context, sources.Key, []byte) (sources.Info, error)) handler {
+	return func(r *request) (any, error) {
+		body, err := r.body()
+		if err != nil {
+			return nil, err
+		}
+		return do(r.ctx, r.source(), body)
+	}
+}
