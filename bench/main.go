@@ -60,6 +60,9 @@ var allParts = []part{
 	{"http", "What HTTP adds to the time of a search", func(ctx context.Context, d *dataset, _ options) (*section, error) {
 		return benchHTTP(ctx, d)
 	}},
+	{"rest", "Upserts and searches per second over REST beside those of the graph alone", func(ctx context.Context, d *dataset, _ options) (*section, error) {
+		return benchREST(ctx, d)
+	}},
 }
 
 // do measures the part on the data of the options.
