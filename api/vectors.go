@@ -1,7 +1,6 @@
 package api
 
 import (
-	"bytes"
 	"errors"
 	"math"
 	"strconv"
@@ -34,24 +33,16 @@ func readVectors(o *object.Reader, path string, dst *server.Vectors) error {
 	}
 }
 
-// bytesPerFloat is about what a number of a vector takes in JSON; it sizes the
-// first allocation.
-const bytesPerFloat = 10
-
 // readVector reads a vector in one of its forms: numbers, rows of numbers, or indices
 // and values.
 func readVector(o *object.Reader, path string) (server.Vector, error) {
 	if o.Kind() == '{' {
 		return readSparse(o, path)
 	}
-	raw, err := o.Value()
-	if err != nil {
-		return nil, err
+	if o.Nested() {
+		return readRows(o, path)
 	}
-	if isNested(raw) {
-		return readRows(raw, path)
-	}
-	v, _, err := floats.Scan(make([]float32, 0, len(raw)/bytesPerFloat), raw)
+	v, err := o.Floats(nil)
 	switch {
 	case err != nil:
 		return nil, wrongNumber(path, err)
@@ -61,43 +52,41 @@ func readVector(o *object.Reader, path string) (server.Vector, error) {
 	return server.Dense(v), nil
 }
 
+// wrongNumber is what clients see of an error of object.Reader.Floats.
 func wrongNumber(path string, err error) error {
-	if errors.Is(err, floats.ErrRange) {
+	switch {
+	case errors.Is(err, floats.ErrRange):
 		return badFormat("%s.vector: %v", path, err)
+	case errors.Is(err, floats.ErrSyntax), errors.Is(err, floats.ErrNull):
+		return errNoVariant
+	default:
+		return err
 	}
-	return errNoVariant
 }
 
-// isNested says whether the first element of an array is an array.
-func isNested(raw []byte) bool {
-	return raw[0] == '[' && bytes.HasPrefix(bytes.TrimLeft(raw[1:], space), []byte{'['})
-}
-
-// space is what JSON takes for white space.
-const space = " \t\r\n"
-
-// readRows reads a multivector from JSON whose first element is an array.
-func readRows(raw []byte, path string) (server.Vector, error) {
-	m := server.Multi{Values: make([]float32, 0, len(raw)/bytesPerFloat)}
-	for rest := raw; ; {
-		// What is before a row is the bracket, or the comma after the row before it.
+// readRows reads a multivector.
+func readRows(o *object.Reader, path string) (server.Vector, error) {
+	var m server.Multi
+	err := o.Elements(func(i int) error {
 		before := len(m.Values)
 		var err error
-		if m.Values, rest, err = floats.Scan(m.Values, bytes.TrimLeft(rest[1:], space)); err != nil {
-			return nil, wrongNumber(path, err)
+		if m.Values, err = o.Floats(m.Values); err != nil {
+			return wrongNumber(path, err)
 		}
 		switch n := len(m.Values) - before; {
 		case n == 0:
-			return nil, notValid(path+".data", "all vectors must be non-empty")
-		case before == 0:
+			return notValid(path+".data", "all vectors must be non-empty")
+		case i == 0:
 			m.Dim = n
 		case n != m.Dim:
-			return nil, notValid(path+".values", "Validation error: must be the same length as indices [{}]")
+			return notValid(path+".values", "Validation error: must be the same length as indices [{}]")
 		}
-		if rest = bytes.TrimLeft(rest, space); rest[0] == ']' {
-			return m, nil
-		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
+	return m, nil
 }
 
 // readSparse reads a sparse vector. Other members are an error as a missing one is.
@@ -146,13 +135,11 @@ func (s *sparseParts) read(o *object.Reader, name, path string) error {
 			return nil
 		})
 	}
-	raw, err := o.Value()
+	values, err := o.Floats(nil)
 	if err != nil {
-		return err
-	}
-	if s.values, _, err = floats.Scan(make([]float32, 0, len(raw)/bytesPerFloat), raw); err != nil {
 		return wrongNumber(path, err)
 	}
+	s.values = values
 	return nil
 }
 

@@ -11,7 +11,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"freshet/server"
-	"freshet/server/floats"
 	"freshet/server/object"
 	"freshet/server/payload"
 	"freshet/server/point"
@@ -251,22 +250,17 @@ func (m *Mapping) value(raw []byte) (value, error) {
 	return v, err
 }
 
-// bytesPerFloat is about what a number of a vector takes in JSON; it sizes the first
-// allocation.
-const bytesPerFloat = 10
-
 // vector reads the vector in a field. Of the default fields the first that
 // holds one counts.
 func (m *Mapping) vector(o *object.Reader, v *value, field, name string) error {
-	raw, err := o.Value()
-	if err != nil {
-		return err
+	if m.implicit && v.vectors[name] != nil && field == defaultVectorFields[1] || o.Kind() == 'n' {
+		return o.Skip()
 	}
-	if m.implicit && v.vectors[name] != nil && field == defaultVectorFields[1] || string(raw) == "null" {
-		return nil
-	}
-	vector, _, err := floats.Scan(make([]float32, 0, len(raw)/bytesPerFloat), raw)
+	vector, err := o.Floats(nil)
+	var syntax *object.SyntaxError
 	switch {
+	case errors.As(err, &syntax):
+		return err
 	case err != nil:
 		return Bad(BadVector, "the field %q: %v", field, err)
 	case len(vector) == 0:

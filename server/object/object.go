@@ -10,27 +10,33 @@ import (
 	"io"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"freshet/server/floats"
 )
 
-// Reader reads one JSON value (RFC 8259, in UTF-8).
+// maxDepth bounds how deep values may be nested, as jsontext does.
+const maxDepth = 10_000
+
+// Reader reads one JSON value (RFC 8259, in UTF-8). It finds its way through objects
+// and arrays itself; what is in them jsontext reads, and floats the vectors.
 type Reader struct {
-	d      *jsontext.Decoder
+	raw    []byte
+	pos    int
+	depth  int
 	unique bool // members are
+
+	// d reads one value at a time, from rest.
+	d    jsontext.Decoder
+	rest bytes.Buffer
 }
 
 // NewReader returns a reader of raw, which must not change while it is used. A name
 // that an object has twice is a DuplicateError to Members, but not to Value and Skip.
-func NewReader(raw []byte) *Reader {
-	r := NewLenientReader(raw)
-	r.unique = true
-	return r
-}
+func NewReader(raw []byte) *Reader { return &Reader{raw: raw, unique: true} }
 
 // NewLenientReader is NewReader of objects that may have a name twice, as payloads may:
 // each of the members is visited, in order.
-func NewLenientReader(raw []byte) *Reader {
-	return &Reader{d: jsontext.NewDecoder(bytes.NewBuffer(raw), jsontext.AllowDuplicateNames(true))}
-}
+func NewLenientReader(raw []byte) *Reader { return &Reader{raw: raw} }
 
 // SyntaxError reports bytes that are not JSON. Offset is where.
 type SyntaxError struct {
@@ -41,66 +47,156 @@ type SyntaxError struct {
 
 func (e *SyntaxError) Error() string { return e.Text }
 
+// next returns the next byte that is no white space, 0 at the end.
+func (r *Reader) next() byte {
+	for ; r.pos < len(r.raw); r.pos++ {
+		switch c := r.raw[r.pos]; c {
+		case ' ', '\t', '\r', '\n':
+		default:
+			return c
+		}
+	}
+	return 0
+}
+
 // Kind returns the first byte of the next value, with '0' for any number, 0 if
 // there is none.
-func (r *Reader) Kind() byte { return byte(r.d.PeekKind()) }
+func (r *Reader) Kind() byte {
+	switch c := r.next(); c {
+	case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
+		return '0'
+	case '{', '[', '"', 't', 'f', 'n':
+		return c
+	default:
+		return 0
+	}
+}
 
-// Value returns the next value as it is written, valid until the next call.
+// Nested says whether the next value is an array whose first element is an array.
+func (r *Reader) Nested() bool {
+	if r.next() != '[' {
+		return false
+	}
+	inside := Reader{raw: r.raw, pos: r.pos + 1}
+	return inside.next() == '['
+}
+
+var lenient = []jsontext.Options{jsontext.AllowDuplicateNames(true)}
+
+// one points d at the next value.
+func (r *Reader) one() {
+	r.next()
+	r.rest = *bytes.NewBuffer(r.raw[r.pos:])
+	r.d.Reset(&r.rest, lenient...)
+}
+
+// Value returns the next value as it is written, a part of what is read.
 func (r *Reader) Value() ([]byte, error) {
+	r.one()
 	v, err := r.d.ReadValue()
-	return v, r.explain(err)
+	if err != nil {
+		return nil, r.explain(err)
+	}
+	r.pos += int(r.d.InputOffset())
+	return v, nil
 }
 
 // Skip leaves the next value out.
-func (r *Reader) Skip() error { return r.explain(r.d.SkipValue()) }
+func (r *Reader) Skip() error {
+	_, err := r.Value()
+	return err
+}
+
+// Floats reads the next value, an array of numbers, and appends them to dst. A value
+// that is none is left out, and the error is one of those of floats.Scan.
+func (r *Reader) Floats(dst []float32) ([]float32, error) {
+	const bytesEach = 10 // about, to size the first allocation
+	r.next()
+	if dst == nil {
+		dst = make([]float32, 0, 1+max(bytes.IndexByte(r.raw[r.pos:], ']'), 0)/bytesEach)
+	}
+	values, rest, wrong := floats.Scan(dst, r.raw[r.pos:])
+	if wrong == nil {
+		r.pos = len(r.raw) - len(rest)
+		return values, nil
+	}
+	if err := r.Skip(); err != nil {
+		return dst, err
+	}
+	return dst, wrong
+}
 
 // Members calls visit for each member of the next value, an object; visit has
 // to read or skip the member's value.
 func (r *Reader) Members(visit func(name string) error) error {
-	if _, err := r.d.ReadToken(); err != nil {
-		return r.explain(err)
-	}
 	var seen map[string]struct{}
 	if r.unique {
 		seen = map[string]struct{}{}
 	}
-	for r.d.PeekKind() == '"' {
-		token, err := r.d.ReadToken()
+	return r.each('{', '}', func(int) error {
+		name, err := r.name()
 		if err != nil {
-			return r.explain(err)
+			return err
 		}
-		name := token.String()
 		if r.unique {
 			if _, twice := seen[name]; twice {
 				return DuplicateError{name}
 			}
 			seen[name] = struct{}{}
 		}
-		if err := visit(name); err != nil {
-			return err
-		}
-	}
-	_, err := r.d.ReadToken()
-	return r.explain(err)
+		return visit(name)
+	})
 }
 
 // Elements calls visit for each element of the next value, an array; visit has
 // to read or skip the element.
-func (r *Reader) Elements(visit func(i int) error) error {
-	if _, err := r.d.ReadToken(); err != nil {
-		return r.explain(err)
+func (r *Reader) Elements(visit func(i int) error) error { return r.each('[', ']', visit) }
+
+// each visits what is between two brackets, separated by commas.
+func (r *Reader) each(first, last byte, visit func(i int) error) error {
+	if r.next() != first {
+		return r.unexpected("at start of value")
 	}
-	for i := 0; ; i++ {
-		switch kind := r.d.PeekKind(); kind {
-		case ']', 0: // 0: an error that ReadToken tells
-			_, err := r.d.ReadToken()
-			return r.explain(err)
-		default:
+	if r.depth++; r.depth > maxDepth {
+		return r.wrong("exceeded max depth")
+	}
+	r.pos++
+	if r.next() != last {
+		for i := 0; ; i++ {
 			if err := visit(i); err != nil {
 				return err
 			}
+			if r.next() != ',' {
+				break
+			}
+			r.pos++
 		}
 	}
+	if r.next() != last {
+		return r.unexpected("after a value (expecting ',' or " + string([]byte{'\'', last, '\''}) + ")")
+	}
+	r.pos++
+	r.depth--
+	return nil
+}
+
+// name reads the name of a member, and its colon.
+func (r *Reader) name() (string, error) {
+	if r.next() != '"' {
+		return "", r.unexpected("at start of string (expecting '\"')")
+	}
+	r.one()
+	token, err := r.d.ReadToken()
+	if err != nil {
+		return "", r.explain(err)
+	}
+	name := token.String()
+	r.pos += int(r.d.InputOffset())
+	if r.next() != ':' {
+		return "", r.unexpected("after object name (expecting ':')")
+	}
+	r.pos++
+	return name, nil
 }
 
 // DuplicateError reports a member that an object has twice.
@@ -129,7 +225,7 @@ func Split(raw []byte) (map[string]json.RawMessage, error) {
 	members := map[string]json.RawMessage{}
 	err := r.Members(func(name string) error {
 		var err error
-		members[name], err = r.part(raw)
+		members[name], err = r.Value()
 		return err
 	})
 	return members, err
@@ -143,50 +239,42 @@ func SplitArray(raw []byte) ([]json.RawMessage, error) {
 	}
 	elements := []json.RawMessage{}
 	err := r.Elements(func(int) error {
-		value, err := r.part(raw)
+		value, err := r.Value()
 		elements = append(elements, value)
 		return err
 	})
 	return elements, err
 }
 
-// part reads the next value and returns where it stands in raw, which r reads.
-func (r *Reader) part(raw []byte) ([]byte, error) {
-	value, err := r.Value()
-	if err != nil {
-		return nil, err
-	}
-	end := int(r.d.InputOffset())
-	return raw[end-len(value) : end : end], nil
-}
-
 // End checks that nothing follows.
 func (r *Reader) End() error {
-	_, err := r.d.ReadToken()
-	switch {
-	case errors.Is(err, io.EOF):
-		return nil
-	case err != nil:
-		return r.explain(err)
-	default:
-		return &SyntaxError{Offset: r.d.InputOffset(), Text: "trailing characters"}
+	if r.next(); r.pos < len(r.raw) {
+		return &SyntaxError{Offset: r.Offset() + 1, Text: "trailing characters"}
 	}
+	return nil
 }
 
 // Offset returns how many bytes have been read.
-func (r *Reader) Offset() int64 { return r.d.InputOffset() }
+func (r *Reader) Offset() int64 { return int64(r.pos) }
+
+func (r *Reader) wrong(text string) error { return &SyntaxError{Offset: r.Offset(), Text: text} }
+
+// unexpected reports the next byte.
+func (r *Reader) unexpected(where string) error {
+	if r.pos >= len(r.raw) {
+		return r.explain(io.ErrUnexpectedEOF)
+	}
+	return r.wrong(fmt.Sprintf("invalid character %q %s", r.raw[r.pos], where))
+}
 
 func (r *Reader) explain(err error) error {
-	if err == nil {
-		return nil
-	}
 	var syntax *jsontext.SyntacticError
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return &SyntaxError{Offset: r.d.InputOffset(), EOF: true, Text: "EOF while parsing a value"}
+		return &SyntaxError{Offset: int64(len(r.raw)), EOF: true, Text: "EOF while parsing a value"}
 	case errors.As(err, &syntax):
-		return &SyntaxError{Offset: syntax.ByteOffset, Text: fmt.Sprint(syntax.Err)}
+		return &SyntaxError{Offset: r.Offset() + syntax.ByteOffset, Text: fmt.Sprint(syntax.Err)}
 	default:
-		return &SyntaxError{Offset: r.d.InputOffset(), Text: err.Error()}
+		return r.wrong(err.Error())
 	}
 }

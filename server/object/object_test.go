@@ -3,9 +3,11 @@ package object_test
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
+	"freshet/server/floats"
 	"freshet/server/object"
 )
 
@@ -69,7 +71,12 @@ func TestReaderShowsWhatIsThere(t *testing.T) {
 func TestReaderReportsTheOffset(t *testing.T) {
 	for raw, want := range map[string]object.SyntaxError{
 		``:                       {Offset: 0, EOF: true},
-		`{"a":`:                  {Offset: 4, EOF: true},
+		`{"a":`:                  {Offset: 5, EOF: true},
+		`{"a":1,}`:               {Offset: 7},
+		`[1,]`:                   {Offset: 3},
+		`[1 2]`:                  {Offset: 3},
+		`[1`:                     {Offset: 2, EOF: true},
+		`{"a":1]`:                {Offset: 6},
 		`{"a" 1}`:                {Offset: 5},
 		`{"a":NaN}`:              {Offset: 5},
 		`{"a":"` + "\xff" + `"}`: {Offset: 6},
@@ -114,12 +121,83 @@ func FuzzReader(f *testing.F) {
 		if err != nil {
 			return
 		}
-		var want, got any
-		if err := json.Unmarshal([]byte(raw), &want); err != nil {
+		// Raw, since float64 does not hold every number.
+		var value json.RawMessage
+		if err := json.Unmarshal([]byte(raw), &value); err != nil {
 			t.Fatalf("%q was accepted: %v", raw, err)
 		}
-		if err := json.Unmarshal([]byte(rebuilt), &got); err != nil {
+		if err := json.Unmarshal([]byte(rebuilt), &value); err != nil {
 			t.Fatalf("%q became %q: %v", raw, rebuilt, err)
 		}
 	})
+}
+
+func TestReaderReadsFloats(t *testing.T) {
+	wrong := func(err error) string {
+		var syntax *object.SyntaxError
+		switch {
+		case err == nil:
+			return ""
+		case errors.As(err, &syntax):
+			return "syntax"
+		default:
+			return err.Error()
+		}
+	}
+	for raw, want := range map[string]struct {
+		values []float32
+		err    string
+	}{
+		` [1, -2.5e1 ,3] `: {[]float32{1, -25, 3}, ""},
+		`[]`:               {[]float32{}, ""},
+		`[1,null]`:         {nil, floats.ErrNull.Error()},
+		`[1,[2]]`:          {nil, floats.ErrSyntax.Error()},
+		`{"a":[1]}`:        {nil, floats.ErrSyntax.Error()},
+		`[1e99]`:           {nil, floats.ErrRange.Error() + ": 1e99"},
+		`[1,2}`:            {nil, "syntax"},
+		`[1,]`:             {nil, "syntax"},
+		`[01]`:             {nil, "syntax"},
+		``:                 {nil, "syntax"},
+	} {
+		// What follows is read as if nothing had happened, unless it is not JSON at all.
+		r := object.NewReader([]byte("[" + raw + `,true]`))
+		err := r.Elements(func(i int) error {
+			if i == 1 {
+				if r.Kind() != 't' {
+					t.Errorf("%s: what follows begins with %q", raw, r.Kind())
+				}
+				return r.Skip()
+			}
+			values, err := r.Floats(nil)
+			if text := wrong(err); text != want.err {
+				t.Errorf("%s: got %v, want %q", raw, err, want.err)
+			}
+			if err == nil && !slices.Equal(values, want.values) {
+				t.Errorf("%s: got %v, want %v", raw, values, want.values)
+			}
+			if wrong(err) == "syntax" {
+				return err
+			}
+			return nil
+		})
+		if got := wrong(err); got != "" && got != "syntax" || (got == "syntax") != (want.err == "syntax") {
+			t.Errorf("%s: %v", raw, err)
+		}
+	}
+}
+
+func TestReaderKnowsNestedArrays(t *testing.T) {
+	for raw, want := range map[string]bool{`[[1]]`: true, " [\n [": true, `[1,[2]]`: false, `[]`: false, `[`: false, `{"a":[]}`: false, ``: false} {
+		if got := object.NewReader([]byte(raw)).Nested(); got != want {
+			t.Errorf("%q: %v", raw, got)
+		}
+	}
+}
+
+func TestReaderBoundsTheDepth(t *testing.T) {
+	_, err := rebuild(strings.Repeat("[", 10_001))
+	var syntax *object.SyntaxError
+	if !errors.As(err, &syntax) || syntax.EOF {
+		t.Errorf("got %v", err)
+	}
 }
