@@ -50,6 +50,7 @@ var accessTable = map[access][]string{
 		"GET {c}/points/:id", "POST {c}/points", "POST {c}/points/scroll", "POST {c}/points/count",
 		"POST {c}/points/query", "POST {c}/points/query/batch", "POST {c}/points/search", "POST {c}/points/search/batch",
 		"POST {c}/points/recommend", "POST {c}/points/recommend/batch", "POST {c}/points/discover", "POST {c}/points/discover/batch",
+		"POST {c}/points/query/groups", "POST {c}/points/search/groups", "POST {c}/points/recommend/groups",
 		"POST {c}/points/search/matrix/pairs", "POST {c}/points/search/matrix/offsets", "POST {c}/facet",
 	},
 	writers: {

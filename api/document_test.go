@@ -21,11 +21,7 @@ import (
 )
 
 // undone are operations that the document has and the server does not.
-var undone = map[string]bool{
-	"post /collections/{collection}/points/query/groups":     true,
-	"post /collections/{collection}/points/search/groups":    true,
-	"post /collections/{collection}/points/recommend/groups": true,
-}
+var undone = map[string]bool{}
 
 // document is the OpenAPI document with its schemas compiled as they are needed.
 type document struct {

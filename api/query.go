@@ -3,6 +3,7 @@ package api
 import (
 	"errors"
 	"fmt"
+	"maps"
 
 	"freshet/server"
 	"freshet/server/filter"
@@ -21,6 +22,8 @@ type searchReader struct {
 	collections func(name string) (*server.Collection, error)
 	// filters are those read so far, by their text: the same filter is evaluated once.
 	filters map[string]*filter.Filter
+	// own are members that the request has besides those of its search.
+	own map[string]func() error
 }
 
 // readSearch reads one search. path says where it is in the request, for errors.
@@ -170,7 +173,7 @@ func (s *searchReader) filter(o *object.Reader, path string, dst **filter.Filter
 // common returns the members that searches of all forms have.
 func (s *searchReader) common(o *object.Reader, path string, dst *server.SearchRequest) map[string]func() error {
 	withVector := func() error { return readVectorSelector(o, &dst.WithVector) }
-	return map[string]func() error{
+	known := map[string]func() error{
 		"filter":          func() error { return s.filter(o, path, &dst.Filter) },
 		"params":          func() error { return readParams(o, path, dst) },
 		"score_threshold": func() error { return readFloat(o, &dst.ScoreThreshold) },
@@ -181,6 +184,9 @@ func (s *searchReader) common(o *object.Reader, path string, dst *server.SearchR
 		"with_vectors":    withVector,
 		"shard_key":       func() error { return readSharding(o) },
 	}
+	maps.Copy(known, s.own)
+	s.own = nil // not those of a prefetch
+	return known
 }
 
 // query reads the universal form of a search.

@@ -83,6 +83,17 @@ func (b *batch) release() {
 	}
 }
 
+// tree returns the tree of a request, which is made if the request is simple.
+func (b *batch) tree(i int) *tree {
+	if b.trees != nil && b.trees[i] != nil {
+		return b.trees[i]
+	}
+	var p planner
+	t := p.tree(b.c, &b.requests[i])
+	t.v, t.shared, t.views = b.v, b.shared, b.views
+	return t
+}
+
 func (b *batch) answer(ctx context.Context, i int) ([]ScoredPoint, error) {
 	if b.trees != nil && b.trees[i] != nil {
 		return b.trees[i].run(ctx)

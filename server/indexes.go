@@ -21,6 +21,7 @@ type indexSet struct {
 	mu     sync.RWMutex
 	live   *roaring.Bitmap // slots of the points of the current view
 	fields []*fieldIndex
+	since  *touched // what the next commit will touch; the writer's
 
 	building *build // the writer's
 }
@@ -32,7 +33,25 @@ type fieldIndex struct {
 	index *index.Index
 }
 
-func newIndexSet() *indexSet { return &indexSet{live: roaring.New()} }
+func newIndexSet() *indexSet { return &indexSet{live: roaring.New(), since: &touched{}} }
+
+// touched is the slots that one commit took from points or gave to them, or whose
+// points it wrote. A view leads to those of the commits after it, so that a reader can
+// tell what the indexes still say of its view. It is changed and read under the lock of
+// the indexes.
+type touched struct {
+	slots []uint32
+	next  *touched // nil if there was no such commit yet
+}
+
+// all returns the slots of this commit and of those after it.
+func (t *touched) all() *roaring.Bitmap {
+	set := roaring.New()
+	for ; t.next != nil; t = t.next {
+		set.AddMany(t.slots)
+	}
+	return set
+}
 
 // entryChange takes a point out of an index, or puts it in, or both.
 type entryChange struct {
@@ -44,6 +63,7 @@ type entryChange struct {
 // indexChange is what a commit changes in an indexSet.
 type indexChange struct {
 	out, in []uint32 // slots
+	touched []uint32 // those, and the slots of points that keep theirs
 	entries []entryChange
 }
 
@@ -65,9 +85,7 @@ func (tx *tx) indexed(staged stagedSlots) (indexChange, error) {
 				in = out
 			}
 		}
-		if out != in {
-			change.move(out, in)
-		}
+		change.write(out, in)
 		indexes := all
 		if b := c.indexes.building; b != nil && !b.covers([]byte(id)) {
 			indexes = all[:len(all)-1]
@@ -115,12 +133,20 @@ func (r rootSet) decode(slot uint32, raw []byte) (map[string]any, error) {
 	return payload.DecodeMembers(raw, func(name string) bool { return r[name] })
 }
 
-func (change *indexChange) move(out, in uint32) {
+// write notes that a point was written, which had one slot and has another.
+func (change *indexChange) write(out, in uint32) {
+	if out != noSlot {
+		change.touched = append(change.touched, out)
+	}
+	if out == in {
+		return
+	}
 	if out != noSlot {
 		change.out = append(change.out, out)
 	}
 	if in != noSlot {
 		change.in = append(change.in, in)
+		change.touched = append(change.touched, in)
 	}
 }
 
@@ -154,6 +180,9 @@ func (s *indexSet) update(change indexChange, publish func()) {
 			e.index.Add(e.in, e.after)
 		}
 	}
+	next := &touched{}
+	s.since.slots, s.since.next = change.touched, next
+	s.since = next
 	publish()
 }
 

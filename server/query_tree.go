@@ -220,7 +220,12 @@ func (t *tree) run(ctx context.Context) ([]ScoredPoint, error) {
 			found.values = found.values[skipped:]
 		}
 	}
-	s := search{c: t.c, v: t.v, r: r}
+	return t.points(ctx, found)
+}
+
+// points reads what is to be seen of the points that the root found.
+func (t *tree) points(ctx context.Context, found ranking) ([]ScoredPoint, error) {
+	s := search{c: t.c, v: t.v, r: t.root.r}
 	points, err := s.points(ctx, found.hits)
 	if _, isListed := t.root.query.(interface{ unscored() }); isListed {
 		for i := range points {

@@ -19,6 +19,10 @@ func (c *Collection) Retrieve(ctx context.Context, ids []point.ID, withPayload p
 		return nil, err
 	}
 	defer v.release()
+	return c.retrieve(ctx, v, ids, withPayload, withVector)
+}
+
+func (c *Collection) retrieve(ctx context.Context, v *view, ids []point.ID, withPayload payload.Selector, withVector VectorSelector) ([]Record, error) {
 	seen := make(map[point.ID]bool, len(ids))
 	records := make([]Record, 0, len(ids))
 	for _, id := range ids {

@@ -70,6 +70,30 @@ func (c *Collection) evaluate(v *view, f *filter.Filter) *selection {
 	return sel
 }
 
+// narrow returns the points of a view that pass a filter, and are part of a selection
+// if that is not nil. The view need not be the current one: points that were written
+// since are in doubt.
+func (c *Collection) narrow(v *view, of *selection, f *filter.Filter) *selection {
+	set := c.indexes
+	set.mu.RLock()
+	defer set.mu.RUnlock()
+	b := f.Bounds(indexesOf{set, c.ids, v})
+	since := v.since.all()
+	sure, possible := roaring.AndNot(b.Sure, since), roaring.AndNot(b.Possible, since)
+	for it := since.Iterator(); it.HasNext(); {
+		if slot := it.Next(); v.slots.Visible(slot) {
+			possible.Add(slot)
+		}
+	}
+	if of != nil {
+		f = filter.And(of.filter, f)
+		sure.And(of.sure)
+		possible.And(roaring.Or(of.sure, of.doubts))
+	}
+	possible.AndNot(sure)
+	return &selection{c: c, v: v, filter: f, sure: sure, doubts: possible}
+}
+
 // clone returns a selection that is resolved for itself.
 func (s *selection) clone() *selection {
 	c := *s

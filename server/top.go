@@ -14,7 +14,7 @@ const topSlack = 64
 
 func (t *top[T]) add(item T) {
 	t.items = append(t.items, item)
-	if len(t.items)-t.limit > t.limit+topSlack {
+	if (len(t.items)-topSlack)/2 > t.limit {
 		t.list()
 	}
 }

@@ -20,6 +20,7 @@ type view struct {
 	vectors  int
 	// payloadBytes is how long the payloads are together.
 	payloadBytes int64
+	since        *touched // by later commits
 	set          *vectorSet
 	sparse       map[string]*sparse.State // by name
 	// operation is the number of the newest operation in the view.
@@ -71,6 +72,7 @@ func (c *Collection) publish() {
 	v := &view{
 		snapshot: c.store.Snapshot(),
 		set:      c.set(),
+		since:    c.indexes.since,
 		slots:    c.slots.View(),
 		points:   c.points,
 		vectors:  c.vectorCount,

@@ -4,6 +4,7 @@ package filter
 import (
 	"fmt"
 
+	"freshet/server/payload"
 	"freshet/server/point"
 )
 
@@ -102,6 +103,11 @@ func atLeast(at *place, conditions []condition, n int) (bool, error) {
 // Empty says whether the filter passes everything.
 func (f *Filter) Empty() bool {
 	return len(f.must)+len(f.should)+len(f.mustNot)+len(f.minShould) == 0
+}
+
+// Where returns a filter that passes points with a value at the path that passes a test.
+func Where(path payload.Path, test Test) *Filter {
+	return &Filter{must: []condition{&field{path: path, tests: []Test{test}}}}
 }
 
 // And returns a filter that passes what both pass.

@@ -38,6 +38,19 @@ type NoneOf struct{ Values map[any]struct{} }
 // Holds implements Test.
 func (t NoneOf) Holds(v any) bool { return v != nil && !OneOf(t).Holds(v) }
 
+// OtherKey holds for strings and integers that are not in Values: keys by which points
+// can be put into groups.
+type OtherKey struct{ Values map[any]struct{} }
+
+// Holds implements Test.
+func (t OtherKey) Holds(v any) bool {
+	switch v.(type) {
+	case string, int64, uint64:
+		return !OneOf(t).Holds(v)
+	}
+	return false
+}
+
 // Range is an interval of numbers; nil bounds are open.
 type Range struct{ GT, GTE, LT, LTE *float64 }
 

@@ -145,18 +145,32 @@ func (t *terms[K]) test(test filter.Test, ix *Index, of func(any) (K, bool)) (b 
 		return filter.Exactly(t.any(keys)), !all, true
 	case filter.NoneOf:
 		keys, all := keysOf(test.Values, of)
-		with := t.any(keys)
-		sure := roaring.AndNot(ix.indexed, with)
+		b := t.other(keys, ix)
 		if all { // then values of another type are not among them
-			sure.Or(ix.others)
+			b.Sure.Or(ix.others)
+			b.Possible.Or(ix.others)
 		}
-		if !with.Intersects(ix.several) {
-			return filter.Exactly(sure), !all, true
+		return b, !all, true
+	case filter.OtherKey:
+		var key K
+		if _, isFlag := any(key).(bool); isFlag {
+			return b, false, false
 		}
-		// Who has one of the values may have another one beside it.
-		return filter.Bounds{Sure: sure, Possible: roaring.Or(sure, roaring.And(with, ix.several))}, !all, true
+		keys, _ := keysOf(test.Values, of)
+		return t.other(keys, ix), true, true
 	}
 	return b, false, false
+}
+
+// other returns the slots with a value of the type that is none of the keys.
+func (t *terms[K]) other(keys []K, ix *Index) filter.Bounds {
+	with := t.any(keys)
+	sure := roaring.AndNot(ix.indexed, with)
+	if !with.Intersects(ix.several) {
+		return filter.Made(sure)
+	}
+	// Who has one of the values may have another one beside it.
+	return filter.Bounds{Sure: sure, Possible: roaring.Or(sure, roaring.And(with, ix.several)), Own: true}
 }
 
 // keysOf returns the values of a set that are of a type, and whether all are.

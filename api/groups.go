@@ -1,0 +1,155 @@
+package api
+
+import (
+	"fmt"
+	"strconv"
+
+	"freshet/server"
+	"freshet/server/object"
+	"freshet/server/payload"
+)
+
+// defaultGroupSize is the number of points of a group where the request does not say.
+const defaultGroupSize = 3
+
+func queryGroups(r *request) (any, error) {
+	return r.groups(form{read: (*searchReader).query, name: "search_group_request"}, false)
+}
+
+func searchGroups(r *request) (any, error) {
+	return r.groups(form{read: (*searchReader).search, name: "search_group_request"}, true)
+}
+
+func recommendGroups(r *request) (any, error) {
+	return r.groups(form{read: (*searchReader).recommend, name: "recommend_group_request"}, true)
+}
+
+// groups answers a search of a form whose points are wanted in groups; sized says
+// whether the form has to say how large these are.
+func (r *request) groups(f form, sized bool) (any, error) {
+	c, err := r.readable()
+	if err != nil {
+		return nil, err
+	}
+	raw, err := r.body()
+	if err != nil {
+		return nil, err
+	}
+	var request server.GroupRequest
+	err = parse(raw, func(o *object.Reader) error {
+		var err error
+		request, err = r.searchReader().groups(o, f, sized)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := c.AdmitReads(request.Demands(nil)...); err != nil {
+		return nil, err
+	}
+	groups, err := c.SearchGroups(r.ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	return appendGroups(nil, groups), nil
+}
+
+func (s *searchReader) groups(o *object.Reader, f form, sized bool) (server.GroupRequest, error) {
+	g := server.GroupRequest{Size: defaultGroupSize}
+	hasKey, hasSize := false, false
+	s.own = map[string]func() error{
+		"group_by": func() error {
+			hasKey = true
+			return readPath(o, &g.By)
+		},
+		"group_size": func() error {
+			hasSize = true
+			if err := readUint(o, &g.Size); err != nil {
+				return err
+			}
+			if g.Size == 0 {
+				return notValid(f.name+".group_size", "value 0 invalid, must be 1 or larger")
+			}
+			return nil
+		},
+		"with_lookup": func() error { return s.groupLookup(o, &g.Lookup) },
+		"offset":      o.Skip, // groups have no pages
+	}
+	var err error
+	g.Search, err = f.read(s, o, f.name)
+	g.Limit = g.Search.Limit
+	switch {
+	case err != nil:
+		return g, err
+	case !hasKey:
+		return g, badFormat("missing field `group_by`")
+	case sized && !hasSize:
+		return g, badFormat("missing field `group_size`")
+	default:
+		return g, nil
+	}
+}
+
+// groupLookup reads the name of a collection, or an object with it.
+func (s *searchReader) groupLookup(o *object.Reader, dst **server.GroupLookup) error {
+	l := server.GroupLookup{WithPayload: payload.All()}
+	var name string
+	hasName := false
+	var err error
+	switch o.Kind() {
+	case '"':
+		hasName = true
+		err = readString(o, &name)
+	case '{':
+		vectors := func() error { return readVectorSelector(o, &l.WithVector) }
+		err = fields(o, map[string]func() error{
+			"collection": func() error {
+				hasName = true
+				return readString(o, &name)
+			},
+			"with_payload": func() error { return readPayloadSelector(o, &l.WithPayload) },
+			"with_vectors": vectors,
+			"with_vector":  vectors,
+		})
+	default:
+		err = o.Skip()
+	}
+	switch {
+	case err != nil:
+		return err
+	case !hasName:
+		return badFormat("data did not match any variant of untagged enum WithLookupInterface")
+	}
+	if l.Collection, err = s.collections(name); err != nil {
+		return &server.Error{Kind: server.NotFound, Text: fmt.Sprintf("Collection %s not found", name)}
+	}
+	*dst = &l
+	return nil
+}
+
+func appendGroups(dst encoded, groups []server.Group) encoded {
+	dst = append(dst, `{"groups":[`...)
+	for i := range groups {
+		g := &groups[i]
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, `{"hits":`...)
+		dst = appendScored(dst, g.Hits)
+		dst = append(dst, `,"id":`...)
+		switch key := g.Key.(type) {
+		case string:
+			dst = appendString(dst, key)
+		case int64:
+			dst = strconv.AppendInt(dst, key, 10)
+		case uint64:
+			dst = strconv.AppendUint(dst, key, 10)
+		}
+		if g.Lookup != nil {
+			dst = append(dst, `,"lookup":`...)
+			dst = appendRecord(dst, g.Lookup)
+		}
+		dst = append(dst, '}')
+	}
+	return append(dst, `]}`...)
+}
