@@ -26,7 +26,7 @@ var freeRoutes = map[string]bool{"/": true, "/healthz": true, "/livez": true, "/
 // readingPosts are the routes by which a POST changes nothing. A route that is not
 // here needs a key that may write.
 var readingPosts = func() map[string]bool {
-	routes := map[string]bool{collectionPath + "/points": true, collectionPath + "/facet": true}
+	routes := map[string]bool{collectionPath + "/points": true, collectionPath + "/facet": true, sourceWait: true}
 	for _, path := range []string{
 		"scroll", "count", "query", "query/batch", "query/groups", "search", "search/batch", "search/groups",
 		"search/matrix/pairs", "search/matrix/offsets", "recommend", "recommend/batch", "recommend/groups",

@@ -46,7 +46,7 @@ func (r *request) pointID() (point.ID, error) {
 // timeout returns how long the request may take.
 func (r *request) timeout() (time.Duration, error) {
 	value := r.QueryParam("timeout")
-	if value == "" && strings.Contains(r.Path(), "/snapshots") {
+	if value == "" && (strings.Contains(r.Path(), "/snapshots") || r.Path() == sourceWait) {
 		return maxTimeout, nil
 	}
 	if value == "" {

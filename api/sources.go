@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"freshet/server/sources"
 )
@@ -19,6 +20,12 @@ type Sources interface {
 	Delete(ctx context.Context, key sources.Key) error
 	SetState(ctx context.Context, key sources.Key, wanted sources.State) error
 	SourceStatus(key sources.Key) (sources.Status, error)
+
+	Offsets(key sources.Key) ([]sources.Offset, error)
+	MoveOffsets(ctx context.Context, key sources.Key, move sources.Move) ([]sources.Offset, error)
+	ResetOffsets(ctx context.Context, key sources.Key) ([]sources.Offset, error)
+	SkipRecord(ctx context.Context, key sources.Key, skip sources.Skip) ([]sources.Offset, error)
+	WaitFor(ctx context.Context, key sources.Key, offsets []sources.Offset) error
 }
 
 // sourceRoutes are there if there is something that manages sources.
@@ -51,6 +58,55 @@ func (s *Server) sourceRoutes() {
 			return true, s.o.Sources.SetState(r.ctx, r.source(), wanted)
 		})
 	}
+	add(http.MethodGet, one+"/offsets", func(r *request) (any, error) { return offsets(s.o.Sources.Offsets(r.source())) })
+	add(http.MethodPatch, one+"/offsets", func(r *request) (any, error) {
+		var move sources.Move
+		if err := r.decode(&move); err != nil {
+			return nil, err
+		}
+		return offsets(s.o.Sources.MoveOffsets(r.ctx, r.source(), move))
+	})
+	add(http.MethodDelete, one+"/offsets", func(r *request) (any, error) {
+		return offsets(s.o.Sources.ResetOffsets(r.ctx, r.source()))
+	})
+	add(http.MethodPost, one+"/skip", func(r *request) (any, error) {
+		var skip sources.Skip
+		if err := r.decode(&skip); err != nil {
+			return nil, err
+		}
+		return offsets(s.o.Sources.SkipRecord(r.ctx, r.source(), skip))
+	})
+	add(http.MethodPost, sourceWait, waitForSource)
+}
+
+const sourceWait = collectionPath + "/sources/:source/wait"
+
+// offsets is a list of positions as Kafka Connect writes it.
+func offsets(list []sources.Offset, err error) (any, error) {
+	return map[string]any{"offsets": list}, err
+}
+
+// defaultWait is how long a request waits that does not say.
+const defaultWait = 60.0
+
+func waitForSource(r *request) (any, error) {
+	body := struct {
+		Offsets []sources.Offset `json:"offsets"`
+		Timeout *float64         `json:"timeout"` // seconds
+	}{}
+	if err := r.decode(&body); err != nil {
+		return nil, err
+	}
+	seconds := defaultWait
+	if body.Timeout != nil {
+		seconds = *body.Timeout
+	}
+	if !(seconds > 0 && seconds <= maxTimeout.Seconds()) {
+		return nil, notValid("timeout", "value %g invalid, must be above 0 and at most %g seconds", seconds, maxTimeout.Seconds())
+	}
+	ctx, cancel := context.WithTimeout(r.ctx, time.Duration(seconds*float64(time.Second)))
+	defer cancel()
+	return true, r.s.o.Sources.WaitFor(ctx, r.source(), body.Offsets)
 }
 
 // source returns the source that the path names.

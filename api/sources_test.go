@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"freshet/server"
 	"freshet/server/sources"
@@ -57,6 +58,32 @@ func (f *fakeSources) SourceStatus(key sources.Key) (sources.Status, error) {
 	}, f.do(key, "status")
 }
 
+var someOffsets = []sources.Offset{{Partition: sources.TopicPartition{Topic: "t"}, Offset: &sources.KafkaOffset{Offset: 5}}}
+
+func (f *fakeSources) Offsets(key sources.Key) ([]sources.Offset, error) {
+	return someOffsets, f.do(key, "offsets")
+}
+
+func (f *fakeSources) MoveOffsets(_ context.Context, key sources.Key, move sources.Move) ([]sources.Offset, error) {
+	if move.Timestamp != nil {
+		return someOffsets, f.do(key, "move to time %d", *move.Timestamp)
+	}
+	return someOffsets, f.do(key, "move %v to %v", move.Offsets[0].Partition, move.Offsets[0].Offset)
+}
+
+func (f *fakeSources) ResetOffsets(_ context.Context, key sources.Key) ([]sources.Offset, error) {
+	return someOffsets, f.do(key, "reset")
+}
+
+func (f *fakeSources) SkipRecord(_ context.Context, key sources.Key, skip sources.Skip) ([]sources.Offset, error) {
+	return someOffsets, f.do(key, "skip %d of %d", *skip.Offset, *skip.Partition)
+}
+
+func (f *fakeSources) WaitFor(ctx context.Context, key sources.Key, offsets []sources.Offset) error {
+	deadline, ok := ctx.Deadline()
+	return f.do(key, "wait for %d, %v, %d min", len(offsets), ok, int(time.Until(deadline).Round(time.Minute).Minutes()))
+}
+
 func TestSourceRoutes(t *testing.T) {
 	s := start(t)
 	fake := &fakeSources{}
@@ -73,6 +100,13 @@ func TestSourceRoutes(t *testing.T) {
 		{"PUT", one + "/pause", "", "paused"},
 		{"PUT", one + "/resume", "", "running"},
 		{"PUT", one + "/stop", "", "stopped"},
+		{"GET", one + "/offsets", "", "offsets"},
+		{"PATCH", one + "/offsets", `{"timestamp":7}`, "move to time 7"},
+		{"PATCH", one + "/offsets", `{"offsets":[{"partition":{"kafka_topic":"t","kafka_partition":1},"offset":null}]}`, "move {t 1} to <nil>"},
+		{"DELETE", one + "/offsets", "", "reset"},
+		{"POST", one + "/skip", `{"partition":1,"offset":2}`, "skip 2 of 1"},
+		{"POST", one + "/wait", `{}`, "wait for 0, true, 1 min"},
+		{"POST", one + "/wait", `{"offsets":[{"partition":{"kafka_topic":"t","kafka_partition":1},"offset":{"kafka_offset":3}}],"timeout":1800}`, "wait for 1, true, 30 min"},
 	} {
 		if w := s.do(test.method, test.path, test.body); w.Code != http.StatusOK || fake.last != test.did {
 			t.Errorf("%s %s: %d %s, it did %q", test.method, test.path, w.Code, w.Body, fake.last)
@@ -80,6 +114,22 @@ func TestSourceRoutes(t *testing.T) {
 		other := strings.Replace(test.path, "/c/", "/d/", 1)
 		if w := s.do(test.method, other, test.body); w.Code != http.StatusNotFound {
 			t.Errorf("%s %s: %d %s", test.method, other, w.Code, w.Body)
+		}
+	}
+}
+
+func TestBadSourceRequests(t *testing.T) {
+	s := start(t)
+	for _, test := range []struct{ path, body, text string }{
+		{"wait", `{"timeout":0}`, "timeout: value 0 invalid"},
+		{"wait", `{"timeout":1e9}`, "timeout: value 1e+09 invalid"},
+		{"wait", `{"timeout":"x"}`, "expected a number"},
+		{"wait", `{"offsets":{}}`, "expected a sequence"},
+		{"skip", `{"partition":"x"}`, "expected an integer"},
+		{"skip", ``, "EOF"},
+	} {
+		if w := s.do("POST", "/collections/c/sources/s/"+test.path, test.body); w.Code/100 != 4 || !strings.Contains(w.Body.String(), test.text) {
+			t.Errorf("%s %s: %d %s", test.path, test.body, w.Code, w.Body)
 		}
 	}
 }

@@ -1,0 +1,167 @@
+package ingest_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"freshet/ingest"
+	"freshet/server"
+	"freshet/server/sources"
+)
+
+// at is a position in partition p of the topic t; below 0, where the source starts.
+func at(p int32, offset int64) sources.Offset {
+	o := sources.Offset{Partition: sources.TopicPartition{Topic: "t", Partition: p}}
+	if offset >= 0 {
+		o.Offset = &sources.KafkaOffset{Offset: offset}
+	}
+	return o
+}
+
+// TestOffsetsAreMoved reads records again after their points have changed: those
+// that are the newest of their points take effect, by another mapping too; the
+// others do not.
+func TestOffsetsAreMoved(t *testing.T) {
+	r := newBare(t, 1)
+	r.create(1)
+	r.run()
+	r.add(`{"name":"src","topics":["t"],"payload":{"include":["a"]}}`)
+	base := time.Now().Add(-time.Hour)
+	for i, v := range []string{
+		`{"id":1,"embedding":[1],"a":"old","b":0}`, `{"id":2,"embedding":[1],"a":2,"b":2}`,
+		`{"id":1,"embedding":[1],"a":"new","b":1}`, `{"id":3,"embedding":[1],"a":3,"b":3}`,
+	} {
+		rec := value(v)
+		rec.Timestamp = base.Add(time.Duration(i) * time.Minute)
+		r.produce(rec)
+	}
+	r.produce(&kgo.Record{Key: []byte("3"), Timestamp: base.Add(5 * time.Minute)})
+	r.applied(0, 4)
+	r.expect(map[string]string{"1": `{"a":"new"}`, "2": `{"a":2}`})
+
+	ctx := t.Context()
+	if _, err := r.manager.Patch(ctx, src, []byte(`{"payload":{"include":["b"]}}`)); err != nil {
+		t.Fatal(err)
+	}
+	wait := func() {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		if err := r.manager.WaitFor(ctx, src, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := r.manager.MoveOffsets(ctx, src, sources.Move{Offsets: []sources.Offset{at(0, 2)}}); err != nil {
+		t.Fatal(err)
+	}
+	wait()
+	r.expect(map[string]string{"1": `{"b":1}`, "2": `{"a":2}`})
+	if _, err := r.manager.ResetOffsets(ctx, src); err != nil {
+		t.Fatal(err)
+	}
+	wait()
+	r.expect(map[string]string{"1": `{"b":1}`, "2": `{"b":2}`})
+
+	// While it is stopped, a move shows.
+	r.turns(sources.Stopped)
+	for want, move := range map[int64]sources.Move{
+		1: {Timestamp: ptr(base.Add(30 * time.Second).UnixMilli())},
+		5: {Timestamp: ptr(base.Add(time.Hour).UnixMilli() + 1e6)},
+		0: {Offsets: []sources.Offset{at(0, -1)}},
+		3: {Offsets: []sources.Offset{at(0, 3)}},
+	} {
+		got, err := r.manager.MoveOffsets(ctx, src, move)
+		if err != nil || len(got) != 1 || got[0].Offset.Offset != want {
+			t.Errorf("%+v: %+v, %v, want %d", move, got, err, want)
+		}
+	}
+	if _, err := r.manager.MoveOffsets(ctx, src, sources.Move{Offsets: []sources.Offset{at(0, 3)}}); err != nil {
+		t.Fatal(err)
+	}
+	r.restart()
+	if got, err := r.manager.Offsets(src); err != nil || len(got) != 1 || got[0].Offset.Offset != 3 {
+		t.Errorf("after a restart: %+v, %v", got, err)
+	}
+}
+
+func ptr[T any](v T) *T { return &v }
+
+func TestBadMoves(t *testing.T) {
+	r := newBare(t, 1)
+	r.create(1)
+	r.run()
+	r.add(`{"name":"src","topics":["t"]}`)
+	r.produce(value(`{"id":1,"embedding":[1]}`))
+	r.applied(0, 0)
+	for _, test := range []struct {
+		move sources.Move
+		path string
+	}{
+		{sources.Move{}, "offsets"},
+		{sources.Move{Timestamp: ptr[int64](1), Offsets: []sources.Offset{at(0, 0)}}, "timestamp"},
+		{sources.Move{Timestamp: ptr[int64](-1)}, "timestamp"},
+		{sources.Move{Offsets: []sources.Offset{at(0, 0), at(0, 1)}}, "offsets[1].partition"},
+		{sources.Move{Offsets: []sources.Offset{at(1, 0)}}, "offsets[0].partition"},
+		{sources.Move{Offsets: []sources.Offset{at(0, 2)}}, "offsets[0].offset.kafka_offset"},
+	} {
+		_, err := r.manager.MoveOffsets(t.Context(), src, test.move)
+		if e, ok := err.(*server.Error); !ok || e.Kind != server.Invalid || e.Path != test.path {
+			t.Errorf("%+v: %v", test.move, err)
+		}
+	}
+	for _, test := range []struct {
+		skip sources.Skip
+		kind server.Kind
+		text string
+	}{
+		{sources.Skip{Offset: ptr[int64](0)}, server.Invalid, "partition"},
+		{sources.Skip{Partition: ptr[int32](0)}, server.Invalid, "offset"},
+		{sources.Skip{Partition: ptr[int32](7), Offset: ptr[int64](0)}, server.Invalid, "partition 7"},
+		{sources.Skip{Topic: "u", Partition: ptr[int32](0), Offset: ptr[int64](0)}, server.Invalid, `"u"`},
+		{sources.Skip{Partition: ptr[int32](0), Offset: ptr[int64](1)}, server.Invalid, "outside of the log"},
+		{sources.Skip{Partition: ptr[int32](0), Offset: ptr[int64](0)}, server.Conflict, "not the next record, which is 1"},
+	} {
+		_, err := r.manager.SkipRecord(t.Context(), src, test.skip)
+		if server.KindOf(err) != test.kind || !strings.Contains(err.Error(), test.text) {
+			t.Errorf("%+v: %v", test.skip, err)
+		}
+	}
+	if got, err := r.manager.Offsets(src); err != nil || len(got) != 1 || got[0].Offset.Offset != 1 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := r.manager.WaitFor(ctx, src, []sources.Offset{at(0, 9)}); server.KindOf(err) != server.Timeout || !strings.Contains(err.Error(), "applied up to 1 of 9") {
+		t.Errorf("a wait for what is not there: %v", err)
+	}
+	if err := r.manager.WaitFor(t.Context(), src, []sources.Offset{at(0, -1)}); server.KindOf(err) != server.Invalid {
+		t.Errorf("a wait for nothing: %v", err)
+	}
+}
+
+// TestSkip lets a partition that a bad record has stopped go on behind it.
+func TestSkip(t *testing.T) {
+	r := newRig(t, 1, ingest.Source{ErrorsTolerance: "none"})
+	r.create(1)
+	r.run()
+	r.produce(value(`{"id":1,"embedding":[1]}`), value(`nonsense`), value(`{"id":2,"embedding":[1]}`))
+	r.eventually(func() string {
+		s, err := r.manager.SourceStatus(src)
+		if err != nil || len(s.Partitions) != 1 || s.Partitions[0].State != "failed" {
+			return fmt.Sprintf("%+v, %v", s, err)
+		}
+		return ""
+	})
+	if _, err := r.manager.SkipRecord(t.Context(), src, sources.Skip{Partition: ptr[int32](0), Offset: ptr[int64](1)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.manager.WaitFor(t.Context(), src, []sources.Offset{at(0, 3)}); err != nil {
+		t.Fatal(err)
+	}
+	r.expect(map[string]string{"1": `{}`, "2": `{}`})
+}
