@@ -53,7 +53,7 @@ type Source struct {
 
 // settings returns the part of the description that tells what records mean.
 func (s *Source) settings() decode.Settings {
-	return decode.Settings{Format: s.Format, ID: s.ID, Vectors: s.Vectors, Payload: s.Payload, Version: s.Version}
+	return decode.Settings{Collection: s.Collection, Format: s.Format, ID: s.ID, Vectors: s.Vectors, Payload: s.Payload, Version: s.Version}
 }
 
 // OnCreate allows a source to make its collection from the first record, which

@@ -179,7 +179,8 @@ func (s *session) decode(ctx context.Context, records []*kgo.Record) (*decoded, 
 }
 
 func (s *session) decodeOne(ctx context.Context, p partition, r *kgo.Record) (server.Op, error) {
-	op, err := s.mapping.Decode(s.stream(p), r)
+	record, err := s.mapping.Decode(s.stream(p), r)
+	op := record.Op
 	if err != nil {
 		return op, err
 	}

@@ -61,9 +61,14 @@ type Mapping struct {
 	include      map[string]bool   // nil: all
 	exclude      map[string]bool
 	kafka        bool
+	headers      bool
+	collection   string
 	version      versionRule
 	versionField string
 }
+
+// defaultIDField holds the id, in the value or in a key that is an object.
+const defaultIDField = "id"
 
 // defaultVectorFields hold the vector where the configuration does not say.
 var defaultVectorFields = []string{"embedding", "vector"}
@@ -76,7 +81,10 @@ func (e *FieldError) Error() string { return e.Field + ": " + e.Text }
 // New returns the mapping that the settings ask for. The only errors are
 // *FieldError.
 func New(s Settings) (*Mapping, error) {
-	m := &Mapping{format: s.Format, kafka: s.Payload.Kafka, vectors: map[string]string{}, exclude: map[string]bool{}}
+	m := &Mapping{
+		format: s.Format, collection: s.Collection, kafka: s.Payload.Kafka, headers: s.Payload.Headers,
+		vectors: map[string]string{}, exclude: map[string]bool{},
+	}
 	if s.ID != "" {
 		id, err := parseRef(s.ID)
 		if err != nil {
@@ -84,23 +92,8 @@ func New(s Settings) (*Mapping, error) {
 		}
 		m.id = id
 	}
-	for _, name := range slices.Sorted(maps.Keys(s.Vectors)) {
-		r, err := parseRef(s.Vectors[name])
-		if err != nil || r.place != inValue {
-			return nil, &FieldError{fmt.Sprintf("vectors[%q]", name), fmt.Sprintf("%q is not value.<field>", s.Vectors[name])}
-		}
-		if other, taken := m.vectors[r.field]; taken {
-			return nil, &FieldError{fmt.Sprintf("vectors[%q]", name), fmt.Sprintf("%q is the vector %q already", s.Vectors[name], other)}
-		}
-		m.vectors[r.field] = name
-		m.vectorNames = append(m.vectorNames, name)
-	}
-	if len(s.Vectors) == 0 {
-		m.implicit = true
-		m.vectorNames = []string{""}
-		for _, field := range defaultVectorFields {
-			m.vectors[field] = ""
-		}
+	if err := m.mapVectors(s.Vectors); err != nil {
+		return nil, err
 	}
 	if len(s.Payload.Include) > 0 {
 		m.include = map[string]bool{}
@@ -123,14 +116,36 @@ func New(s Settings) (*Mapping, error) {
 	return m, nil
 }
 
-// idField returns the member of the value that may hold the id, "" for none.
-func (m *Mapping) idField() string {
-	switch {
-	case m.id.place == inValue:
-		return m.id.field
-	case m.id.place == byFormat && m.format != UpsertKafka:
-		return defaultIDField
-	default:
-		return ""
+// mapVectors takes note of which field holds which vector.
+func (m *Mapping) mapVectors(fields map[string]string) error {
+	if len(fields) == 0 {
+		m.implicit = true
+		m.vectorNames = []string{""}
+		for _, field := range defaultVectorFields {
+			m.vectors[field] = ""
+		}
+		return nil
 	}
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		wrong := func(format string, args ...any) error {
+			return &FieldError{fmt.Sprintf("vectors[%q]", name), fmt.Sprintf(format, args...)}
+		}
+		m.vectorNames = append(m.vectorNames, name)
+		r, err := parseRef(fields[name])
+		switch {
+		case m.format == Qdrant:
+			return wrong("records in the format %s name their vectors themselves", Qdrant)
+		case m.format == Float32 && (fields[name] != "value" || len(fields) > 1):
+			return wrong("in the format %s one vector is the whole value: value", Float32)
+		case m.format == Float32:
+			return nil
+		case err != nil || r.place != inValue:
+			return wrong("%q is not value.<field>", fields[name])
+		}
+		if other, taken := m.vectors[r.field]; taken {
+			return wrong("%q is the vector %q already", fields[name], other)
+		}
+		m.vectors[r.field] = name
+	}
+	return nil
 }

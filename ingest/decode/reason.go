@@ -8,16 +8,18 @@ type Reason string
 
 // The reasons.
 const (
-	Undecodable    Reason = "undecodable"     // not what the format says
-	NoID           Reason = "no_id"           // neither value nor key has one
-	BadID          Reason = "bad_id"          // neither unsigned integer nor text of 1 to 1024 bytes
-	NoVector       Reason = "no_vector"       // missing or null
-	BadVector      Reason = "bad_vector"      // not an array of finite 32-bit floats
-	WrongDimension Reason = "wrong_dimension" // not what the collection has
-	ZeroVector     Reason = "zero_vector"     // it has no direction, which Cosine needs
-	BadVersion     Reason = "bad_version"     // the version field is no integer
-	TooLarge       Reason = "too_large"       // beyond MaxRecord
-	Rejected       Reason = "rejected"        // by the collection, for another cause
+	Undecodable       Reason = "undecodable"        // not what the format says
+	NoID              Reason = "no_id"              // neither value nor key has one
+	BadID             Reason = "bad_id"             // neither unsigned integer nor text of 1 to 1024 bytes
+	NoVector          Reason = "no_vector"          // missing or null
+	BadVector         Reason = "bad_vector"         // not an array of finite 32-bit floats
+	WrongDimension    Reason = "wrong_dimension"    // not what the collection has
+	ZeroVector        Reason = "zero_vector"        // it has no direction, which Cosine needs
+	BadVersion        Reason = "bad_version"        // the version field is no integer
+	BadOperation      Reason = "bad_operation"      // neither an upsert nor a delete
+	UnknownCollection Reason = "unknown_collection" // not the one that the source feeds
+	TooLarge          Reason = "too_large"          // beyond MaxRecord
+	Rejected          Reason = "rejected"           // by the collection, for another cause
 )
 
 // Error tells why a record is a dead letter.

@@ -4,11 +4,12 @@ import "strings"
 
 // Settings say what the records of a source mean.
 type Settings struct {
-	Format  Format
-	ID      string            // key, key.<field>, value.<field>, header.<name>; "" by format
-	Vectors map[string]string // vector name → value.<field>; none: value.embedding or value.vector
-	Payload Payload
-	Version string // timestamp, offset, value.<field>
+	Collection string // that the source feeds
+	Format     Format
+	ID         string            // key, key.<field>, value.<field>, header.<name>; "" by format
+	Vectors    map[string]string // vector name → value.<field>; none: value.embedding or value.vector
+	Payload    Payload
+	Version    string // timestamp, offset, value.<field>
 }
 
 // Format says how records are read.
@@ -16,13 +17,17 @@ type Format string
 
 // The formats.
 const (
-	Auto        Format = "auto"         // json, and a null value deletes what its key names
-	JSON        Format = "json"         // an object; the id is in it, or else in the key
-	UpsertKafka Format = "upsert-kafka" // an object; the id is in the key, and a null value deletes
+	Auto        Format = "auto"          // json, and a null value deletes what its key names
+	JSON        Format = "json"          // an object; the id is in it, or else in the key
+	UpsertKafka Format = "upsert-kafka"  // an object; the id is in the key, and a null value deletes
+	Debezium    Format = "debezium-json" // change events, with or without their schema, or flattened
+	Qdrant      Format = "qdrant"        // as Qdrant's Kafka Connect sink takes them
+	OpenSearch  Format = "opensearch"    // as OpenSearch's pull-based ingestion takes them
+	Float32     Format = "float32"       // the vector alone, little-endian
 )
 
 // Formats lists them.
-var Formats = []Format{Auto, JSON, UpsertKafka}
+var Formats = []Format{Auto, JSON, UpsertKafka, Debezium, Qdrant, OpenSearch, Float32}
 
 // FormatNames returns the list as a text.
 func FormatNames() string {
@@ -38,6 +43,8 @@ func FormatNames() string {
 type Payload struct {
 	Include []string `yaml:"include"`
 	Exclude []string `yaml:"exclude"`
+	// Headers adds the headers, which are JSON or text.
+	Headers bool `yaml:"headers"`
 	// Kafka adds a member _kafka that says which record made the point.
 	Kafka bool `yaml:"kafka"`
 }
