@@ -93,6 +93,7 @@ type decoded struct {
 	batch   server.Batch
 	letters []letter
 	records []*kgo.Record // those that count as applied
+	formats map[decode.Format]int64
 	upserts int
 	// stopped holds the partitions that a bad record has stopped.
 	stopped map[partition]letter
@@ -143,6 +144,7 @@ func (s *session) decode(ctx context.Context, records []*kgo.Record) (*decoded, 
 	d := &decoded{
 		batch:   server.Batch{Ops: make([]server.Op, 0, len(records))},
 		records: make([]*kgo.Record, 0, len(records)),
+		formats: map[decode.Format]int64{},
 		stopped: map[partition]letter{},
 	}
 	next := map[partition]int64{}
@@ -152,7 +154,8 @@ func (s *session) decode(ctx context.Context, records []*kgo.Record) (*decoded, 
 			continue
 		}
 		if !r.Attrs.IsControl() {
-			op, err := s.decodeOne(ctx, p, r)
+			record, err := s.decodeOne(ctx, p, r)
+			op := record.Op
 			var failed *decode.Error
 			switch {
 			case errors.As(err, &failed) && s.cfg.ErrorsTolerance == "none":
@@ -163,6 +166,7 @@ func (s *session) decode(ctx context.Context, records []*kgo.Record) (*decoded, 
 			case err != nil:
 				return nil, err
 			default:
+				d.formats[record.Format]++
 				d.batch.Ops = append(d.batch.Ops, op)
 				if op.Kind == server.Upsert {
 					d.upserts++
@@ -178,40 +182,26 @@ func (s *session) decode(ctx context.Context, records []*kgo.Record) (*decoded, 
 	return d, nil
 }
 
-func (s *session) decodeOne(ctx context.Context, p partition, r *kgo.Record) (server.Op, error) {
+func (s *session) decodeOne(ctx context.Context, p partition, r *kgo.Record) (decode.Decoded, error) {
 	record, err := s.mapping.Decode(s.stream(p), r)
-	op := record.Op
 	if err != nil {
-		return op, err
+		return record, err
 	}
 	c := s.current()
-	if c == nil && op.Kind == server.Upsert {
-		if c, err = s.create(ctx, &op); err != nil {
-			return op, err
+	if c == nil && record.Op.Kind == server.Upsert {
+		if c, err = s.create(ctx, &record.Op); err != nil {
+			return record, err
 		}
 	}
 	if c == nil {
-		return op, nil
+		return record, nil
 	}
-	return op, decode.Check(c, &op)
+	return record, decode.Check(c, &record.Op)
 }
 
 // create makes the collection as the first record has it.
 func (s *session) create(ctx context.Context, op *server.Op) (*server.Collection, error) {
-	named := map[string]server.VectorParams{}
-	_, unnamed := op.Points[0].Vectors[""]
-	for name, v := range op.Points[0].Vectors {
-		if dense, ok := v.(server.Dense); ok { // records have no others
-			named[name] = server.VectorParams{Size: len(dense), Distance: s.cfg.OnCreate.Distance}
-		}
-	}
-	cfg := server.Config{Vectors: server.VectorsConfig{Single: unnamed && len(named) == 1, Named: named}}
-	if m := s.cfg.OnCreate.M; m != 0 {
-		cfg.HNSW.M = &m
-	}
-	if ef := s.cfg.OnCreate.EfConstruct; ef != 0 {
-		cfg.HNSW.EfConstruct = &ef
-	}
+	cfg := s.cfg.OnCreate.config(op.Points[0].Vectors)
 	err := s.db.CreateCollection(ctx, s.cfg.Collection, cfg)
 	switch kind := server.KindOf(err); {
 	case err == nil:
@@ -270,6 +260,9 @@ func (s *session) applied(d *decoded, positions []server.Position) {
 			state.next = max(state.next, position.Next)
 			state.end = max(state.end, position.Next)
 		}
+	}
+	for format, n := range d.formats {
+		s.formats[format] += n
 	}
 	for _, r := range d.records {
 		if state := s.partitions[partition{r.Topic, r.Partition}]; state != nil {

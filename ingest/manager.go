@@ -106,7 +106,7 @@ func (m *Manager) newSource(sc Source) (*source, error) {
 	s := &source{
 		cfg: sc, kafka: m.kafka, mapping: mapping, start: begin, db: m.db,
 		log: m.o.Logger.With("source", sc.Name), metrics: m.metrics.of(&sc), refresh: m.o.Refresh,
-		control: newController(sc.Batch), state: Starting,
+		control: newController(sc.Batch), state: Starting, formats: map[decode.Format]int64{},
 	}
 	s.publishLimit()
 	return s, nil

@@ -54,6 +54,7 @@ type source struct {
 	fault      string // of the last failed attempt
 	partitions map[partition]*partitionState
 	limit      LimitStatus
+	formats    map[decode.Format]int64 // records applied by format
 }
 
 // partition names one partition of one topic.

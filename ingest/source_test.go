@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"freshet/ingest"
+	"freshet/ingest/decode"
 	"freshet/server"
 	"freshet/server/payload"
 	"freshet/server/point"
@@ -621,4 +622,38 @@ func TestRESTAndKafkaWriteTheSamePoint(t *testing.T) {
 	r.produce(newer)
 	r.applied(0, 1)
 	r.expect(map[string]string{"1": `{"by":"new record"}`})
+}
+
+func TestFormatsAreFoundPerRecord(t *testing.T) {
+	r := newRig(t, 1, ingest.Source{OnCreate: ingest.OnCreate{Auto: true}})
+	r.produce(
+		value(`{"collection_name":"c","id":1,"vector":{"d":[1,2],"m":[[1,2],[3,4]],"s":{"indices":[7],"values":[1]}},"payload":{"n":1}}`),
+		value(`{"collection_name":"other","id":2,"vector":{"d":[1,2]}}`),
+		value(`{"collection_name":"c","id":3,"vector":{"d":[3,4]}}`),
+		&kgo.Record{Key: []byte(`{"schema":{},"payload":{"id":3}}`), Value: []byte(`{"before":{"id":3},"after":null,"op":"d"}`)},
+		&kgo.Record{Key: []byte(`{"schema":{},"payload":{"id":3}}`)},
+	)
+	r.run()
+	r.applied(0, 4)
+	c, err := r.db.Collection("c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := c.Config()
+	if d, m := cfg.Vectors.Named["d"], cfg.Vectors.Named["m"]; d.Size != 2 || m.Size != 2 || m.Multivector == nil {
+		t.Errorf("dense vectors: %+v", cfg.Vectors)
+	}
+	if _, ok := cfg.SparseVectors["s"]; !ok {
+		t.Errorf("sparse vectors: %+v", cfg.SparseVectors)
+	}
+	r.eventually(func() string {
+		formats := r.manager.Status()[0].Formats
+		if formats[decode.Qdrant] == 2 && formats[decode.Debezium] == 1 && formats[decode.Auto] == 1 {
+			return ""
+		}
+		return fmt.Sprint(formats)
+	})
+	if n, err := c.Count(context.Background(), nil); err != nil || n != 1 {
+		t.Errorf("%d points, %v", n, err)
+	}
 }

@@ -2,8 +2,11 @@ package ingest
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
+
+	"freshet/ingest/decode"
 )
 
 // Status describes one source at one moment.
@@ -14,6 +17,9 @@ type Status struct {
 	Limit            LimitStatus
 	Stages           []StageStatus
 	Partitions       []PartitionStatus // by topic and number
+	// Formats counts the records applied since the start by the format in which
+	// they were read: what auto has found.
+	Formats map[decode.Format]int64
 }
 
 // LimitStatus describes the batch controller.
@@ -47,6 +53,7 @@ func (s *source) status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	status.State, status.Error, status.Limit = s.state, s.fault, s.limit
+	status.Formats = maps.Clone(s.formats)
 	for p, state := range s.partitions {
 		ps := PartitionStatus{
 			Topic: p.topic, Partition: p.number, State: state.state, Error: state.err,

@@ -44,7 +44,7 @@ func readDebezium(w *row, value []byte) error {
 	}
 	switch {
 	case len(image) > 0 && image[0] == '{':
-		return members(image, w.member)
+		return w.fields(image)
 	case w.deletes:
 		return nil // the key says which
 	default:

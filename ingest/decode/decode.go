@@ -66,7 +66,7 @@ func (w *row) read(value []byte) error {
 	case Float32:
 		return readFloat32(w, value)
 	default:
-		return members(value, w.member)
+		return w.fields(value)
 	}
 }
 

@@ -37,7 +37,7 @@ func readOpenSearch(w *row, value []byte) error {
 			idField = "" // a member id of the source is payload
 		}
 		w.idField = idField
-		return members(source, w.member)
+		return w.fields(source)
 	case w.deletes:
 		return nil
 	default:
