@@ -20,13 +20,6 @@ type Config struct {
 	Sources []Source `yaml:"sources"`
 }
 
-// Kafka tells how to reach the brokers, by the names of the Java client.
-type Kafka struct {
-	BootstrapServers string `yaml:"bootstrap.servers"` // host:port,…
-	ClientID         string `yaml:"client.id"`         // default freshet
-	IsolationLevel   string `yaml:"isolation.level"`   // read_committed (default) or read_uncommitted
-}
-
 // Source describes topics to consume and what their records mean.
 type Source struct {
 	Name       string            `yaml:"name"`
@@ -110,8 +103,7 @@ const (
 
 // SetDefaults completes what was left out.
 func (c *Config) SetDefaults() {
-	fallback(&c.Kafka.ClientID, "freshet")
-	fallback(&c.Kafka.IsolationLevel, "read_committed")
+	c.Kafka.setDefaults()
 	for i := range c.Sources {
 		s := &c.Sources[i]
 		fallback(&s.Collection, s.Name)
@@ -149,9 +141,7 @@ func (c *Config) Validate() error {
 	if len(c.Sources) > 0 && c.Kafka.BootstrapServers == "" {
 		report("kafka.bootstrap.servers", "is needed for the sources, as host:port,…")
 	}
-	if !slices.Contains([]string{"read_committed", "read_uncommitted"}, c.Kafka.IsolationLevel) {
-		report("kafka.isolation.level", "%q is not read_committed or read_uncommitted", c.Kafka.IsolationLevel)
-	}
+	errs = append(errs, c.Kafka.problems()...)
 	names := map[sources.Key]bool{}
 	for i := range c.Sources {
 		s := &c.Sources[i]

@@ -242,28 +242,19 @@ func GroupOf(s *Source) string { return "freshet-" + s.Collection + "-" + s.Name
 // options returns the settings of the client. It has no group, and starts
 // nowhere by itself.
 func (s *source) options() []kgo.Opt {
-	isolation := kgo.ReadCommitted()
-	if s.kafka.IsolationLevel == "read_uncommitted" {
-		isolation = kgo.ReadUncommitted()
-	}
 	total := int32(s.cfg.Buffer.TotalBytes)
-	return []kgo.Opt{
-		kgo.SeedBrokers(splitServers(s.kafka.BootstrapServers)...),
-		kgo.ClientID(s.kafka.ClientID),
+	return append(s.kafka.options(),
 		kgo.FetchMinBytes(1),
-		kgo.FetchMaxWait(time.Second),
 		kgo.FetchMaxPartitionBytes(int32(s.cfg.Buffer.PartitionBytes)),
 		kgo.FetchMaxBytes(total),
-		kgo.BrokerMaxReadBytes(total + 32<<20), // a single larger batch still comes through
-		kgo.FetchIsolationLevel(isolation),
-		kgo.KeepControlRecords(), // they count in a position
+		kgo.BrokerMaxReadBytes(total+32<<20), // a single larger batch still comes through
+		kgo.KeepControlRecords(),             // they count in a position
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.WithHooks(arrivals{}),
 		kgo.RequestRetries(2),
 		kgo.RetryTimeout(adminTimeout),
-		kgo.DialTimeout(5 * time.Second),
 		kgo.ProducerLinger(0),
-	}
+	)
 }
 
 // arrivals notes when each record came from the broker.
