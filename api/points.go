@@ -11,7 +11,7 @@ import (
 )
 
 // readUpsert reads either form of the body: a list of points, or columns.
-func readUpsert(o *object.Reader) (server.Op, error) {
+func readUpsert(v *vectorReader, o *object.Reader) (server.Op, error) {
 	if o.Kind() != '{' {
 		if err := o.Skip(); err != nil {
 			return server.Op{}, err
@@ -23,11 +23,11 @@ func readUpsert(o *object.Reader) (server.Op, error) {
 	err := fields(o, map[string]func() error{
 		"points": func() error {
 			found = true
-			return readPoints(o, true, &op.Points)
+			return v.points(o, true, &op.Points)
 		},
 		"batch": func() error {
 			found = true
-			return readColumns(o, &op.Points)
+			return v.columns(o, &op.Points)
 		},
 		"shard_key":     func() error { return readSharding(o) },
 		"update_filter": func() error { return readFilterAt(o, "update_filter", &op.Where) },
@@ -63,10 +63,10 @@ func readUpdateMode(o *object.Reader, dst *server.UpdateMode) error {
 	return nil
 }
 
-func readUpdateVectors(o *object.Reader) (server.Op, error) {
+func readUpdateVectors(v *vectorReader, o *object.Reader) (server.Op, error) {
 	op := server.Op{Kind: server.UpdateVectors}
 	err := fields(o, map[string]func() error{
-		"points":        func() error { return readPoints(o, false, &op.Points) },
+		"points":        func() error { return v.points(o, false, &op.Points) },
 		"shard_key":     func() error { return readSharding(o) },
 		"update_filter": func() error { return readFilterAt(o, "update_filter", &op.Where) },
 	})
@@ -76,13 +76,13 @@ func readUpdateVectors(o *object.Reader) (server.Op, error) {
 	return op, err
 }
 
-func readPoints(o *object.Reader, withPayload bool, dst *[]server.Point) error {
+func (v *vectorReader) points(o *object.Reader, withPayload bool, dst *[]server.Point) error {
 	if o.Kind() != '[' {
 		return mismatch(o, "a sequence")
 	}
 	points := []server.Point{}
 	err := o.Elements(func(i int) error {
-		p, err := readPoint(o, fmt.Sprintf("points[%d]", i), withPayload)
+		p, err := v.point(o, fmt.Sprintf("points[%d]", i), withPayload)
 		points = append(points, p)
 		return err
 	})
@@ -90,7 +90,7 @@ func readPoints(o *object.Reader, withPayload bool, dst *[]server.Point) error {
 	return err
 }
 
-func readPoint(o *object.Reader, path string, withPayload bool) (server.Point, error) {
+func (v *vectorReader) point(o *object.Reader, path string, withPayload bool) (server.Point, error) {
 	var p server.Point
 	if o.Kind() != '{' {
 		return p, mismatch(o, "struct PointStruct")
@@ -102,7 +102,7 @@ func readPoint(o *object.Reader, path string, withPayload bool) (server.Point, e
 		case name == "id":
 			return readID(o, &p.ID)
 		case name == "vector" && !isNull:
-			return readVectors(o, path+".vector", &p.Vectors)
+			return v.vectors(o, path+".vector", &p.Vectors)
 		case name == "vector":
 			noVector = true
 			return o.Skip()
@@ -150,11 +150,11 @@ type columns struct {
 	payloads []json.RawMessage
 }
 
-func readColumns(o *object.Reader, dst *[]server.Point) error {
+func (v *vectorReader) columns(o *object.Reader, dst *[]server.Point) error {
 	var c columns
 	err := fields(o, map[string]func() error{
 		"ids":     func() error { return readIDs(o, &c.ids) },
-		"vectors": func() error { return c.readVectors(o) },
+		"vectors": func() error { return c.readVectors(v, o) },
 		"payloads": func() error {
 			if o.Kind() != '[' {
 				return mismatch(o, "a sequence")
@@ -181,12 +181,12 @@ func readColumns(o *object.Reader, dst *[]server.Point) error {
 	return err
 }
 
-func (c *columns) readVectors(o *object.Reader) error {
+func (c *columns) readVectors(r *vectorReader, o *object.Reader) error {
 	switch o.Kind() {
 	case '[':
 		c.vectors = []server.Vectors{}
 		return o.Elements(func(i int) error {
-			v, err := readVector(o, fmt.Sprintf("batch.vectors[%d]", i))
+			v, err := r.vector(o, fmt.Sprintf("batch.vectors[%d]", i))
 			c.vectors = append(c.vectors, server.Vectors{"": v})
 			return err
 		})
@@ -199,7 +199,7 @@ func (c *columns) readVectors(o *object.Reader) error {
 			}
 			n := 0
 			err := o.Elements(func(i int) error {
-				v, err := readVector(o, fmt.Sprintf("batch.vectors.%s[%d]", name, i))
+				v, err := r.vector(o, fmt.Sprintf("batch.vectors.%s[%d]", name, i))
 				if names == 0 {
 					c.vectors = append(c.vectors, server.Vectors{})
 				}

@@ -19,6 +19,7 @@ const defaultLimit = 10
 
 // searchReader reads the searches of one request.
 type searchReader struct {
+	vectorReader
 	collections func(name string) (*server.Collection, error)
 	// filters are those read so far, by their text: the same filter is evaluated once.
 	filters map[string]*filter.Filter
@@ -51,8 +52,21 @@ func appendPage(dst []byte, points []server.ScoredPoint) []byte {
 	return append(appendScored(dst, points), '}')
 }
 
-func (r *request) searchReader() *searchReader {
-	return &searchReader{collections: r.s.db.Collection}
+// searches reads the body by read, and makes the vectors of its texts once admit has
+// let the request in.
+func (r *request) searches(read func(s *searchReader, o *object.Reader) error, admit func() error) error {
+	raw, err := r.body()
+	if err != nil {
+		return err
+	}
+	s := &searchReader{vectorReader: vectorReader{r: r, query: true}, collections: r.s.db.Collection}
+	if err := parse(raw, func(o *object.Reader) error { return read(s, o) }); err != nil {
+		return err
+	}
+	if err := admit(); err != nil {
+		return err
+	}
+	return r.embed(&s.vectorReader)
 }
 
 func (r *request) searchOne(f form) (any, error) {
@@ -60,19 +74,12 @@ func (r *request) searchOne(f form) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	raw, err := r.body()
-	if err != nil {
-		return nil, err
-	}
 	var search server.SearchRequest
-	err = parse(raw, func(o *object.Reader) error {
-		search, err = f.read(r.searchReader(), o, f.name)
+	err = r.searches(func(s *searchReader, o *object.Reader) (err error) {
+		search, err = f.read(s, o, f.name)
 		return err
-	})
+	}, func() error { return c.AdmitReads(search.Demands(nil)...) })
 	if err != nil {
-		return nil, err
-	}
-	if err := c.AdmitReads(search.Demands(nil)...); err != nil {
 		return nil, err
 	}
 	points, err := c.Search(r.ctx, search)
@@ -87,14 +94,9 @@ func (r *request) searchMany(f form) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	raw, err := r.body()
-	if err != nil {
-		return nil, err
-	}
 	var searches []server.SearchRequest
-	s := r.searchReader()
-	s.filters = map[string]*filter.Filter{}
-	err = parse(raw, func(o *object.Reader) error {
+	err = r.searches(func(s *searchReader, o *object.Reader) error {
+		s.filters = map[string]*filter.Filter{}
 		err := fields(o, map[string]func() error{"searches": func() error {
 			if o.Kind() != '[' {
 				return mismatch(o, "a sequence")
@@ -113,18 +115,17 @@ func (r *request) searchMany(f form) (any, error) {
 			err = badFormat("missing field `searches`")
 		}
 		return err
+	}, func() error {
+		if err := c.AdmitBatch(len(searches)); err != nil {
+			return err
+		}
+		var demands []server.Demand
+		for i := range searches {
+			demands = searches[i].Demands(demands)
+		}
+		return c.AdmitReads(demands...)
 	})
 	if err != nil {
-		return nil, err
-	}
-	if err := c.AdmitBatch(len(searches)); err != nil {
-		return nil, err
-	}
-	var demands []server.Demand
-	for i := range searches {
-		demands = searches[i].Demands(demands)
-	}
-	if err := c.AdmitReads(demands...); err != nil {
 		return nil, err
 	}
 	found, failed, err := c.SearchBatch(r.ctx, searches)
@@ -208,7 +209,7 @@ func (s *searchReader) queryAt(o *object.Reader, path string, depth int) (server
 	}
 	known["query"] = func() error {
 		q.List = false
-		return readQuery(o, path, &q)
+		return s.readQuery(o, path, &q)
 	}
 	known["using"] = func() error { return readString(o, &q.Using) }
 	known["lookup_from"] = func() error { return s.lookup(o, &q.LookupFrom) }

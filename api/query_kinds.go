@@ -16,11 +16,11 @@ var errNoQuery = badFormat("Expected some form of vector, id, or a type of query
 
 // readQuery reads a vector, an id, or an object that is a sparse vector or has a
 // member that names a kind of query.
-func readQuery(o *object.Reader, path string, dst *server.SearchRequest) error {
+func (v *vectorReader) readQuery(o *object.Reader, path string, dst *server.SearchRequest) error {
 	if o.Kind() != '{' {
-		return readNearest(o, dst)
+		return v.nearest(o, dst)
 	}
-	q := queryReader{o: o, path: path + ".query", dst: dst}
+	q := queryReader{v: v, o: o, path: path + ".query", dst: dst}
 	if err := o.Members(q.member); err != nil {
 		return err
 	}
@@ -29,12 +29,14 @@ func readQuery(o *object.Reader, path string, dst *server.SearchRequest) error {
 
 // queryReader reads a query that is an object. Its members come in any order.
 type queryReader struct {
+	v    *vectorReader
 	o    *object.Reader
 	path string
 	dst  *server.SearchRequest
 
 	found             bool
 	sparse            sparseParts
+	document          document
 	mmr               *server.MMR
 	formula, defaults json.RawMessage
 }
@@ -44,6 +46,8 @@ func (q *queryReader) member(name string) error {
 	switch {
 	case isSparse(name) && !q.found:
 		return q.sparse.read(o, name, "query")
+	case isDocument(o, name) || mayBeDocument(name):
+		return q.document.read(o, name)
 	case name == "mmr" && o.Kind() != 'n':
 		q.mmr = &server.MMR{Diversity: defaultDiversity}
 		return readMMR(o, q.path+".mmr", q.mmr)
@@ -65,14 +69,14 @@ func (q *queryReader) kind(name string) func() error {
 	o, dst := q.o, q.dst
 	switch name {
 	case "nearest":
-		return func() error { return readNearest(o, dst) }
+		return func() error { return q.v.nearest(o, dst) }
 	case "recommend":
-		return func() error { return readRecommend(o, dst) }
+		return func() error { return q.v.recommend(o, dst) }
 	case "discover":
-		return func() error { return readDiscover(o, dst) }
+		return func() error { return q.v.discover(o, dst) }
 	case "context":
 		return func() error {
-			pairs, err := readPairs(o)
+			pairs, err := q.v.pairs(o)
 			dst.Query = server.Context{Pairs: pairs}
 			return err
 		}
@@ -111,8 +115,10 @@ func (q *queryReader) finish() (err error) {
 	case q.formula != nil:
 		dst.Query, err = parseFormula(q.formula, q.defaults, q.path)
 	case q.found:
-	case q.sparse.indices != nil && q.sparse.values != nil:
+	case q.sparse.complete():
 		dst.Vector, err = q.sparse.vector("query")
+	case q.document.found():
+		dst.Vector, err = q.document.vector(q.v, "query")
 	default:
 		err = errNoQuery
 	}
@@ -123,20 +129,20 @@ func (q *queryReader) finish() (err error) {
 	return err
 }
 
-// readNearest reads a vector or an id as the query.
-func readNearest(o *object.Reader, dst *server.SearchRequest) error {
-	e, err := readExample(o, errNoQuery)
+// nearest reads a vector, a text or an id as the query.
+func (v *vectorReader) nearest(o *object.Reader, dst *server.SearchRequest) error {
+	e, err := v.example(o, errNoQuery)
 	dst.ID, dst.Vector = e.ID, e.Vector
 	return err
 }
 
 var errNoExample = badFormat("data did not match any variant of untagged enum VectorInput")
 
-// readExample reads a vector or an id; other is the error for anything else.
-func readExample(o *object.Reader, other error) (e server.Example, err error) {
+// example reads a vector, a text or an id; other is the error for anything else.
+func (v *vectorReader) example(o *object.Reader, other error) (e server.Example, err error) {
 	switch o.Kind() {
 	case '[', '{':
-		e.Vector, err = readVector(o, "query")
+		e.Vector, err = v.vector(o, "query")
 	case '0', '"':
 		err = readID(o, &e.ID)
 	default:
@@ -180,10 +186,10 @@ var strategies = map[string]server.Strategy{
 }
 
 // recommendMembers returns the members of a recommendation.
-func recommendMembers(o *object.Reader, dst *server.Recommend) map[string]func() error {
+func (v *vectorReader) recommendMembers(o *object.Reader, dst *server.Recommend) map[string]func() error {
 	return map[string]func() error{
-		"positive": func() error { return readExamples(o, &dst.Positive) },
-		"negative": func() error { return readExamples(o, &dst.Negative) },
+		"positive": func() error { return v.examples(o, &dst.Positive) },
+		"negative": func() error { return v.examples(o, &dst.Negative) },
 		"strategy": func() error {
 			var name string
 			if err := readString(o, &name); err != nil {
@@ -199,9 +205,9 @@ func recommendMembers(o *object.Reader, dst *server.Recommend) map[string]func()
 	}
 }
 
-func readRecommend(o *object.Reader, dst *server.SearchRequest) error {
+func (v *vectorReader) recommend(o *object.Reader, dst *server.SearchRequest) error {
 	var q server.Recommend
-	err := fields(o, recommendMembers(o, &q))
+	err := fields(o, v.recommendMembers(o, &q))
 	dst.Query = q
 	return err
 }
@@ -211,7 +217,7 @@ const maxExamples = 10_000
 
 func tooManyExamples() error { return badRequest("one query may have %d examples", maxExamples) }
 
-func readExamples(o *object.Reader, dst *[]server.Example) error {
+func (v *vectorReader) examples(o *object.Reader, dst *[]server.Example) error {
 	if o.Kind() != '[' {
 		return mismatch(o, "a sequence")
 	}
@@ -219,23 +225,23 @@ func readExamples(o *object.Reader, dst *[]server.Example) error {
 		if i == maxExamples {
 			return tooManyExamples()
 		}
-		e, err := readExample(o, errNoExample)
+		e, err := v.example(o, errNoExample)
 		*dst = append(*dst, e)
 		return err
 	})
 }
 
-func readDiscover(o *object.Reader, dst *server.SearchRequest) error {
+func (v *vectorReader) discover(o *object.Reader, dst *server.SearchRequest) error {
 	var q server.Discover
 	hasTarget := false
 	err := fields(o, map[string]func() error{
 		"target": func() (err error) {
 			hasTarget = true
-			q.Target, err = readExample(o, errNoExample)
+			q.Target, err = v.example(o, errNoExample)
 			return err
 		},
 		"context": func() (err error) {
-			q.Pairs, err = readPairs(o)
+			q.Pairs, err = v.pairs(o)
 			return err
 		},
 	})
@@ -246,10 +252,10 @@ func readDiscover(o *object.Reader, dst *server.SearchRequest) error {
 	return err
 }
 
-// readPairs reads a pair of examples, or a list of them.
-func readPairs(o *object.Reader) ([]server.Pair, error) {
+// pairs reads a pair of examples, or a list of them.
+func (v *vectorReader) pairs(o *object.Reader) ([]server.Pair, error) {
 	if o.Kind() != '[' {
-		p, err := readPair(o)
+		p, err := v.pair(o)
 		return []server.Pair{p}, err
 	}
 	pairs := []server.Pair{}
@@ -257,25 +263,25 @@ func readPairs(o *object.Reader) ([]server.Pair, error) {
 		if i == maxExamples/2 {
 			return tooManyExamples()
 		}
-		p, err := readPair(o)
+		p, err := v.pair(o)
 		pairs = append(pairs, p)
 		return err
 	})
 	return pairs, err
 }
 
-func readPair(o *object.Reader) (server.Pair, error) {
+func (v *vectorReader) pair(o *object.Reader) (server.Pair, error) {
 	var p server.Pair
 	has := [2]bool{}
 	err := fields(o, map[string]func() error{
 		"positive": func() (err error) {
 			has[0] = true
-			p.Positive, err = readExample(o, errNoExample)
+			p.Positive, err = v.example(o, errNoExample)
 			return err
 		},
 		"negative": func() (err error) {
 			has[1] = true
-			p.Negative, err = readExample(o, errNoExample)
+			p.Negative, err = v.example(o, errNoExample)
 			return err
 		},
 	})

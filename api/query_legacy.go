@@ -44,9 +44,9 @@ func (s *searchReader) search(o *object.Reader, path string) (server.SearchReque
 	err := s.older(o, path, &q, map[string]func() error{
 		"vector": func() (err error) {
 			if o.Kind() == '{' {
-				return readNamedVector(o, &q)
+				return s.namedVector(o, &q)
 			}
-			q.Vector, err = readVector(o, "query")
+			q.Vector, err = s.vector(o, "query")
 			return err
 		},
 	})
@@ -56,19 +56,19 @@ func (s *searchReader) search(o *object.Reader, path string) (server.SearchReque
 	return q, err
 }
 
-func readNamedVector(o *object.Reader, s *server.SearchRequest) error {
+func (s *searchReader) namedVector(o *object.Reader, q *server.SearchRequest) error {
 	hasName := false
 	err := fields(o, map[string]func() error{
 		"name": func() error {
 			hasName = true
-			return readString(o, &s.Using)
+			return readString(o, &q.Using)
 		},
 		"vector": func() (err error) {
-			s.Vector, err = readVector(o, "query")
+			q.Vector, err = s.vector(o, "query")
 			return err
 		},
 	})
-	if err == nil && (!hasName || s.Vector == nil) {
+	if err == nil && (!hasName || q.Vector == nil) {
 		err = badFormat("data did not match any variant of untagged enum NamedVectorStruct")
 	}
 	return err
@@ -84,7 +84,7 @@ func (s *searchReader) byExamples(o *object.Reader, dst *server.SearchRequest, o
 func (s *searchReader) recommend(o *object.Reader, path string) (server.SearchRequest, error) {
 	var q server.SearchRequest
 	var kind server.Recommend
-	err := s.older(o, path, &q, s.byExamples(o, &q, recommendMembers(o, &kind)))
+	err := s.older(o, path, &q, s.byExamples(o, &q, s.recommendMembers(o, &kind)))
 	q.Query = kind
 	return q, err
 }
@@ -96,11 +96,11 @@ func (s *searchReader) discover(o *object.Reader, path string) (server.SearchReq
 	err := s.older(o, path, &q, s.byExamples(o, &q, map[string]func() error{
 		"target": func() (err error) {
 			hasTarget = true
-			kind.Target, err = readExample(o, errNoExample)
+			kind.Target, err = s.example(o, errNoExample)
 			return err
 		},
 		"context": func() (err error) {
-			kind.Pairs, err = readPairs(o)
+			kind.Pairs, err = s.pairs(o)
 			return err
 		},
 	}))

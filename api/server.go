@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"freshet/server"
+	"freshet/server/embed"
 )
 
 // CompatibleVersion is the version of the API that is served. Clients compare
@@ -47,6 +48,7 @@ type Options struct {
 	// do everything.
 	APIKeys, ReadOnlyAPIKeys []string
 	Sources                  Sources // default: none are managed
+	Models                   *embed.Models // make vectors of texts; default: none
 }
 
 // Server is the HTTP side of a database.

@@ -10,21 +10,16 @@ import (
 	"freshet/server/object"
 )
 
-// readVectors reads a bare vector, or vectors by name.
-func readVectors(o *object.Reader, path string, dst *server.Vectors) error {
+// vectors reads a bare vector, a text in its place, or vectors by name.
+func (v *vectorReader) vectors(o *object.Reader, path string, dst *server.Vectors) (err error) {
 	vectors := server.Vectors{}
 	*dst = vectors
 	switch o.Kind() {
 	case '[':
-		v, err := readVector(o, path)
-		vectors[""] = v
+		vectors[""], err = v.vector(o, path)
 		return err
 	case '{':
-		return o.Members(func(name string) error {
-			v, err := readVector(o, path+".?")
-			vectors[name] = v
-			return err
-		})
+		return v.named(o, path, vectors)
 	default:
 		if err := o.Skip(); err != nil {
 			return err
@@ -33,12 +28,17 @@ func readVectors(o *object.Reader, path string, dst *server.Vectors) error {
 	}
 }
 
-// readVector reads a vector in one of its forms: numbers, rows of numbers, or indices
-// and values.
-func readVector(o *object.Reader, path string) (server.Vector, error) {
+// vector reads a vector in one of its forms: numbers, rows of numbers, or indices and
+// values; or a text in its place.
+func (v *vectorReader) vector(o *object.Reader, path string) (server.Vector, error) {
 	if o.Kind() == '{' {
-		return readSparse(o, path)
+		return v.object(o, path)
 	}
+	return readNumbers(o, path)
+}
+
+// readNumbers reads a dense vector or a multivector.
+func readNumbers(o *object.Reader, path string) (server.Vector, error) {
 	if o.Nested() {
 		return readRows(o, path)
 	}
@@ -89,19 +89,28 @@ func readRows(o *object.Reader, path string) (server.Vector, error) {
 	return m, nil
 }
 
-// readSparse reads a sparse vector. Other members are an error as a missing one is.
-func readSparse(o *object.Reader, path string) (server.Vector, error) {
+// object reads a sparse vector or a text.
+func (v *vectorReader) object(o *object.Reader, path string) (server.Vector, error) {
 	var s sparseParts
+	var d document
 	err := o.Members(func(name string) error {
-		if !isSparse(name) {
+		switch {
+		case isSparse(name):
+			return s.read(o, name, path)
+		case isDocument(o, name) || mayBeDocument(name):
+			return d.read(o, name)
+		default:
 			return o.Skip()
 		}
-		return s.read(o, name, path)
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case d.found() && !s.complete():
+		return d.vector(v, path)
+	default:
+		return s.vector(path)
 	}
-	return s.vector(path)
 }
 
 // sparseParts are the members of a sparse vector.
@@ -143,8 +152,11 @@ func (s *sparseParts) read(o *object.Reader, name, path string) error {
 	return nil
 }
 
+// complete says whether the members make a vector.
+func (s *sparseParts) complete() bool { return s.indices != nil && s.values != nil }
+
 func (s *sparseParts) vector(path string) (server.Vector, error) {
-	if s.indices == nil || s.values == nil {
+	if !s.complete() {
 		return nil, errNoVariant
 	}
 	v, err := server.NewSparse(s.indices, s.values)

@@ -40,7 +40,7 @@ func TestVectorForms(t *testing.T) {
 	} {
 		var v server.Vector
 		err := parse([]byte(x.raw), func(o *object.Reader) (err error) {
-			v, err = readVector(o, "at")
+			v, err = new(vectorReader).vector(o, "at")
 			return err
 		})
 		switch got := appendVector(nil, v); {

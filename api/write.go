@@ -9,15 +9,20 @@ import (
 )
 
 // operation reads the body of one kind of write.
-type operation func(o *object.Reader) (server.Op, error)
+type operation func(v *vectorReader, o *object.Reader) (server.Op, error)
+
+// plain makes an operation of the reader of one without vectors.
+func plain(read func(o *object.Reader) (server.Op, error)) operation {
+	return func(_ *vectorReader, o *object.Reader) (server.Op, error) { return read(o) }
+}
 
 var upsertPoints = write(readUpsert)
 
 // write handles a request that is one operation.
 func write(read operation) handler {
 	return func(r *request) (any, error) {
-		return r.apply(func(o *object.Reader, ops *[]server.Op) error {
-			op, err := read(o)
+		return r.apply(func(v *vectorReader, o *object.Reader, ops *[]server.Op) error {
+			op, err := read(v, o)
 			*ops = append(*ops, op)
 			return err
 		}, func(results []updateResult) any { return results[0] })
@@ -27,18 +32,18 @@ func write(read operation) handler {
 // operations names the members of a batch.
 var operations = map[string]operation{
 	"upsert":            readUpsert,
-	"delete":            readDelete,
-	"set_payload":       readSetPayload,
-	"overwrite_payload": readOverwritePayload,
-	"delete_payload":    readDeletePayload,
-	"clear_payload":     readClearPayload,
+	"delete":            plain(readDelete),
+	"set_payload":       plain(readSetPayload),
+	"overwrite_payload": plain(readOverwritePayload),
+	"delete_payload":    plain(readDeletePayload),
+	"clear_payload":     plain(readClearPayload),
 	"update_vectors":    readUpdateVectors,
-	"delete_vectors":    readDeleteVectors,
+	"delete_vectors":    plain(readDeleteVectors),
 }
 
 // batchPoints applies a list of operations in order, in one commit.
 func batchPoints(r *request) (any, error) {
-	return r.apply(func(o *object.Reader, ops *[]server.Op) error {
+	return r.apply(func(v *vectorReader, o *object.Reader, ops *[]server.Op) error {
 		found := false
 		err := fields(o, map[string]func() error{"operations": func() error {
 			found = true
@@ -46,7 +51,7 @@ func batchPoints(r *request) (any, error) {
 				return mismatch(o, "a sequence")
 			}
 			return o.Elements(func(int) error {
-				op, err := readOperation(o)
+				op, err := readOperation(v, o)
 				*ops = append(*ops, op)
 				return err
 			})
@@ -58,7 +63,7 @@ func batchPoints(r *request) (any, error) {
 	}, func(results []updateResult) any { return results })
 }
 
-func readOperation(o *object.Reader) (op server.Op, err error) {
+func readOperation(v *vectorReader, o *object.Reader) (op server.Op, err error) {
 	if o.Kind() != '{' {
 		return op, mismatch(o, "a map")
 	}
@@ -69,7 +74,7 @@ func readOperation(o *object.Reader) (op server.Op, err error) {
 			return o.Skip()
 		}
 		found = true
-		op, err = read(o)
+		op, err = read(v, o)
 		return err
 	})
 	if err == nil && !found {
@@ -79,7 +84,7 @@ func readOperation(o *object.Reader) (op server.Op, err error) {
 }
 
 // apply reads operations, applies them and answers with a result for each.
-func (r *request) apply(read func(*object.Reader, *[]server.Op) error, answer func([]updateResult) any) (any, error) {
+func (r *request) apply(read func(*vectorReader, *object.Reader, *[]server.Op) error, answer func([]updateResult) any) (any, error) {
 	c, err := r.collection()
 	if err != nil {
 		return nil, err
@@ -99,13 +104,17 @@ func (r *request) apply(read func(*object.Reader, *[]server.Op) error, answer fu
 		return nil, err
 	}
 	ops := []server.Op{}
-	if err := parse(raw, func(o *object.Reader) error { return read(o, &ops) }); err != nil {
+	v := &vectorReader{r: r}
+	if err := parse(raw, func(o *object.Reader) error { return read(v, o, &ops) }); err != nil {
 		return nil, err
 	}
 	if len(ops) == 0 {
 		return answer([]updateResult{}), nil
 	}
 	if err := c.AdmitWrites(ops); err != nil {
+		return nil, err
+	}
+	if err := r.embed(v); err != nil {
 		return nil, err
 	}
 	applied, err := c.Apply(r.ctx, server.Batch{Ops: ops, Sync: true})

@@ -226,7 +226,7 @@ func (c *config) read(path string) error {
 // keys lists every key that a configuration can have, at any depth.
 func keys(t reflect.Type) []string {
 	var list []string
-	if t.Kind() == reflect.Slice {
+	if t.Kind() == reflect.Slice || t.Kind() == reflect.Map {
 		return keys(t.Elem())
 	}
 	if t.Kind() != reflect.Struct {
