@@ -31,20 +31,12 @@ func (r *request) groups(f form, sized bool) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	raw, err := r.body()
-	if err != nil {
-		return nil, err
-	}
 	var request server.GroupRequest
-	err = parse(raw, func(o *object.Reader) error {
-		var err error
-		request, err = r.searchReader().groups(o, f, sized)
+	err = r.searches(func(s *searchReader, o *object.Reader) (err error) {
+		request, err = s.groups(o, f, sized)
 		return err
-	})
+	}, func() error { return c.AdmitReads(request.Demands(nil)...) })
 	if err != nil {
-		return nil, err
-	}
-	if err := c.AdmitReads(request.Demands(nil)...); err != nil {
 		return nil, err
 	}
 	groups, err := c.SearchGroups(r.ctx, request)

@@ -170,6 +170,10 @@ func TestTextsInSearches(t *testing.T) {
 			t.Errorf("%s: asked %q, want %q at once", x.body, asked, x.asked)
 		}
 	}
+	s.result("POST", "/collections/c/points/query/groups", `{"query":`+red+`,"group_by":"n"}`)
+	if asked := e.requests(); len(asked) != 1 {
+		t.Errorf("asked %q for groups", asked)
+	}
 	s.result("POST", "/collections/c/points/query/batch", `{"searches":[{"query":`+red+`},{"query":`+green+`},{"query":`+red+`}]}`)
 	if asked := e.requests(); len(asked) != 1 || len(asked[0]) != 2 {
 		t.Errorf("asked %q for a batch with two different texts", asked)

@@ -47,7 +47,7 @@ type Options struct {
 	// APIKeys allow everything, ReadOnlyAPIKeys to read. Without any, everybody may
 	// do everything.
 	APIKeys, ReadOnlyAPIKeys []string
-	Sources                  Sources // default: none are managed
+	Sources                  Sources       // default: none are managed
 	Models                   *embed.Models // make vectors of texts; default: none
 }
 

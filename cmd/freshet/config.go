@@ -21,6 +21,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"freshet/ingest"
+	"freshet/server/embed"
 )
 
 // config is everything that can be configured. The file, then the
@@ -30,6 +31,9 @@ type config struct {
 	HTTP    httpConfig    `yaml:"http"`
 	Log     logConfig     `yaml:"log"`
 	Storage storageConfig `yaml:"storage"`
+
+	// Embedding names the models that make vectors of texts.
+	Embedding embed.Config `yaml:"embedding"`
 
 	ingest.Config `yaml:",inline"`
 }
@@ -78,6 +82,7 @@ func (c *config) setDefaults() {
 	c.Storage.SyncInterval = cmp.Or(c.Storage.SyncInterval, 100*time.Millisecond)
 	c.Storage.SnapshotsDir = cmp.Or(c.Storage.SnapshotsDir, filepath.Join(c.Data, "snapshots"))
 	c.Storage.MaxSnapshotBytes = cmp.Or(c.Storage.MaxSnapshotBytes, 1<<40)
+	c.Embedding.SetDefaults()
 	c.Config.SetDefaults()
 }
 
@@ -270,7 +275,7 @@ func (c *config) validate() error {
 	if c.Storage.SyncInterval < time.Millisecond || c.Storage.SyncInterval > time.Minute {
 		errs = append(errs, fmt.Errorf("storage.sync_interval: %s is not between 1ms and 1m", c.Storage.SyncInterval))
 	}
-	errs = append(errs, c.Config.Validate())
+	errs = append(errs, c.Embedding.Validate(), c.Config.Validate())
 	return errors.Join(errs...)
 }
 

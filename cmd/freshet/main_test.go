@@ -103,6 +103,8 @@ func TestConfigurationIsRefused(t *testing.T) {
 		{"dat: x", nil, nil, `:1: unknown key "dat"; did you mean data?`},
 		{"\nkafka:\n  bootstrap.server: a:1", nil, nil, `:3: unknown key "bootstrap.server"; did you mean bootstrap.servers?`},
 		{"sources: [{name: a, topic: [t]}]", nil, nil, `unknown key "topic"; did you mean topics?`},
+		{"embedding: {models: [{name: a, urls: x}]}", nil, nil, `unknown key "urls"; did you mean url?`},
+		{"embedding: {models: [{name: a, url: 'http://a/v1/embeddings'}]}", nil, nil, "embedding.models[0].dimension: 0 is not from 1 to 65536"},
 		{"zzzzzzzzz: 1", nil, nil, `unknown key "zzzzzzzzz"`},
 		{"http: [1]", nil, nil, `:1: `},
 		{"a: [", nil, nil, `:1: `},

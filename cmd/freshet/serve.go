@@ -18,6 +18,7 @@ import (
 	"freshet/api"
 	"freshet/ingest"
 	"freshet/server"
+	"freshet/server/embed"
 )
 
 // drainTime bounds how long requests in progress may take once the process is
@@ -54,6 +55,7 @@ type node struct {
 	log      *slog.Logger
 	listener net.Listener
 	db       *server.DB
+	models   *embed.Models
 	http     *http.Server
 	sources  *ingest.Manager
 }
@@ -82,6 +84,12 @@ func openNode(ctx context.Context, c *config, log *slog.Logger) (_ *node, err er
 		return n, err
 	}
 	registry := prometheus.NewRegistry()
+	if n.models, err = embed.New(c.Embedding); err != nil {
+		return n, err
+	}
+	if err := n.models.Register(registry); err != nil {
+		return n, err
+	}
 	n.sources, err = ingest.New(c.Config, n.db, ingest.Options{Logger: log, Registry: registry})
 	if err != nil {
 		return n, err
@@ -89,7 +97,7 @@ func openNode(ctx context.Context, c *config, log *slog.Logger) (_ *node, err er
 	full, readOnly := c.HTTP.keys()
 	n.http = api.New(n.db, api.Options{
 		Logger: log, Registry: registry, Version: version, Commit: commit(), Title: c.HTTP.Title,
-		APIKeys: full, ReadOnlyAPIKeys: readOnly, Sources: n.sources,
+		APIKeys: full, ReadOnlyAPIKeys: readOnly, Sources: n.sources, Models: n.models,
 	}).HTTPServer()
 	log.Info("freshet is ready", "version", version, "listen", n.listener.Addr().String(), "data", c.Data,
 		"collections", len(n.db.Collections()), "sources", len(c.Sources), "loaded_in", time.Since(began).Round(time.Millisecond).String())
@@ -133,6 +141,7 @@ func (n *node) close() error {
 	if n.listener != nil {
 		errs = append(errs, n.listener.Close())
 	}
+	n.models.Close()
 	if n.db != nil {
 		errs = append(errs, n.db.Close())
 	}
