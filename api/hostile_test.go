@@ -122,6 +122,8 @@ func TestHugeLimits(t *testing.T) {
 		{"/query", `{"query":[1,2,3,4],"limit":1000000000000,"filter":{"must":{"key":"n","match":{"value":1}}}}`},
 		{"/search", `{"vector":[1,2,3,4],"limit":9223372036854775807}`},
 		{"/scroll", `{"limit":9223372036854775807}`},
+		{"/query/groups", `{"query":[1,2,3,4],"group_by":"n","limit":9223372036854775807,"group_size":9223372036854775807}`},
+		{"/query/groups", `{"group_by":"n","prefetch":{"limit":9223372036854775807},"query":[1,2,3,4],"limit":18446744073709551615}`},
 		{"/search/matrix/pairs", `{"sample":9223372036854775807,"limit":9223372036854775807}`},
 		{"/search/matrix/offsets", `{"sample":18446744073709551615,"limit":3}`},
 	} {
@@ -164,6 +166,7 @@ func TestDeepNesting(t *testing.T) {
 			{"POST", hostilePoints + "/scroll", `{"filter":{"must":%s}}`},
 			{"POST", hostilePoints + "/scroll", `{"with_payload":%s}`},
 			{"POST", hostilePoints + "/search/matrix/pairs", `{"filter":%s}`},
+			{"POST", hostilePoints + "/query/groups", `{"group_by":"a","query":[1,2,3,4],"filter":%s}`},
 			{"POST", "/collections/c/facet", `{"key":"a","filter":%s}`},
 			{"POST", hostilePoints + "/query/batch", `{"searches":%s}`},
 			{"PUT", "/collections/d", `{"vectors":%s}`},

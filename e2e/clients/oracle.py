@@ -16,6 +16,7 @@ import warnings
 from qdrant_client import QdrantClient, models
 
 warnings.filterwarnings("ignore", "Local mode performs exact")
+warnings.filterwarnings("ignore", "Payload indexes have no effect")
 
 DIM = 4
 POINTS = 80  # ids to choose from
@@ -247,11 +248,64 @@ def same_vector(got, want):
     return len(got) == len(want) and all(map(same, got, want))
 
 
+def compare_groups(got, want):
+    """The reason why two lists of groups differ, None if they do not."""
+    if [group.id for group in got] != [group.id for group in want]:
+        return "groups"
+    for g, w in zip(got, want):
+        reason = compare_scored(g.hits, w.hits)
+        if reason:
+            return f"{reason} of group {g.id}"
+        if (g.lookup is None) != (w.lookup is None) or g.lookup and (g.lookup.id, g.lookup.payload) != (w.lookup.id, w.lookup.payload):
+            return f"the lookup of group {g.id}"
+    return None
+
+
+def compare_pairs(got, want):
+    same = len(got) == len(want) and all((g.a, g.b) == (w.a, w.b) and close(g.score, w.score) for g, w in zip(got, want))
+    return None if same else "pairs"
+
+
+def pairs_of(m):
+    return [models.SearchMatrixPair(a=m.ids[row], b=m.ids[col], score=score) for row, col, score in zip(m.offsets_row, m.offsets_col, m.scores)]
+
+
+def list_reads(g, present):
+    """Reads of groups, facets and matrices."""
+    r = g.random
+    query, using = g.query(present)
+    while isinstance(query, models.ContextQuery) or getattr(query, "mmr", None) or using == "s":
+        query, using = g.query(present)  # of others ties decide, or the number of points asked for
+    near = models.Prefetch(query=g.dense(), using="a", limit=10 * POINTS, params=EXACT)
+    ranked = {
+        "group_by": r.choice(["n", "s", "tags", "o.x", "list[].y", "b", "none"]), "limit": r.randint(1, 8), "group_size": r.randint(1, 5),
+        "query_filter": g.maybe(g.filter, 0.4), "with_payload": r.random() < 0.3, "search_params": EXACT,
+        "with_lookup": g.maybe(lambda: models.WithLookup(collection="oracle", with_payload=True, with_vectors=False), 0.3),
+    }
+    matrix = {"query_filter": g.maybe(g.filter, 0.6), "limit": r.randint(1, 6), "sample": POINTS, "using": r.choice("ab")}
+    return [
+        lambda: ("query_points_groups", {"query": query, "using": using, **ranked}),
+        lambda: ("query_points_groups", {"query": g.vector("b"), "using": "b", "prefetch": near, **ranked, "query_filter": None}),
+        lambda: ("facet", {"key": r.choice(list(FACETS)), "facet_filter": g.maybe(g.filter, 0.6), "limit": r.randint(1, 10), "exact": True}),
+        lambda: (r.choice(["search_matrix_pairs", "search_matrix_offsets"]), matrix),
+    ]
+
+
+# Members with an index, which facets need.
+FACETS = {"n": "integer", "s": "keyword", "tags": "keyword", "b": "bool", "o.x": "integer", "list[].y": "keyword"}
+
+
 def compare(got, want):
     if got == want:
         return None
     if hasattr(got, "points"):
         return compare_scored(got.points, want.points)
+    if hasattr(got, "groups"):
+        return compare_groups(got.groups, want.groups)
+    if hasattr(got, "pairs"):
+        return compare_pairs(got.pairs, want.pairs)
+    if hasattr(got, "offsets_row"):
+        return compare_pairs(pairs_of(got), pairs_of(want))
     if isinstance(got, tuple):  # a page of a scroll
         same = len(got[0]) == len(want[0]) and all(map(same_record, got[0], want[0])) and got[1] == want[1]
         return None if same else "records"
@@ -268,6 +322,8 @@ class Case:
         self.both("create_collection", vectors_config={
             name: models.VectorParams(size=DIM, distance=d) for name, d in zip(NAMES, self.distances)},
             sparse_vectors_config={"s": models.SparseVectorParams(modifier=g.random.choice(list(models.Modifier)))})
+        for field, schema in FACETS.items():
+            self.both("create_payload_index", field_name=field, field_schema=schema)
         self.both("upsert", points=list({p.id: p for p in (g.point() for _ in range(POINTS))}.values()))
 
     def both(self, method, **options):
@@ -312,6 +368,7 @@ class Case:
             lambda: ("query_points", {"query": models.RrfQuery(rrf=models.Rrf(k=r.randint(1, 60))), "prefetch": [g.prefetch() for _ in range(2)], **outer}),
             lambda: ("query_points", {"query": g.formula(), "prefetch": g.prefetch(), **outer}),
             lambda: ("query_points", {"query": g.vector(using), "using": using, "prefetch": g.prefetch(), **outer}),
+            *list_reads(g, present),
         ])()
 
     def step(self):
