@@ -57,6 +57,9 @@ var allParts = []part{
 	{"ingest", "Time from produce to searchable beside the broker's own transit", func(ctx context.Context, d *dataset, _ options) (*section, error) {
 		return benchIngest(ctx, d)
 	}},
+	{"backlog", "How fast a backlog in Kafka becomes searchable, and searches meanwhile", func(ctx context.Context, d *dataset, _ options) (*section, error) {
+		return benchBacklog(ctx, d)
+	}},
 	{"http", "What HTTP adds to the time of a search", func(ctx context.Context, d *dataset, _ options) (*section, error) {
 		return benchHTTP(ctx, d)
 	}},
