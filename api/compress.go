@@ -3,6 +3,7 @@ package api
 import (
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -32,22 +33,46 @@ func compress(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// preferred returns the encoding to use, "" for none.
+// preferred returns the encoding of those offered that the client likes best, zstd
+// where it likes both alike, "" for none (RFC 9110, section 12.5.3).
 func preferred(accepted string) string {
-	best := ""
+	const unnamed = -1
+	gz, zs, none, others := float64(unnamed), float64(unnamed), float64(unnamed), float64(unnamed)
 	for part := range strings.SplitSeq(accepted, ",") {
-		name, quality, _ := strings.Cut(strings.TrimSpace(part), ";")
-		if q := strings.ReplaceAll(quality, " ", ""); q == "q=0" || q == "q=0.0" {
-			continue
+		name, parameter, weighted := strings.Cut(part, ";")
+		q := 1.0
+		if weighted {
+			text, ok := strings.CutPrefix(strings.ToLower(strings.TrimSpace(parameter)), "q=")
+			var err error
+			if q, err = strconv.ParseFloat(text, 64); !ok || err != nil || !(q >= 0 && q <= 1) {
+				continue // not understood, so not asked for
+			}
 		}
-		switch name {
+		switch strings.ToLower(strings.TrimSpace(name)) {
 		case "zstd":
-			return name
-		case "gzip":
-			best = name
+			zs = q
+		case "gzip", "x-gzip":
+			gz = q
+		case "identity":
+			none = q
+		case "*":
+			others = q
 		}
 	}
-	return best
+	if gz == unnamed {
+		gz = others
+	}
+	if zs == unnamed {
+		zs = others
+	}
+	switch {
+	case zs > 0 && zs >= gz && zs >= none:
+		return "zstd"
+	case gz > 0 && gz >= none:
+		return "gzip"
+	default:
+		return ""
+	}
 }
 
 // compressor decides at the first write whether the answer is compressed.
