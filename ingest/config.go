@@ -31,10 +31,13 @@ type Source struct {
 	Payload    decode.Payload    `yaml:"payload"`
 	Version    string            `yaml:"version"` // timestamp (default), offset, value.<field>
 	OnCreate   OnCreate          `yaml:"on_create"`
-	Start      string            `yaml:"start"` // earliest (default), latest, timestamp:<ms>; where no position is stored
-	Batch      Batch             `yaml:"batch"`
-	Buffer     Buffer            `yaml:"buffer"`
-	OnGap      string            `yaml:"on_gap"` // fail (default) or skip
+	// Embed says which vectors, by name, are made of texts; without vectors beside them
+	// the value has to have none.
+	Embed  map[string]Embedding `yaml:"embed,omitempty"`
+	Start  string               `yaml:"start"` // earliest (default), latest, timestamp:<ms>; where no position is stored
+	Batch  Batch                `yaml:"batch"`
+	Buffer Buffer               `yaml:"buffer"`
+	OnGap  string               `yaml:"on_gap"` // fail (default) or skip
 
 	// ErrorsTolerance is all (default): a bad record becomes a dead letter; or
 	// none: it stops its partition.
@@ -46,7 +49,7 @@ type Source struct {
 
 // settings returns the part of the description that tells what records mean.
 func (s *Source) settings() decode.Settings {
-	return decode.Settings{Collection: s.Collection, Format: s.Format, ID: s.ID, Vectors: s.Vectors, Payload: s.Payload, Version: s.Version}
+	return decode.Settings{Collection: s.Collection, Format: s.Format, ID: s.ID, Vectors: s.Vectors, Embedded: len(s.Embed) > 0, Payload: withTexts(s.Payload, s.textFields()), Version: s.Version}
 }
 
 // OnCreate allows a source to make its collection from the first record, which
@@ -186,6 +189,7 @@ func (s *Source) validate(report func(field, format string, args ...any)) {
 	if _, err := decode.New(s.settings()); errors.As(err, &wrong) {
 		report(wrong.Field, "%s", wrong.Text)
 	}
+	s.validateEmbed(report)
 	if _, err := parseStart(s.Start); err != nil {
 		report("start", "%v", err)
 	}

@@ -97,6 +97,8 @@ type decoded struct {
 	upserts int
 	// stopped holds the partitions that a bad record has stopped.
 	stopped map[partition]letter
+	// embedding is how long the vectors of texts took.
+	embedding time.Duration
 }
 
 // apply turns records into one batch and applies it.
@@ -106,7 +108,7 @@ func (s *session) apply(ctx context.Context, records []*kgo.Record, polled time.
 	if err != nil {
 		return err
 	}
-	decoding := time.Since(began)
+	decoding := time.Since(began) - d.embedding
 	if err := s.deliver(ctx, d.letters); err != nil {
 		return err
 	}
@@ -147,14 +149,18 @@ func (s *session) decode(ctx context.Context, records []*kgo.Record) (*decoded, 
 		formats: map[decode.Format]int64{},
 		stopped: map[partition]letter{},
 	}
+	batch, err := s.read(ctx, records, d)
+	if err != nil {
+		return nil, err
+	}
 	next := map[partition]int64{}
-	for _, r := range records {
+	for i, r := range records {
 		p := partition{r.Topic, r.Partition}
 		if _, ok := d.stopped[p]; ok {
 			continue
 		}
 		if !r.Attrs.IsControl() {
-			record, err := s.decodeOne(ctx, p, r)
+			record, err := s.admit(ctx, batch[i])
 			op := record.Op
 			var failed *decode.Error
 			switch {
@@ -182,8 +188,27 @@ func (s *session) decode(ctx context.Context, records []*kgo.Record) (*decoded, 
 	return d, nil
 }
 
-func (s *session) decodeOne(ctx context.Context, p partition, r *kgo.Record) (decode.Decoded, error) {
-	record, err := s.mapping.Decode(s.stream(p), r)
+// read reads the records one by one and makes the vectors of their texts together.
+func (s *session) read(ctx context.Context, records []*kgo.Record, d *decoded) ([]parsed, error) {
+	batch := make([]parsed, len(records))
+	for i, r := range records {
+		if !r.Attrs.IsControl() {
+			batch[i].Decoded, batch[i].err = s.mapping.Decode(s.stream(partition{r.Topic, r.Partition}), r)
+		}
+	}
+	if s.embedder == nil {
+		return batch, nil
+	}
+	began := time.Now()
+	err := s.embedder.embed(ctx, batch)
+	d.embedding = time.Since(began)
+	return batch, err
+}
+
+// admit tells whether the collection takes what was read, and makes the collection if
+// that is still to do.
+func (s *session) admit(ctx context.Context, p parsed) (decode.Decoded, error) {
+	record, err := p.Decoded, p.err
 	if err != nil {
 		return record, err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"freshet/ingest/decode"
 	"freshet/server"
+	"freshet/server/embed"
 	"freshet/server/sources"
 )
 
@@ -22,6 +23,7 @@ type Options struct {
 	// Refresh is the time between looks for new partitions, which is also the
 	// time between reports to the consumer group; default 5 s.
 	Refresh time.Duration
+	Models  *embed.Models // make vectors of texts; default: none
 }
 
 // Manager owns the sources: those of the configuration file, and those that were
@@ -99,12 +101,16 @@ func (m *Manager) newSource(sc Source) (*source, error) {
 	if err != nil {
 		return nil, err
 	}
+	texts, err := newEmbedder(&sc, m.o.Models)
+	if err != nil {
+		return nil, err
+	}
 	begin, err := parseStart(sc.Start)
 	if err != nil {
 		return nil, err
 	}
 	s := &source{
-		cfg: sc, kafka: m.kafka, mapping: mapping, start: begin, db: m.db,
+		cfg: sc, kafka: m.kafka, mapping: mapping, embedder: texts, start: begin, db: m.db,
 		log: m.o.Logger.With("source", sc.Name), metrics: m.metrics.of(&sc), refresh: m.o.Refresh,
 		control: newController(sc.Batch), state: Starting, formats: map[decode.Format]int64{},
 	}

@@ -97,15 +97,15 @@ func (m *sourceMetrics) batch(d *decoded, applied server.Applied, polled time.Ti
 	defer m.stages.mu.Unlock()
 	for _, r := range d.records {
 		arrived := arrivedAt(r)
-		sample := [6]time.Duration{
-			max(arrived.Sub(r.Timestamp), 0), max(polled.Sub(arrived), 0), decoding,
+		x := sample{
+			max(arrived.Sub(r.Timestamp), 0), max(polled.Sub(arrived), 0), decoding, d.embedding,
 			applied.Commit, applied.Index, max(now.Sub(r.Timestamp), 0),
 		}
-		m.stages.add(sample)
+		m.stages.add(x)
 		for i := range m.stage {
-			m.stage[i].Observe(sample[i].Seconds())
+			m.stage[i].Observe(x[i].Seconds())
 		}
-		m.freshness.Observe(sample[5].Seconds())
+		m.freshness.Observe(x[len(x)-1].Seconds())
 	}
 }
 

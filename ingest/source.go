@@ -41,12 +41,14 @@ type source struct {
 	cfg     Source
 	kafka   Kafka
 	mapping *decode.Mapping
-	start   start
-	db      *server.DB
-	log     *slog.Logger
-	metrics *sourceMetrics
-	refresh time.Duration
-	control *controller // of the consuming goroutine
+	// embedder makes the vectors of texts; nil for none.
+	embedder *embedder
+	start    start
+	db       *server.DB
+	log      *slog.Logger
+	metrics  *sourceMetrics
+	refresh  time.Duration
+	control  *controller // of the consuming goroutine
 
 	mu         sync.Mutex
 	paused     bool // changes only while the source does not run
@@ -146,6 +148,9 @@ func (s *source) session(ctx context.Context) error {
 	switch c, err := s.db.Collection(s.cfg.Collection); {
 	case err == nil:
 		ses.collection = c
+		if err := s.embedder.fits(c); err != nil {
+			return err
+		}
 	case server.KindOf(err) != server.NotFound || !s.cfg.OnCreate.Auto:
 		return err
 	}

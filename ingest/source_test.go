@@ -22,6 +22,7 @@ import (
 	"freshet/ingest"
 	"freshet/ingest/decode"
 	"freshet/server"
+	"freshet/server/embed"
 	"freshet/server/payload"
 	"freshet/server/point"
 )
@@ -40,6 +41,7 @@ type rig struct {
 	stop    func() // of the running manager
 	manager *ingest.Manager
 	metrics *prometheus.Registry
+	models  *embed.Models
 }
 
 func newRig(t *testing.T, partitions int32, s ingest.Source) *rig {
@@ -78,7 +80,7 @@ func (r *rig) open() {
 func (r *rig) run() {
 	r.t.Helper()
 	r.metrics = prometheus.NewRegistry()
-	o := ingest.Options{Refresh: 20 * time.Millisecond, Registry: r.metrics}
+	o := ingest.Options{Refresh: 20 * time.Millisecond, Registry: r.metrics, Models: r.models}
 	if os.Getenv("FRESHET_TEST_LOG") != "" {
 		o.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}

@@ -15,13 +15,17 @@ const (
 	Transit Stage = "transit" // timestamp to arrival from the broker
 	Queue   Stage = "queue"   // arrival to the start of its batch
 	Decode  Stage = "decode"  // of its batch
+	Embed   Stage = "embed"   // of its batch: the texts' vectors, 0 without
 	Commit  Stage = "commit"  // to the storage commit
 	Index   Stage = "index"   // to visibility
 	Total   Stage = "total"   // timestamp to visibility
 )
 
 // AllStages lists the stages in order.
-var AllStages = []Stage{Transit, Queue, Decode, Commit, Index, Total}
+var AllStages = []Stage{Transit, Queue, Decode, Embed, Commit, Index, Total}
+
+// sample holds the times of a record by AllStages.
+type sample [7]time.Duration
 
 // keptSamples is how many of the newest records the percentiles are of.
 const keptSamples = 8192
@@ -29,16 +33,16 @@ const keptSamples = 8192
 // stages keeps the newest samples of each stage.
 type stages struct {
 	mu      sync.Mutex
-	samples [][6]time.Duration // by AllStages, a ring
+	samples []sample // a ring
 	next    int
 }
 
-func (s *stages) add(sample [6]time.Duration) {
+func (s *stages) add(x sample) {
 	if len(s.samples) < keptSamples {
-		s.samples = append(s.samples, sample)
+		s.samples = append(s.samples, x)
 		return
 	}
-	s.samples[s.next] = sample
+	s.samples[s.next] = x
 	s.next = (s.next + 1) % keptSamples
 }
 
@@ -50,7 +54,7 @@ type StageStatus struct {
 
 func (s *stages) status() []StageStatus {
 	s.mu.Lock()
-	samples := append([][6]time.Duration(nil), s.samples...)
+	samples := append([]sample(nil), s.samples...)
 	s.mu.Unlock()
 	list := make([]StageStatus, len(AllStages))
 	column := make([]time.Duration, len(samples))

@@ -275,7 +275,20 @@ func (c *config) validate() error {
 	if c.Storage.SyncInterval < time.Millisecond || c.Storage.SyncInterval > time.Minute {
 		errs = append(errs, fmt.Errorf("storage.sync_interval: %s is not between 1ms and 1m", c.Storage.SyncInterval))
 	}
-	errs = append(errs, c.Embedding.Validate(), c.Config.Validate())
+	errs = append(errs, c.Embedding.Validate(), c.Config.Validate(), c.validateModels())
+	return errors.Join(errs...)
+}
+
+// validateModels sees to it that sources name models that there are.
+func (c *config) validateModels() error {
+	var errs []error
+	for i, s := range c.Sources {
+		for name, e := range s.Embed {
+			if e.Model != "" && !c.Embedding.Has(e.Model) {
+				errs = append(errs, fmt.Errorf("sources[%d].embed[%q].model: %q is no model of embedding.models; %s", i, name, e.Model, c.Embedding.Names()))
+			}
+		}
+	}
 	return errors.Join(errs...)
 }
 

@@ -105,6 +105,8 @@ func TestConfigurationIsRefused(t *testing.T) {
 		{"sources: [{name: a, topic: [t]}]", nil, nil, `unknown key "topic"; did you mean topics?`},
 		{"embedding: {models: [{name: a, urls: x}]}", nil, nil, `unknown key "urls"; did you mean url?`},
 		{"embedding: {models: [{name: a, url: 'http://a/v1/embeddings'}]}", nil, nil, "embedding.models[0].dimension: 0 is not from 1 to 65536"},
+		{"kafka: {bootstrap.servers: 'a:1'}\nsources: [{name: a, topics: [t], embed: {'': {model: m, text: value.f}}}]", nil, nil, `sources[0].embed[""].model: "m" is no model of embedding.models; none is configured`},
+		{"sources: [{name: a, embed: {'': {modl: m}}}]", nil, nil, `unknown key "modl"; did you mean model?`},
 		{"zzzzzzzzz: 1", nil, nil, `unknown key "zzzzzzzzz"`},
 		{"http: [1]", nil, nil, `:1: `},
 		{"a: [", nil, nil, `:1: `},

@@ -90,7 +90,7 @@ func openNode(ctx context.Context, c *config, log *slog.Logger) (_ *node, err er
 	if err := n.models.Register(registry); err != nil {
 		return n, err
 	}
-	n.sources, err = ingest.New(c.Config, n.db, ingest.Options{Logger: log, Registry: registry})
+	n.sources, err = ingest.New(c.Config, n.db, ingest.Options{Logger: log, Registry: registry, Models: n.models})
 	if err != nil {
 		return n, err
 	}

@@ -58,6 +58,7 @@ type Mapping struct {
 	vectors      map[string]string // field of the value → vector name
 	vectorNames  []string          // sorted
 	implicit     bool              // the vector is in the default fields
+	embedded     bool              // other vectors are made of texts
 	include      map[string]bool   // nil: all
 	exclude      map[string]bool
 	kafka        bool
@@ -92,6 +93,7 @@ func New(s Settings) (*Mapping, error) {
 		}
 		m.id = id
 	}
+	m.embedded = s.Embedded
 	if err := m.mapVectors(s.Vectors); err != nil {
 		return nil, err
 	}
@@ -118,7 +120,10 @@ func New(s Settings) (*Mapping, error) {
 
 // mapVectors takes note of which field holds which vector.
 func (m *Mapping) mapVectors(fields map[string]string) error {
-	if len(fields) == 0 {
+	switch {
+	case len(fields) == 0 && m.embedded:
+		return nil
+	case len(fields) == 0:
 		m.implicit = true
 		m.vectorNames = []string{""}
 		for _, field := range defaultVectorFields {

@@ -19,6 +19,8 @@ const (
 	BadOperation      Reason = "bad_operation"      // neither an upsert nor a delete
 	UnknownCollection Reason = "unknown_collection" // not the one that the source feeds
 	TooLarge          Reason = "too_large"          // beyond MaxRecord
+	NoText            Reason = "no_text"            // a vector is to be made of it, and it is missing or no text
+	EmbeddingRefused  Reason = "embedding_refused"  // the embedding endpoint has no vector for the text
 	Rejected          Reason = "rejected"           // by the collection, for another cause
 )
 

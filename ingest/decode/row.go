@@ -112,7 +112,7 @@ func (w *row) takes(field, name string) bool {
 
 // complete says whether the row has the vectors that it needs.
 func (w *row) complete() error {
-	if w.format == Qdrant { // whose records name their vectors
+	if w.format == Qdrant && !w.m.embedded { // whose records name their vectors
 		if len(w.vectors) == 0 {
 			return Bad(NoVector, "the value has no vector in %q", "vector")
 		}

@@ -10,6 +10,8 @@ type Settings struct {
 	Vectors    map[string]string // vector name → value.<field>; none: value.embedding or value.vector
 	Payload    Payload
 	Version    string // timestamp, offset, value.<field>
+	// Embedded says that vectors are made of texts later: no default field has one.
+	Embedded bool
 }
 
 // Format says how records are read.
