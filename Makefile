@@ -7,7 +7,7 @@ TOOLS   := $(GO) tool -modfile=tools/go.mod
 VERSION ?= 0.1.0-dev
 FLAGS   := -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 
-.PHONY: demo test lint unit race portable e2e fuzz fuzz-api bench build image
+.PHONY: demo test lint unit race portable e2e flink fuzz fuzz-api bench build image
 
 demo:
 	$(GO) run ./cmd/freshet demo
@@ -42,10 +42,15 @@ portable:
 	$(ON_ARM64) ./hnsw/kernels
 	$(ON_ARM64) -run 'DistancesOnCodes|AwkwardVectors|BadInput|WithoutCodes|WhileCodesChange' ./hnsw
 
-# The binary against Apache Kafka, kafka-python and the clients of Qdrant.
+# The binary against Apache Kafka, Apache Flink, kafka-python and the clients of
+# Qdrant.
 e2e:
 	e2e/setup.sh
-	$(GO) test -tags e2e -count=1 ./e2e
+	$(GO) test -tags e2e -count=1 -timeout 20m ./e2e
+
+# The pipeline of examples/flink with its real parts, and where the time goes.
+flink:
+	examples/flink/run.sh
 
 # Requests made up from the API's document, REQUESTS for each operation, to the
 # server at URL, in which they leave their mark.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the end-to-end tests run against: an Apache Kafka broker, four
-# Python environments, one of them with an embedding model, and a client in
-# JavaScript, under .cache. What is there already stays.
+# Installs what the end-to-end tests run against: an Apache Kafka broker, Apache
+# Flink, four Python environments and a client in JavaScript, under .cache. What
+# is there already stays.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 here=e2e
@@ -18,7 +18,7 @@ retry() {
 }
 
 missing=()
-command -v java >/dev/null || missing+=(openjdk-17-jre-headless)
+command -v javac >/dev/null || missing+=(openjdk-17-jdk-headless)
 command -v mvn >/dev/null || missing+=(maven)
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 command -v npm >/dev/null || missing+=(nodejs npm)
@@ -37,6 +37,15 @@ if ! fresh $cache/kafka/stamp $here/pom.xml; then
   mkdir -p $cache/kafka
   retry mvn -q -B -f $here/pom.xml dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$PWD/$cache/kafka/libs"
   stamp $cache/kafka/stamp $here/pom.xml
+fi
+
+# The parent of flink-model-openai is not published: its jar alone is fetched.
+if ! fresh $cache/flink/stamp $here/flink.xml; then
+  rm -rf $cache/flink
+  mkdir -p $cache/flink
+  retry mvn -q -B -f $here/flink.xml dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$PWD/$cache/flink/libs"
+  retry mvn -q -B -f $here/flink.xml dependency:copy -Dartifact=org.apache.flink:flink-model-openai:2.3.0 -DoutputDirectory="$PWD/$cache/flink/libs"
+  stamp $cache/flink/stamp $here/flink.xml
 fi
 
 for env in article newest clients embed; do
