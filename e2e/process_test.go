@@ -141,7 +141,7 @@ func startKafka(t *testing.T) string {
 
 func createTopic(t *testing.T, brokers, topic string, partitions int32) {
 	t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(brokers))
+	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(brokers, ",")...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +155,7 @@ func createTopic(t *testing.T, brokers, topic string, partitions int32) {
 // which a read demands them.
 func endOffsets(t *testing.T, brokers, topic string) (header string, records int64) {
 	t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(brokers))
+	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(brokers, ",")...))
 	if err != nil {
 		t.Fatal(err)
 	}
