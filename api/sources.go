@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"time"
 
 	"freshet/server/sources"
@@ -26,6 +27,9 @@ type Sources interface {
 	ResetOffsets(ctx context.Context, key sources.Key) ([]sources.Offset, error)
 	SkipRecord(ctx context.Context, key sources.Key, skip sources.Skip) ([]sources.Offset, error)
 	WaitFor(ctx context.Context, key sources.Key, offsets []sources.Offset) error
+
+	DeadLetters(ctx context.Context, key sources.Key, limit int, filter sources.LetterFilter) ([]sources.Letter, error)
+	Redrive(ctx context.Context, key sources.Key, what sources.Redrive) (sources.Redriven, error)
 }
 
 // sourceRoutes are there if there is something that manages sources.
@@ -77,9 +81,42 @@ func (s *Server) sourceRoutes() {
 		return offsets(s.o.Sources.SkipRecord(r.ctx, r.source(), skip))
 	})
 	add(http.MethodPost, sourceWait, waitForSource)
+	add(http.MethodGet, one+"/dlq", func(r *request) (any, error) {
+		limit, err := r.limit(defaultLetters)
+		if err != nil {
+			return nil, err
+		}
+		letters, err := s.o.Sources.DeadLetters(r.ctx, r.source(), limit, sources.LetterFilter{Reason: r.QueryParam("reason")})
+		return map[string]any{"records": letters}, err
+	})
+	add(http.MethodPost, one+"/dlq/redrive", func(r *request) (any, error) {
+		var what sources.Redrive
+		if err := r.decode(&what); err != nil {
+			return nil, err
+		}
+		return s.o.Sources.Redrive(r.ctx, r.source(), what)
+	})
 }
 
 const sourceWait = collectionPath + "/sources/:source/wait"
+
+// Records that are shown of a request that does not say how many.
+const (
+	defaultLetters = 20
+)
+
+// limit returns the parameter that bounds a list.
+func (r *request) limit(byDefault int) (int, error) {
+	value := r.QueryParam("limit")
+	if value == "" {
+		return byDefault, nil
+	}
+	n, err := strconv.Atoi(value)
+	if err != nil {
+		return 0, badQuery("limit: %.40q is not a number", value)
+	}
+	return n, nil
+}
 
 // offsets is a list of positions as Kafka Connect writes it.
 func offsets(list []sources.Offset, err error) (any, error) {

@@ -84,6 +84,14 @@ func (f *fakeSources) WaitFor(ctx context.Context, key sources.Key, offsets []so
 	return f.do(key, "wait for %d, %v, %d min", len(offsets), ok, int(time.Until(deadline).Round(time.Minute).Minutes()))
 }
 
+func (f *fakeSources) DeadLetters(_ context.Context, key sources.Key, limit int, filter sources.LetterFilter) ([]sources.Letter, error) {
+	return []sources.Letter{{Topic: "t", Reason: "no_id", Detail: "none", Key: sources.Bytes("k"), Value: sources.Bytes{0xff}}, {}}, f.do(key, "dlq %d %s", limit, filter.Reason)
+}
+
+func (f *fakeSources) Redrive(_ context.Context, key sources.Key, what sources.Redrive) (sources.Redriven, error) {
+	return sources.Redriven{Errors: []sources.Failure{{Topic: "t", Reason: "no_id"}}}, f.do(key, "redrive %s %v", what.Filter.Reason, what.DryRun)
+}
+
 func TestSourceRoutes(t *testing.T) {
 	s := start(t)
 	fake := &fakeSources{}
@@ -105,6 +113,9 @@ func TestSourceRoutes(t *testing.T) {
 		{"PATCH", one + "/offsets", `{"offsets":[{"partition":{"kafka_topic":"t","kafka_partition":1},"offset":null}]}`, "move {t 1} to <nil>"},
 		{"DELETE", one + "/offsets", "", "reset"},
 		{"POST", one + "/skip", `{"partition":1,"offset":2}`, "skip 2 of 1"},
+		{"GET", one + "/dlq", "", "dlq 20 "},
+		{"GET", one + "/dlq?limit=3&reason=no_id", "", "dlq 3 no_id"},
+		{"POST", one + "/dlq/redrive", `{"filter":{"reason":"no_id"},"dry_run":true}`, "redrive no_id true"},
 		{"POST", one + "/wait", `{}`, "wait for 0, true, 1 min"},
 		{"POST", one + "/wait", `{"offsets":[{"partition":{"kafka_topic":"t","kafka_partition":1},"offset":{"kafka_offset":3}}],"timeout":1800}`, "wait for 1, true, 30 min"},
 	} {

@@ -27,7 +27,7 @@ func (s *session) deliver(ctx context.Context, letters []letter) error {
 	records := make([]*kgo.Record, len(letters))
 	for i, l := range letters {
 		records[i] = &kgo.Record{
-			Topic: topic, Key: l.record.Key, Value: l.record.Value,
+			Topic: topic, Key: l.record.Key, Value: l.record.Value, Timestamp: l.record.Timestamp,
 			Headers: append(append([]kgo.RecordHeader(nil), l.record.Headers...), s.headers(l)...),
 		}
 	}
@@ -37,10 +37,12 @@ func (s *session) deliver(ctx context.Context, letters []letter) error {
 	return nil
 }
 
+const headerPrefix = "__connect.errors."
+
 // headers tell what is wrong, by the names that Kafka Connect uses.
 func (s *session) headers(l letter) []kgo.RecordHeader {
 	header := func(name, value string) kgo.RecordHeader {
-		return kgo.RecordHeader{Key: "__connect.errors." + name, Value: []byte(value)}
+		return kgo.RecordHeader{Key: headerPrefix + name, Value: []byte(value)}
 	}
 	return []kgo.RecordHeader{
 		header("topic", l.record.Topic),

@@ -168,6 +168,7 @@ func (tx *tx) run(req *request) error {
 		tx.position(p)
 	}
 	tx.letters = append(tx.letters, req.batch.DeadLetters...)
+	tx.redriven = append(tx.redriven, req.batch.Redriven...)
 	return nil
 }
 

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 
 	"freshet/storage"
 )
@@ -21,9 +23,15 @@ const (
 // letterbox keeps count of the stored dead letters, oldest first, so that the
 // store stays within its bounds. It belongs to the writer.
 type letterbox struct {
-	next  uint64 // sequence number of the next letter
-	sizes []int  // bytes of the stored letters, the last has number next-1
+	next  uint64         // sequence number of the next letter
+	kept  []storedLetter // by number
 	bytes int
+}
+
+// storedLetter is what is known of a letter without reading it.
+type storedLetter struct {
+	number uint64
+	size   int
 }
 
 func letterKey(sp storage.Space, seq uint64) []byte {
@@ -36,9 +44,7 @@ func (l *letterbox) load(c *Collection, snapshot *storage.Snapshot) error {
 		if len(suffix) != 8 {
 			return false, fmt.Errorf("the key of a dead letter has %d bytes", len(suffix))
 		}
-		l.next = binary.BigEndian.Uint64(suffix) + 1
-		l.sizes = append(l.sizes, len(value))
-		l.bytes += len(value)
+		l.add(binary.BigEndian.Uint64(suffix), len(value))
 		return true, nil
 	})
 }
@@ -57,38 +63,75 @@ func (l *letterbox) put(c *Collection, b *storage.Batch, letters []DeadLetter) e
 		if err := b.Set(letterKey(c.space, l.next), value); err != nil {
 			return err
 		}
-		l.next++
-		l.sizes = append(l.sizes, len(value))
-		l.bytes += len(value)
+		l.add(l.next, len(value))
 	}
-	for len(l.sizes) > maxDeadLetters || l.bytes > maxDeadLetterBytes {
-		if err := b.Delete(letterKey(c.space, l.next-uint64(len(l.sizes)))); err != nil {
+	for len(l.kept) > maxDeadLetters || l.bytes > maxDeadLetterBytes {
+		if err := b.Delete(letterKey(c.space, l.kept[0].number)); err != nil {
 			return err
 		}
-		l.bytes -= l.sizes[0]
-		l.sizes = l.sizes[1:]
+		l.bytes -= l.kept[0].size
+		l.kept = l.kept[1:]
 	}
 	return nil
 }
 
+func (l *letterbox) add(number uint64, size int) {
+	l.next = number + 1
+	l.kept = append(l.kept, storedLetter{number, size})
+	l.bytes += size
+}
+
+// remove has the batch remove letters. Some may be gone already.
+func (l *letterbox) remove(c *Collection, b *storage.Batch, numbers []uint64) error {
+	if len(numbers) == 0 {
+		return nil
+	}
+	gone := make(map[uint64]bool, len(numbers))
+	for _, n := range numbers {
+		gone[n] = true
+	}
+	var errs []error
+	l.kept = slices.DeleteFunc(l.kept, func(s storedLetter) bool {
+		if !gone[s.number] {
+			return false
+		}
+		errs = append(errs, b.Delete(letterKey(c.space, s.number)))
+		l.bytes -= s.size
+		return true
+	})
+	return errors.Join(errs...)
+}
+
 // DeadLetters returns up to limit of the stored dead letters, oldest first.
 func (c *Collection) DeadLetters(ctx context.Context, limit int) ([]DeadLetter, error) {
+	var letters []DeadLetter
+	if limit <= 0 {
+		return nil, nil
+	}
+	err := c.ScanDeadLetters(ctx, func(l *DeadLetter) (bool, error) {
+		letters = append(letters, *l)
+		return len(letters) < limit, nil
+	})
+	return letters, err
+}
+
+// ScanDeadLetters visits the stored dead letters as of now, oldest first, until visit
+// returns false.
+func (c *Collection) ScanDeadLetters(ctx context.Context, visit func(*DeadLetter) (bool, error)) error {
 	v, err := c.acquire()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer v.release()
-	var letters []DeadLetter
-	err = v.snapshot.Scan(storage.AppendKey(nil, storage.DeadLetter, c.space, nil), nil, func(_, value []byte) (bool, error) {
-		if len(letters) >= limit {
-			return false, nil
+	return v.snapshot.Scan(storage.AppendKey(nil, storage.DeadLetter, c.space, nil), nil, func(key, value []byte) (bool, error) {
+		if err := ctx.Err(); err != nil {
+			return false, err
 		}
 		var l DeadLetter
 		if err := json.Unmarshal(value, &l); err != nil {
 			return false, fmt.Errorf("decode dead letter: %w", err)
 		}
-		letters = append(letters, l)
-		return true, ctx.Err()
+		l.Number = binary.BigEndian.Uint64(storage.Suffix(key))
+		return visit(&l)
 	})
-	return letters, err
 }

@@ -109,6 +109,8 @@ type DeadLetter struct {
 	Headers []Header  `json:"headers,omitempty"`
 	// Truncated says that Value is only the beginning of the record's.
 	Truncated bool `json:"truncated,omitempty"`
+	// Number is that of the letter in the store, see Batch.Redriven.
+	Number uint64 `json:"-"`
 }
 
 // Header is one header of a Kafka record.
@@ -123,6 +125,9 @@ type Batch struct {
 	Ops         []Op
 	Positions   []Position
 	DeadLetters []DeadLetter
+	// Redriven are the numbers of dead letters that the operations make good: they
+	// are removed.
+	Redriven []uint64
 	// Sync makes Apply return only after the commit is on stable storage.
 	// Without it the log the records came from is the redo log.
 	Sync bool

@@ -18,13 +18,14 @@ import (
 // writer uses it. A point changed several times is written once, in its last
 // state; the versions in between are never visible.
 type tx struct {
-	c       *Collection
-	sync    bool
-	points  map[string]*pending // by encoded id
-	order   []string            // keys of points in the order of their first change
-	moves   []Position
-	letters []DeadLetter
-	failed  error // a commit failed: nothing more is tried
+	c        *Collection
+	sync     bool
+	points   map[string]*pending // by encoded id
+	order    []string            // keys of points in the order of their first change
+	moves    []Position
+	letters  []DeadLetter
+	redriven []uint64 // numbers of dead letters
+	failed   error    // a commit failed: nothing more is tried
 
 	commitTime, indexTime time.Duration
 }
@@ -273,7 +274,7 @@ func (tx *tx) flush() error {
 	if tx.failed != nil {
 		return tx.failed
 	}
-	if len(tx.order) == 0 && len(tx.moves) == 0 && len(tx.letters) == 0 {
+	if len(tx.order) == 0 && len(tx.moves) == 0 && len(tx.letters)+len(tx.redriven) == 0 {
 		return nil
 	}
 	if err := tx.commit(); err != nil {
@@ -281,7 +282,7 @@ func (tx *tx) flush() error {
 		return err
 	}
 	clear(tx.points)
-	tx.order, tx.moves, tx.letters = tx.order[:0], nil, nil
+	tx.order, tx.moves, tx.letters, tx.redriven = tx.order[:0], nil, nil, nil
 	return nil
 }
 
@@ -438,7 +439,7 @@ func (tx *tx) fill(b *storage.Batch) error {
 			return err
 		}
 	}
-	if err := c.letters.put(c, b, tx.letters); err != nil {
+	if err := errors.Join(c.letters.remove(c, b, tx.redriven), c.letters.put(c, b, tx.letters)); err != nil {
 		return err
 	}
 	value = binary.BigEndian.AppendUint64(value[:0], c.operation)

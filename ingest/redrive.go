@@ -1,0 +1,199 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"strconv"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"freshet/ingest/decode"
+	"freshet/server"
+	"freshet/server/sources"
+)
+
+// Bounds of looking at dead letters.
+const (
+	maxShownLetters = 1000
+	maxFailures     = 20 // that a report names
+	redriveBatch    = 256
+)
+
+// DeadLetters returns up to limit dead letters of a source, the oldest first.
+func (m *Manager) DeadLetters(ctx context.Context, key sources.Key, limit int, filter sources.LetterFilter) ([]sources.Letter, error) {
+	if limit < 1 || limit > maxShownLetters {
+		return nil, invalid("limit", "value %d invalid, must be from 1 to %d", limit, maxShownLetters)
+	}
+	g, err := m.find(key)
+	if err != nil {
+		return nil, err
+	}
+	list := []sources.Letter{}
+	err = m.letters(ctx, g.current(), func(l *server.DeadLetter) (bool, error) {
+		if len(list) < limit && selects(&filter, l) {
+			list = append(list, sources.Letter{
+				Topic: l.Stream.Topic, Partition: l.Stream.Partition, Offset: l.Offset, Time: l.Time,
+				Reason: l.Reason, Detail: l.Detail, Key: l.Key, Value: l.Value, Truncated: l.Truncated,
+			})
+		}
+		return len(list) < limit, nil
+	})
+	return list, err
+}
+
+func selects(f *sources.LetterFilter, l *server.DeadLetter) bool {
+	return (f.Reason == "" || f.Reason == l.Reason) && (f.Topic == "" || f.Topic == l.Stream.Topic) &&
+		(f.Partition == nil || *f.Partition == l.Stream.Partition) && (f.Offset == nil || *f.Offset == l.Offset)
+}
+
+// letters visits the dead letters of a source, where it puts them, until visit
+// returns false.
+func (m *Manager) letters(ctx context.Context, s *source, visit func(*server.DeadLetter) (bool, error)) error {
+	if s.cfg.DeadLetterTopic != "" {
+		return s.lettersOfTopic(ctx, visit)
+	}
+	c, err := m.db.Collection(s.cfg.Collection)
+	if err != nil {
+		return err
+	}
+	return c.ScanDeadLetters(ctx, func(l *server.DeadLetter) (bool, error) {
+		if l.Stream.Source != s.cfg.Name {
+			return true, nil
+		}
+		return visit(l)
+	})
+}
+
+// lettersOfTopic visits the dead letters in the source's topic for them.
+func (s *source) lettersOfTopic(ctx context.Context, visit func(*server.DeadLetter) (bool, error)) error {
+	of := *s.cfgOf(s.cfg.DeadLetterTopic)
+	return of.look(ctx, func(look *look) error {
+		from := map[partition]int64{}
+		for p, b := range look.logs {
+			from[p] = b.start
+		}
+		return look.read(ctx, from, func(r *kgo.Record) (bool, error) {
+			l := s.letterOf(r)
+			if l.Stream.Source != s.cfg.Name {
+				return true, nil
+			}
+			return visit(l)
+		})
+	})
+}
+
+// cfgOf returns a source that differs in its topic.
+func (s *source) cfgOf(topic string) *source {
+	cfg := s.cfg
+	cfg.Topics = []string{topic}
+	return &source{cfg: cfg, kafka: s.kafka, db: s.db, log: s.log, start: s.start, metrics: s.metrics}
+}
+
+// letterOf reads a record of the dead-letter topic.
+func (s *source) letterOf(r *kgo.Record) *server.DeadLetter {
+	l := &server.DeadLetter{Time: r.Timestamp, Key: r.Key, Value: r.Value}
+	for _, h := range r.Headers {
+		value := string(h.Value)
+		switch h.Key {
+		case headerPrefix + "topic":
+			l.Stream.Topic = value
+		case headerPrefix + "partition":
+			n, err := strconv.ParseInt(value, 10, 32)
+			if err == nil {
+				l.Stream.Partition = int32(n)
+			}
+		case headerPrefix + "offset":
+			n, err := strconv.ParseInt(value, 10, 64)
+			if err == nil {
+				l.Offset = n
+			}
+		case headerPrefix + "connector.name":
+			l.Stream.Source = value
+		case headerPrefix + "exception.class.name":
+			l.Reason = value
+		case headerPrefix + "exception.message":
+			l.Detail = value
+		default:
+			l.Headers = append(l.Headers, server.Header{Key: h.Key, Value: h.Value})
+		}
+	}
+	return l
+}
+
+// Redrive tries dead letters again, by the source's present settings. A letter has
+// the version of its record, so it changes nothing that newer records have written.
+// In the collection's own store, one that has taken effect is gone with the same
+// commit; the records of a topic stay, and can be tried again without harm.
+func (m *Manager) Redrive(ctx context.Context, key sources.Key, what sources.Redrive) (sources.Redriven, error) {
+	report := sources.Redriven{DryRun: what.DryRun, Errors: []sources.Failure{}}
+	g, err := m.find(key)
+	if err != nil {
+		return report, err
+	}
+	s := g.current()
+	c, err := m.db.Collection(s.cfg.Collection)
+	if err != nil {
+		return report, err
+	}
+	var batch server.Batch
+	flush := func() error {
+		if len(batch.Ops) == 0 || what.DryRun {
+			report.Applied += len(batch.Ops)
+			batch = server.Batch{}
+			return nil
+		}
+		batch.Sync = true
+		applied, err := c.Apply(ctx, batch)
+		report.Applied += len(batch.Ops) - applied.Stale
+		report.Stale += applied.Stale
+		batch = server.Batch{}
+		return err
+	}
+	err = m.letters(ctx, s, func(l *server.DeadLetter) (bool, error) {
+		if !selects(&what.Filter, l) {
+			return true, nil
+		}
+		report.Matched++
+		op, err := s.reread(c, l)
+		var failed *decode.Error
+		switch {
+		case errors.As(err, &failed):
+			report.Failed++
+			if len(report.Errors) < maxFailures {
+				report.Errors = append(report.Errors, sources.Failure{
+					Topic: l.Stream.Topic, Partition: l.Stream.Partition, Offset: l.Offset,
+					Reason: string(failed.Reason), Detail: failed.Detail,
+				})
+			}
+			return true, nil
+		case err != nil:
+			return false, err
+		}
+		batch.Ops = append(batch.Ops, op)
+		if s.cfg.DeadLetterTopic == "" {
+			batch.Redriven = append(batch.Redriven, l.Number)
+		}
+		if len(batch.Ops) < redriveBatch {
+			return true, nil
+		}
+		return true, flush()
+	})
+	return report, errors.Join(err, flush())
+}
+
+// reread turns a dead letter into an operation. An *decode.Error says that it still
+// cannot become one.
+func (s *source) reread(c *server.Collection, l *server.DeadLetter) (server.Op, error) {
+	if l.Truncated {
+		return server.Op{}, decode.Bad(decode.TooLarge, "only the beginning of the record was kept")
+	}
+	r := &kgo.Record{Topic: l.Stream.Topic, Partition: l.Stream.Partition, Offset: l.Offset, Timestamp: l.Time, Key: l.Key, Value: l.Value}
+	for _, h := range l.Headers {
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
+	}
+	op, err := s.mapping.Decode(l.Stream, r)
+	if err != nil {
+		return op, err
+	}
+	return op, decode.Check(c, &op)
+}

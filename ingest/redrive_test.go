@@ -1,0 +1,71 @@
+package ingest_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"freshet/server"
+	"freshet/server/sources"
+)
+
+// TestRedrive mends the settings and tries dead letters again, from the collection's
+// own store and from a topic.
+func TestRedrive(t *testing.T) {
+	for name, setting := range map[string]string{"store": "", "topic": `,"errors.deadletterqueue.topic.name":"t.dlq"`} {
+		t.Run(name, func(t *testing.T) {
+			r := newBare(t, 1)
+			r.create(1)
+			r.run()
+			r.add(`{"name":"src","topics":["t"]` + setting + `}`)
+			old := value(`{"key":"stale","embedding":[1],"n":1}`)
+			old.Timestamp = time.Now().Add(-time.Hour)
+			r.produce(old, value(`{"key":"good","embedding":[1],"n":2}`), value(`{"key":"long","embedding":[1,2]}`),
+				value(`nonsense`), value(`{"id":"stale","embedding":[1],"n":5}`))
+			r.applied(0, 4)
+			letters := func(limit int, reason string) []sources.Letter {
+				t.Helper()
+				list, err := r.manager.DeadLetters(t.Context(), src, limit, sources.LetterFilter{Reason: reason})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return list
+			}
+			if n := len(letters(10, "")); n != 4 {
+				t.Fatalf("%d dead letters", n)
+			}
+			if l := letters(1, "no_id"); len(l) != 1 || l[0].Offset != 0 || l[0].Topic != "t" || string(l[0].Value) != string(old.Value) {
+				t.Errorf("%+v", l)
+			}
+			if _, err := r.manager.Patch(t.Context(), src, []byte(`{"id":"value.key"}`)); err != nil {
+				t.Fatal(err)
+			}
+			redrive := func(what sources.Redrive, want sources.Redriven) {
+				t.Helper()
+				got, err := r.manager.Redrive(t.Context(), src, what)
+				got.Errors = nil
+				if err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
+					t.Errorf("%+v: %+v, %v, want %+v", what, got, err, want)
+				}
+			}
+			redrive(sources.Redrive{DryRun: true}, sources.Redriven{DryRun: true, Matched: 4, Applied: 2, Failed: 2})
+			r.expect(map[string]string{"stale": `{"n":5}`})
+			redrive(sources.Redrive{Filter: sources.LetterFilter{Reason: "undecodable"}}, sources.Redriven{Matched: 1, Failed: 1})
+			redrive(sources.Redrive{}, sources.Redriven{Matched: 4, Applied: 1, Stale: 1, Failed: 2})
+			r.expect(map[string]string{"good": `{"n":2}`, "stale": `{"n":5}`})
+			want := map[string]int{"store": 2, "topic": 4}[name]
+			if n := len(letters(10, "")); n != want {
+				t.Errorf("%d dead letters, want %d", n, want)
+			}
+			r.restart()
+			r.produce(value(`more nonsense`))
+			r.applied(0, 5)
+			if l := letters(10, ""); len(l) != want+1 || l[want].Offset != 5 {
+				t.Errorf("after a restart: %+v", l)
+			}
+			if _, err := r.manager.DeadLetters(t.Context(), src, 0, sources.LetterFilter{}); server.KindOf(err) != server.Invalid {
+				t.Errorf("limit 0: %v", err)
+			}
+		})
+	}
+}
