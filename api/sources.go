@@ -29,6 +29,7 @@ type Sources interface {
 	WaitFor(ctx context.Context, key sources.Key, offsets []sources.Offset) error
 
 	DeadLetters(ctx context.Context, key sources.Key, limit int, filter sources.LetterFilter) ([]sources.Letter, error)
+	Validate(ctx context.Context, collection string, description []byte, limit int) (sources.Validation, error)
 	Redrive(ctx context.Context, key sources.Key, what sources.Redrive) (sources.Redriven, error)
 }
 
@@ -49,6 +50,17 @@ func (s *Server) sourceRoutes() {
 			return nil, err
 		}
 		return s.o.Sources.Create(r.ctx, r.param("collection"), body)
+	})
+	add(http.MethodPost, collectionPath+`/sources\:validate`, func(r *request) (any, error) {
+		limit, err := r.limit(defaultSample)
+		if err != nil {
+			return nil, err
+		}
+		body, err := r.body()
+		if err != nil {
+			return nil, err
+		}
+		return s.o.Sources.Validate(r.ctx, r.param("collection"), body, limit)
 	})
 	add(http.MethodGet, one, func(r *request) (any, error) { return s.o.Sources.Get(r.source()) })
 	add(http.MethodPut, one, described(s.o.Sources.Put))
@@ -103,6 +115,7 @@ const sourceWait = collectionPath + "/sources/:source/wait"
 // Records that are shown of a request that does not say how many.
 const (
 	defaultLetters = 20
+	defaultSample  = 10
 )
 
 // limit returns the parameter that bounds a list.

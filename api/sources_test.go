@@ -53,7 +53,7 @@ func (f *fakeSources) SetState(_ context.Context, key sources.Key, wanted source
 
 func (f *fakeSources) SourceStatus(key sources.Key) (sources.Status, error) {
 	return sources.Status{
-		Name: "s", Collection: "c", State: "running", Batch: sources.Batch{Limit: 100, Why: "start"}, Stages: []sources.Stage{{Stage: "total"}},
+		Name: "s", Collection: "c", State: "running", Formats: map[string]int64{"json": 3}, Batch: sources.Batch{Limit: 100, Why: "start"}, Stages: []sources.Stage{{Stage: "total"}},
 		Partitions: []sources.Partition{{Topic: "t", State: "running", Position: 1, End: 3, Lag: 2}},
 	}, f.do(key, "status")
 }
@@ -92,6 +92,13 @@ func (f *fakeSources) Redrive(_ context.Context, key sources.Key, what sources.R
 	return sources.Redriven{Errors: []sources.Failure{{Topic: "t", Reason: "no_id"}}}, f.do(key, "redrive %s %v", what.Filter.Reason, what.DryRun)
 }
 
+func (f *fakeSources) Validate(_ context.Context, collection string, description []byte, limit int) (sources.Validation, error) {
+	return sources.Validation{
+		Problems: []sources.Problem{{Field: "id", Text: "none"}}, Records: 3, Formats: map[string]int64{"json": 3}, Keys: map[string]int64{"none": 3},
+		Logs: []sources.Log{{Topic: "t", End: 3}}, Points: []sources.Sample{{Topic: "t", Operation: "upsert", IDs: []string{"1"}}}, Errors: []sources.Failure{{Topic: "t"}},
+	}, f.do(sources.Key{Collection: collection, Name: "s"}, "validate %s %d", description, limit)
+}
+
 func TestSourceRoutes(t *testing.T) {
 	s := start(t)
 	fake := &fakeSources{}
@@ -100,6 +107,7 @@ func TestSourceRoutes(t *testing.T) {
 	for _, test := range []struct{ method, path, body, did string }{
 		{"GET", "/collections/c/sources", "", "list"},
 		{"POST", "/collections/c/sources", `{"name":"s","topics":["t"]}`, `create {"name":"s","topics":["t"]}`},
+		{"POST", "/collections/c/sources:validate?limit=7", `{"topics":["t"]}`, `validate {"topics":["t"]} 7`},
 		{"GET", one, "", "get"},
 		{"PUT", one, `{"topics":["t"]}`, `put {"topics":["t"]}`},
 		{"PATCH", one, `{"id":null}`, `patch {"id":null}`},

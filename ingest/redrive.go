@@ -66,8 +66,7 @@ func (m *Manager) letters(ctx context.Context, s *source, visit func(*server.Dea
 
 // lettersOfTopic visits the dead letters in the source's topic for them.
 func (s *source) lettersOfTopic(ctx context.Context, visit func(*server.DeadLetter) (bool, error)) error {
-	of := *s.cfgOf(s.cfg.DeadLetterTopic)
-	return of.look(ctx, func(look *look) error {
+	err := s.cfgOf(s.cfg.DeadLetterTopic).look(ctx, func(look *look) error {
 		from := map[partition]int64{}
 		for p, b := range look.logs {
 			from[p] = b.start
@@ -80,6 +79,10 @@ func (s *source) lettersOfTopic(ctx context.Context, visit func(*server.DeadLett
 			return visit(l)
 		})
 	})
+	if errors.Is(err, errNoTopic) {
+		return nil // it is made with the first letter
+	}
+	return err
 }
 
 // cfgOf returns a source that differs in its topic.
@@ -191,9 +194,9 @@ func (s *source) reread(c *server.Collection, l *server.DeadLetter) (server.Op, 
 	for _, h := range l.Headers {
 		r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
 	}
-	op, err := s.mapping.Decode(l.Stream, r)
+	record, err := s.mapping.Decode(l.Stream, r)
 	if err != nil {
-		return op, err
+		return record.Op, err
 	}
-	return op, decode.Check(c, &op)
+	return record.Op, decode.Check(c, &record.Op)
 }

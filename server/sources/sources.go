@@ -45,6 +45,8 @@ type Status struct {
 	Batch      Batch       `json:"batch"`
 	Stages     []Stage     `json:"stages"`
 	Partitions []Partition `json:"partitions"` // by topic and number
+	// Formats counts the records applied since the start by the format they were in.
+	Formats map[string]int64 `json:"formats"`
 }
 
 // Batch describes how the size of batches adapts.
