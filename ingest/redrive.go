@@ -157,7 +157,7 @@ func (m *Manager) Redrive(ctx context.Context, key sources.Key, what sources.Red
 			return true, nil
 		}
 		report.Matched++
-		op, err := s.reread(c, l)
+		op, err := s.reread(ctx, c, l)
 		var failed *decode.Error
 		switch {
 		case errors.As(err, &failed):
@@ -186,7 +186,7 @@ func (m *Manager) Redrive(ctx context.Context, key sources.Key, what sources.Red
 
 // reread turns a dead letter into an operation. An *decode.Error says that it still
 // cannot become one.
-func (s *source) reread(c *server.Collection, l *server.DeadLetter) (server.Op, error) {
+func (s *source) reread(ctx context.Context, c *server.Collection, l *server.DeadLetter) (server.Op, error) {
 	if l.Truncated {
 		return server.Op{}, decode.Bad(decode.TooLarge, "only the beginning of the record was kept")
 	}
@@ -194,9 +194,22 @@ func (s *source) reread(c *server.Collection, l *server.DeadLetter) (server.Op, 
 	for _, h := range l.Headers {
 		r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
 	}
-	record, err := s.mapping.Decode(l.Stream, r)
-	if err != nil {
-		return record.Op, err
+	record, err := s.readOne(ctx, c, l.Stream, r)
+	return record.Op, err
+}
+
+// readOne reads a record by itself. Without a collection it is not checked whether that
+// takes it.
+func (s *source) readOne(ctx context.Context, c *server.Collection, stream server.Stream, r *kgo.Record) (decode.Decoded, error) {
+	batch := make([]parsed, 1)
+	batch[0].Decoded, batch[0].err = s.mapping.Decode(stream, r)
+	if s.embedder != nil {
+		if err := s.embedder.embed(ctx, batch); err != nil {
+			return batch[0].Decoded, err
+		}
 	}
-	return record.Op, decode.Check(c, &record.Op)
+	if batch[0].err != nil || c == nil {
+		return batch[0].Decoded, batch[0].err
+	}
+	return batch[0].Decoded, decode.Check(c, &batch[0].Op)
 }

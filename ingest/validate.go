@@ -125,13 +125,13 @@ func (d *dryRun) run(ctx context.Context, l *look, limit int) error {
 		l.logs[p] = b
 	}
 	return l.read(ctx, from, func(r *kgo.Record) (bool, error) {
-		d.record(r)
-		return d.Records < limit, nil
+		err := d.record(ctx, r)
+		return d.Records < limit, err
 	})
 }
 
 // record notes what one record would do.
-func (d *dryRun) record(r *kgo.Record) {
+func (d *dryRun) record(ctx context.Context, r *kgo.Record) error {
 	d.Records++
 	d.Keys[keyForm(r.Key)]++
 	if len(r.Key) > 0 && d.partitions[r.Topic] > 1 {
@@ -140,25 +140,24 @@ func (d *dryRun) record(r *kgo.Record) {
 	if r.Value != nil {
 		d.values++
 	}
-	got, err := d.source.mapping.Decode(d.source.stream(partition{r.Topic, r.Partition}), r)
-	if err == nil && d.collection != nil {
-		err = decode.Check(d.collection, &got.Op)
-	}
+	got, err := d.source.readOne(ctx, d.collection, d.source.stream(partition{r.Topic, r.Partition}), r)
 	d.Formats[string(got.Format)]++
-	if err != nil {
-		failure := sources.Failure{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Detail: err.Error()}
-		var failed *decode.Error
-		if errors.As(err, &failed) {
-			failure.Reason, failure.Detail = string(failed.Reason), failed.Detail
-			d.reasons[failed.Reason]++
-			if d.details[failed.Reason] == "" {
-				d.details[failed.Reason] = failed.Detail
-			}
+	var failed *decode.Error
+	switch {
+	case errors.As(err, &failed):
+		d.reasons[failed.Reason]++
+		if d.details[failed.Reason] == "" {
+			d.details[failed.Reason] = failed.Detail
 		}
-		d.Errors = append(d.Errors, failure)
-		return
+		d.Errors = append(d.Errors, sources.Failure{
+			Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Reason: string(failed.Reason), Detail: failed.Detail,
+		})
+		return nil
+	case err != nil:
+		return err
 	}
 	d.Points = append(d.Points, d.sample(r, &got.Op))
+	return nil
 }
 
 func (d *dryRun) sample(r *kgo.Record, op *server.Op) sources.Sample {
@@ -196,6 +195,7 @@ func (d *dryRun) sample(r *kgo.Record, op *server.Op) sources.Sample {
 var settingOf = map[decode.Reason]string{
 	decode.Undecodable: "format", decode.NoID: "id", decode.BadID: "id",
 	decode.NoVector: "vectors", decode.BadVector: "vectors", decode.WrongDimension: "vectors", decode.BadVersion: "version",
+	decode.NoText: "embed",
 }
 
 // judge says which settings the records do not fit.
