@@ -21,7 +21,9 @@ warnings.filterwarnings("ignore", "Payload indexes have no effect")
 DIM = 4
 POINTS = 80  # ids to choose from
 WORDS = ["red", "green", "blue", "dark red", "light"]
-NAMES = "abs"  # of vectors: two dense ones and a sparse one
+KINDS = {"a": "dense", "b": "dense", "s": "sparse", "m": "multi"}  # of vectors by name
+ADDED = "x"  # a vector that comes and goes
+ORDERS = {"n": "integer", "f": "float", "t": "datetime", "list[].x": "integer"}  # indexes by field
 DISTANCES = list(models.Distance)
 
 
@@ -31,6 +33,7 @@ class Generator:
     def __init__(self, seed):
         self.random = random.Random(seed)
         self.ids = [n if n % 3 else str(uuid.UUID(int=n)) for n in range(POINTS)]
+        self.kinds = dict(KINDS)
 
     def some(self, of, least=1, most=4):
         return self.random.sample(of, self.random.randint(least, min(most, len(of))))
@@ -49,13 +52,19 @@ class Generator:
         indices = self.some(range(12), 1, 6)
         return models.SparseVector(indices=indices, values=[round(self.random.gauss(0.5, 1), 6) for _ in indices])
 
+    def multi(self):
+        return [self.dense() for _ in range(self.random.randint(1, 3))]
+
+    def names(self):
+        return list(self.kinds)
+
     def vector(self, name):
-        return self.sparse() if name == "s" else self.dense()
+        return {"dense": self.dense, "sparse": self.sparse, "multi": self.multi}[self.kinds[name]]()
 
     def vectors(self):
-        named = {name: self.vector(name) for name in NAMES}
+        named = {name: self.vector(name) for name in self.kinds}
         if self.random.random() < 0.15:
-            del named[self.random.choice(NAMES)]
+            del named[self.random.choice(self.names())]
         return named
 
     def value(self):
@@ -112,7 +121,7 @@ class Generator:
             lambda: models.IsEmptyCondition(is_empty=models.PayloadField(key=r.choice(["n", "tags", "list", "none", "o.x"]))),
             lambda: models.IsNullCondition(is_null=models.PayloadField(key=r.choice(["n", "s", "tags", "none"]))),
             lambda: models.HasIdCondition(has_id=self.some(self.ids, 1, 20)),
-            lambda: models.HasVectorCondition(has_vector=r.choice(NAMES)),
+            lambda: models.HasVectorCondition(has_vector=r.choice(self.names())),
             lambda: models.NestedCondition(nested=models.Nested(key="list", filter=models.Filter(must=[
                 field("x", range=bounds(models.Range, lambda: r.randint(0, 5))),
                 field("y", match=models.MatchValue(value=r.choice(WORDS))),
@@ -179,7 +188,7 @@ class Generator:
 
     def query(self, present):
         r = self.random
-        using = r.choice(NAMES)
+        using = r.choice(self.names())
         kinds = [
             lambda: self.vector(using),
             lambda: models.NearestQuery(nearest=self.example(using, present)),
@@ -192,24 +201,53 @@ class Generator:
                 target=self.example(using, present), context=[self.pair(using, present) for _ in range(r.randint(1, 3))])),
             lambda: models.ContextQuery(context=[self.pair(using, present) for _ in range(r.randint(1, 3))]),
         ]
-        if using == "s":
-            # Only these two: many points are at no similarity at all to an
-            # example, and their ties decide; MMR of sparse vectors differs.
-            kinds = kinds[:2]
+        if self.kinds[using] == "sparse":
+            # Only these: many points are at no similarity at all to an example,
+            # and their ties decide.
+            kinds = kinds[:3]
         return r.choice(kinds)(), using
 
     def prefetch(self):
         # Of vectors only: the points of ids are left out of all prefetches, by
         # the engine in memory only of their own. Ties would decide what the
         # outer query gets, so there is no context; and no MMR, whose order is not that of scores.
-        nobody = dict.fromkeys(NAMES, [])
+        nobody = dict.fromkeys(self.kinds, [])
         query, using = self.query(nobody)
         while isinstance(query, models.ContextQuery) or getattr(query, "mmr", None):
             query, using = self.query(nobody)
         return models.Prefetch(query=query, using=using, filter=self.maybe(self.filter, 0.3), limit=self.random.randint(3, 12), params=EXACT)
 
 
+    def order(self):
+        key = self.random.choice(list(ORDERS))
+        start = self.moment if key == "t" else lambda: self.random.randint(-3, 10)
+        return models.OrderBy(key=key, direction=self.maybe(lambda: self.random.choice(list(models.Direction))), start_from=self.maybe(start, 0.3))
+
+    def lookup(self, using, looked_up):
+        """A query by the vectors of points elsewhere, and the place."""
+        r = self.random
+        name = r.choice([n for n in looked_up if KINDS[n] == self.kinds[using]])
+        one = lambda: r.choice(looked_up[name])
+        query = r.choice([
+            lambda: models.NearestQuery(nearest=one()),
+            lambda: models.RecommendQuery(recommend=models.RecommendInput(positive=[one()], negative=[one()], strategy="best_score")),
+            lambda: models.DiscoverQuery(discover=models.DiscoverInput(target=one(), context=[models.ContextPair(positive=one(), negative=one())])),
+        ][:1 if self.kinds[using] == "sparse" else 3])()
+        return query, models.LookupLocation(collection=LOOKUP, vector=name)
+
+    def added(self):
+        """A vector that is new to a collection: its kind and its configuration."""
+        r = self.random
+        kind = r.choice(["dense", "sparse", "multi"])
+        if kind == "sparse":
+            return kind, models.SparseVectorNameConfig(sparse=models.SparseVectorConfig(modifier=r.choice(list(models.Modifier))))
+        return kind, models.DenseVectorNameConfig(dense=models.DenseVectorConfig(
+            size=DIM, distance=r.choice(DISTANCES), multivector_config=MAX_SIM if kind == "multi" else None))
+
+
 EXACT = models.SearchParams(exact=True)
+MAX_SIM = models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM)
+LOOKUP = "oracle-lookup"  # a collection that queries take vectors from
 
 
 def close(a, b):
@@ -245,6 +283,8 @@ def same_vector(got, want):
     if isinstance(got, models.SparseVector):
         got, want = (sorted(zip(v.indices, v.values)) for v in (got, want))
         return len(got) == len(want) and all(g[0] == w[0] and same(g[1], w[1]) for g, w in zip(got, want))
+    if got and isinstance(got[0], list):
+        return len(got) == len(want) and all(map(same_vector, got, want))
     return len(got) == len(want) and all(map(same, got, want))
 
 
@@ -274,7 +314,7 @@ def list_reads(g, present):
     """Reads of groups, facets and matrices."""
     r = g.random
     query, using = g.query(present)
-    while isinstance(query, models.ContextQuery) or getattr(query, "mmr", None) or using == "s":
+    while isinstance(query, models.ContextQuery) or getattr(query, "mmr", None) or g.kinds[using] == "sparse":
         query, using = g.query(present)  # of others ties decide, or the number of points asked for
     near = models.Prefetch(query=g.dense(), using="a", limit=10 * POINTS, params=EXACT)
     ranked = {
@@ -295,10 +335,29 @@ def list_reads(g, present):
 FACETS = {"n": "integer", "s": "keyword", "tags": "keyword", "b": "bool", "o.x": "integer", "list[].y": "keyword"}
 
 
+def compare_ordered(got, want):
+    """The reason why two lists in the order of their order_value differ. Those with the
+    same value come in any order; at the ends of a page others of them may be seen."""
+    if [p.order_value for p in got] != [p.order_value for p in want]:
+        return "order values"
+    ends = {p.order_value for p in (*want[:1], *want[-1:])}
+    within = lambda page: sorted((p.order_value, str(p.id)) for p in page if p.order_value not in ends)
+    if within(got) != within(want) or len({(p.order_value, p.id) for p in got}) < len(got):
+        return "points in order"
+    payloads = {p.id: p.payload for p in want}
+    if any(p.id in payloads and p.payload != payloads[p.id] for p in got):
+        return "payloads in order"
+    return None
+
+
 def compare(got, want):
     if got == want:
         return None
+    if isinstance(got, list) and len(got) == len(want):  # the answers of a batch
+        return next(filter(None, map(compare, got, want)), None)
     if hasattr(got, "points"):
+        if want.points and want.points[0].order_value is not None:
+            return compare_ordered(got.points, want.points)
         return compare_scored(got.points, want.points)
     if hasattr(got, "groups"):
         return compare_groups(got.groups, want.groups)
@@ -307,6 +366,8 @@ def compare(got, want):
     if hasattr(got, "offsets_row"):
         return compare_pairs(pairs_of(got), pairs_of(want))
     if isinstance(got, tuple):  # a page of a scroll
+        if want[0] and want[0][0].order_value is not None:
+            return compare_ordered(got[0], want[0]) if got[1] == want[1] else "next page"
         same = len(got[0]) == len(want[0]) and all(map(same_record, got[0], want[0])) and got[1] == want[1]
         return None if same else "records"
     return "values"
@@ -317,24 +378,37 @@ class Case:
 
     def __init__(self, g, remote, local):
         self.g, self.remote, self.local = g, remote, local
-        self.distances = g.random.choice(DISTANCES), g.random.choice(DISTANCES)
-        self.both("delete_collection")
-        self.both("create_collection", vectors_config={
-            name: models.VectorParams(size=DIM, distance=d) for name, d in zip(NAMES, self.distances)},
-            sparse_vectors_config={"s": models.SparseVectorParams(modifier=g.random.choice(list(models.Modifier)))})
-        for field, schema in FACETS.items():
+        g.kinds = dict(KINDS)
+        self.distances = {name: g.random.choice(DISTANCES) for name in "abm"}
+        for name in LOOKUP, "oracle":
+            self.create(name)
+        for field, schema in {**FACETS, **ORDERS}.items():
             self.both("create_payload_index", field_name=field, field_schema=schema)
-        self.both("upsert", points=list({p.id: p for p in (g.point() for _ in range(POINTS))}.values()))
+        self.looked_up = {name: self.having(name, LOOKUP) for name in KINDS}
 
-    def both(self, method, **options):
-        return [getattr(c, method)(collection_name="oracle", **options) for c in (self.remote, self.local)]
+    def create(self, collection):
+        g = self.g
+        self.both("delete_collection", collection)
+        self.both("create_collection", collection, vectors_config={
+            name: models.VectorParams(size=DIM, distance=d, multivector_config=MAX_SIM if g.kinds[name] == "multi" else None)
+            for name, d in self.distances.items()},
+            sparse_vectors_config={"s": models.SparseVectorParams(modifier=g.random.choice(list(models.Modifier)))})
+        self.both("upsert", collection, points=list({p.id: p for p in (g.point() for _ in range(POINTS))}.values()))
+
+    def both(self, method, collection="oracle", **options):
+        return [getattr(c, method)(collection_name=collection, **options) for c in (self.remote, self.local)]
+
+    def having(self, name, collection="oracle"):
+        """The ids of the points that have a vector."""
+        return [p.id for p in self.local.scroll(collection, limit=POINTS, scroll_filter=models.Filter(
+            must=[models.HasVectorCondition(has_vector=name)]))[0]]
 
     def write(self):
         g, r = self.g, self.g.random
         present = [p.id for p in self.local.scroll("oracle", limit=POINTS)[0]]
         if len(present) < POINTS // 3:
             return "upsert", {"points": [g.point() for _ in range(20)]}
-        name = r.choice(NAMES)
+        name = r.choice(g.names())
         some = lambda: g.filter(1) if r.random() < 0.4 else g.some(present)
         return r.choice([
             lambda: ("upsert", {"points": list({p.id: p for p in (g.point() for _ in range(5))}.values())}),
@@ -346,12 +420,20 @@ class Case:
             lambda: ("clear_payload", {"points_selector": g.some(present, 1, 2)}),
             lambda: ("update_vectors", {"points": [models.PointVectors(id=id, vector={name: g.vector(name)}) for id in g.some(present)]}),
             lambda: ("delete_vectors", {"vectors": [name], "points": g.some(present, 1, 2)}),
+            self.change_names,
         ])()
+
+    def change_names(self):
+        """Adds the vector that comes and goes, or takes it away."""
+        g = self.g
+        if g.kinds.pop(ADDED, None):
+            return "delete_vector_name", {"vector_name": ADDED}
+        g.kinds[ADDED], config = g.added()
+        return "create_vector_name", {"vector_name": ADDED, "vector_name_config": config}
 
     def read(self):
         g, r = self.g, self.g.random
-        present = {name: [p.id for p in self.local.scroll("oracle", limit=POINTS, scroll_filter=models.Filter(
-            must=[models.HasVectorCondition(has_vector=name)]))[0]] for name in NAMES}
+        present = {name: self.having(name) for name in g.kinds}
         query, using = g.query(present)
         ranked = {"limit": r.randint(1, 12), "query_filter": g.maybe(g.filter, 0.4), "with_payload": r.random() < 0.2}
         # Qdrant joins the lists of an outer filter's clauses to those of a prefetch's,
@@ -369,7 +451,29 @@ class Case:
             lambda: ("query_points", {"query": g.formula(), "prefetch": g.prefetch(), **outer}),
             lambda: ("query_points", {"query": g.vector(using), "using": using, "prefetch": g.prefetch(), **outer}),
             *list_reads(g, present),
+            lambda: ("scroll", {"scroll_filter": g.maybe(g.filter), "limit": r.randint(1, 40), "order_by": g.order()}),
+            lambda: ("query_points", {
+                "query": models.OrderByQuery(order_by=g.order()), "query_filter": g.maybe(g.filter), "limit": r.randint(1, 40),
+                "offset": g.maybe(lambda: r.randint(0, 5), 0.2), "with_payload": r.random() < 0.5}),
+            lambda: self.look_up(using, ranked),
+            lambda: ("query_batch_points", {"requests": [self.request() for _ in range(r.randint(1, 4))]}),
         ])()
+
+    def look_up(self, using, ranked):
+        query, place = self.g.lookup(using, self.looked_up)
+        options = {"query": query, "using": using, "lookup_from": place}
+        if self.g.random.random() < 0.5:
+            return "query_points", {**options, **ranked, "search_params": EXACT}
+        inner = models.Prefetch(**options, filter=ranked["query_filter"], limit=ranked["limit"], params=EXACT)
+        return "query_points", {"query": models.FusionQuery(fusion="rrf"), "prefetch": [inner]}
+
+    def request(self):
+        """A query, as a batch has it."""
+        method, options = self.read()
+        while method != "query_points":
+            method, options = self.read()
+        names = {"query_filter": "filter", "search_params": "params", "with_vectors": "with_vector"}
+        return models.QueryRequest(**{names.get(name, name): value for name, value in options.items()})
 
     def step(self):
         """Runs one request on both sides; returns it and why they differ."""
@@ -394,8 +498,12 @@ class Case:
 
 def brief(answer, other):
     """What is in an answer and not in the other."""
+    if isinstance(answer, list) and isinstance(other, list):
+        return [(i, brief(a, b)) for i, (a, b) in enumerate(zip(answer, other)) if compare(a, b)]
     if hasattr(answer, "points"):
         return [(p.id, round(p.score, 5)) for p in answer.points]
+    if isinstance(answer, tuple) and answer[0] and answer[0][0].order_value is not None:
+        return [(p.id, p.order_value) for p in answer[0]]
     if isinstance(answer, tuple) and isinstance(other, tuple):
         return [(p.id, p.payload, p.vector) for p in answer[0] if not any(same_record(p, q) for q in other[0])], answer[1]
     return repr(answer)
