@@ -210,10 +210,11 @@ class Generator:
     def prefetch(self):
         # Of vectors only: the points of ids are left out of all prefetches, by
         # the engine in memory only of their own. Ties would decide what the
-        # outer query gets, so there is no context; and no MMR, whose order is not that of scores.
+        # outer query gets, so there is no context, and no sum, which for Manhattan is
+        # the same for all points between two; and no MMR, whose order is not that of scores.
         nobody = dict.fromkeys(self.kinds, [])
         query, using = self.query(nobody)
-        while isinstance(query, models.ContextQuery) or getattr(query, "mmr", None):
+        while isinstance(query, models.ContextQuery) or getattr(query, "mmr", None) or is_sum(query):
             query, using = self.query(nobody)
         return models.Prefetch(query=query, using=using, filter=self.maybe(self.filter, 0.3), limit=self.random.randint(3, 12), params=EXACT)
 
@@ -243,6 +244,10 @@ class Generator:
             return kind, models.SparseVectorNameConfig(sparse=models.SparseVectorConfig(modifier=r.choice(list(models.Modifier))))
         return kind, models.DenseVectorNameConfig(dense=models.DenseVectorConfig(
             size=DIM, distance=r.choice(DISTANCES), multivector_config=MAX_SIM if kind == "multi" else None))
+
+
+def is_sum(query):
+    return isinstance(query, models.RecommendQuery) and query.recommend.strategy == models.RecommendStrategy.SUM_SCORES
 
 
 EXACT = models.SearchParams(exact=True)
