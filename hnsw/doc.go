@@ -23,4 +23,9 @@
 //     before, and links to one node are made in the batch's order.
 //  6. A slot is used again only when no list names it and no View is read that
 //     is older than that (see Repair).
+//  7. A node can be found from the moment it is linked: one of its neighbours
+//     names it. Later links and repairs may cut some off; after a load, at the end
+//     of each repair and whenever the graph has grown by half, a connection goes
+//     over all lists, and at its end there is a way at level 0 from every node to
+//     every living one.
 package hnsw

@@ -93,6 +93,7 @@ type Graph struct {
 
 	// What follows is the writer's.
 	lists  uint32   // the next upper list to give out
+	grown  int      // nodes linked since a connection last began
 	doomed bitset   // slots that no list may name any more, while they are taken out
 	mended []uint8  // per slot: neighbours replaced since they were last stored
 	stale  []uint32 // slots of which too many were

@@ -173,11 +173,8 @@ func TestRecallAgainstBruteForce(t *testing.T) {
 				}
 				w.insert(vectors, 100, 2)
 				w.checkLists()
-				// Neither many copies of one point nor inner products, which are
-				// no metric, leave every node reachable; the others must be.
-				if metric != Dot && dim > 1 {
-					w.checkReachable()
-				}
+				w.repair(NewRepair(w.slots, w.g), 1000) // connects it
+				w.checkConnected()
 				sum, exact := 0.0, 0.0
 				for _, q := range queries {
 					want := w.nearest(q, 10, nil)
@@ -235,23 +232,43 @@ func (w *world) checkLists() {
 	}
 }
 
-func (w *world) checkReachable() {
+// checkConnected fails unless there is a way at level 0 from every node to every
+// living one.
+func (w *world) checkConnected() {
 	w.t.Helper()
-	g := w.g
-	entry, _, _ := g.start()
-	reached := map[uint32]bool{entry: true}
-	for queue := []uint32{entry}; len(queue) > 0; queue = queue[1:] {
-		for _, n := range readList(nil, g.list(queue[0], 0), noLimit) {
-			if !reached[n] {
-				reached[n] = true
-				queue = append(queue, n)
-			}
+	entry, _, ok := w.g.start()
+	if !ok {
+		return
+	}
+	forth := make([][]uint32, w.slots.Len())
+	back := make([][]uint32, w.slots.Len())
+	for slot := range uint32(w.slots.Len()) {
+		if w.g.Has(slot) {
+			forth[slot] = readList(nil, w.g.list(slot, 0), noLimit)
+		}
+		for _, n := range forth[slot] {
+			back[n] = append(back[n], slot)
 		}
 	}
-	// The heuristic does not promise that every node can be reached, but one in
-	// a thousand is more than chance.
-	if lost := g.Len() - len(reached); lost > g.Len()/1000 {
-		w.t.Fatalf("%d of %d nodes cannot be reached", lost, g.Len())
+	for direction, next := range map[string][][]uint32{"from": forth, "to": back} {
+		met := map[uint32]bool{entry: true}
+		for queue := []uint32{entry}; len(queue) > 0; queue = queue[1:] {
+			for _, n := range next[queue[0]] {
+				if !met[n] {
+					met[n] = true
+					queue = append(queue, n)
+				}
+			}
+		}
+		lost := 0
+		for slot := range w.vectors {
+			if !met[slot] {
+				lost++
+			}
+		}
+		if lost > 0 {
+			w.t.Fatalf("there is no way %s the entry for %d of %d nodes", direction, lost, len(w.vectors))
+		}
 	}
 }
 

@@ -301,8 +301,10 @@ func (st *Staged) Link() {
 	}
 	st.linkBack(0, shares)
 	group.Wait()
+	g.grown += len(st.nodes)
 	for i := range st.nodes {
 		node := &st.nodes[i]
+		g.ensureNamed(node)
 		g.count.Add(1)
 		level := len(node.neighbours) - 1
 		// A node without a neighbour found none alive: searches begin with it.

@@ -129,6 +129,11 @@ func (l *Loader) Link(ctx context.Context, workers int) (placed []uint32, err er
 			return nil, err
 		}
 	}
+	for c := g.connect(); !c.done(); {
+		if _, err := c.step(ctx, 1<<16); err != nil {
+			return nil, err
+		}
+	}
 	l.judge()
 	return placed, nil
 }
@@ -201,7 +206,8 @@ func (l *Loader) valid(slot uint32, level int) (kept []uint32) {
 }
 
 // forgetUseless makes nodes unknown that have lost most of their neighbours: those
-// left do not lead to others nearby.
+// left do not lead to others nearby. It does not go on with those that lose theirs by
+// that, or hardly any node would be left; a connection looks after them.
 func (l *Loader) forgetUseless() {
 	var useless []uint32
 	for slot := range uint32(len(l.known)) {

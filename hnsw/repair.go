@@ -14,7 +14,8 @@ import (
 //
 //   - retired: walked through, found by views from before its death;
 //   - doomed: no such view is left, and every list is visited once; one that names
-//     a doomed slot gets others in its place;
+//     a doomed slot gets others in its place, and then what that has cut off is
+//     connected again;
 //   - unlinked: no list names it, but searches that began before may be there;
 //   - free: no view from before is left.
 //
@@ -23,10 +24,12 @@ type Repair struct {
 	slots  *Slots
 	graphs []*Graph
 
-	doomed []uint32
-	graph  int    // that is visited
-	next   uint32 // slot that is visited next
-	limit  uint32 // slots from here on came later, and name no doomed one
+	visiting bool
+	doomed   []uint32
+	graph    int         // that is visited
+	next     uint32      // slot that is visited next
+	apart    *connection // once all were, looks for what is
+	limit    uint32      // slots from here on came later, and name no doomed one
 
 	unlinked []uint32
 	tick     uint64 // views from this one on began after all were unlinked
@@ -52,16 +55,20 @@ func (r *Repair) Remove(g *Graph) {
 	case i < r.graph:
 		r.graph--
 	case i == r.graph:
-		r.next = 0
+		r.next, r.apart = 0, nil
 	}
 	r.graphs = slices.Delete(r.graphs, i, i+1)
 }
 
 // Pending says whether there is anything to repair or to free.
-func (r *Repair) Pending() bool { return r.slots.Dead() > 0 || len(r.unlinked) > 0 }
+func (r *Repair) Pending() bool { return r.slots.Dead() > 0 || r.Running() || r.Grown() }
 
-// Running says whether lists are being mended, or unlinked slots wait to be free.
-func (r *Repair) Running() bool { return len(r.doomed) > 0 || len(r.unlinked) > 0 }
+// Running says whether lists are being visited, or unlinked slots wait to be free.
+func (r *Repair) Running() bool { return r.visiting || len(r.unlinked) > 0 }
+
+// Grown says whether so many nodes have come that the graphs should be visited for
+// that alone: their links may have cut others off.
+func (r *Repair) Grown() bool { return slices.ContainsFunc(r.graphs, (*Graph).connectDue) }
 
 // Holds says whether unlinked slots cannot become free while the view is read.
 func (r *Repair) Holds(v View) bool { return len(r.unlinked) > 0 && v.tick < r.tick }
@@ -82,10 +89,10 @@ func (r *Repair) Step(ctx context.Context, oldest View, nodes int) (freed []uint
 	if len(r.unlinked) > 0 {
 		return freed, nil
 	}
-	if len(r.doomed) == 0 {
+	if !r.visiting {
 		r.begin(oldest)
 	}
-	for nodes > 0 && len(r.doomed) > 0 {
+	for nodes > 0 && r.visiting {
 		visited, err := r.visit(ctx, nodes)
 		if err != nil {
 			return freed, err
@@ -129,6 +136,8 @@ func (g *Graph) trim(n int) error {
 // begin chooses the slots that are taken out next.
 func (r *Repair) begin(oldest View) {
 	r.doomed = r.slots.deadBefore(oldest)
+	r.visiting = len(r.doomed) > 0 || r.Grown()
+	r.graph, r.next, r.limit = 0, 0, 0
 	if len(r.doomed) == 0 {
 		return
 	}
@@ -138,32 +147,55 @@ func (r *Repair) begin(oldest View) {
 		g.doomed = doomed
 		g.leaveEntry()
 	}
-	r.graph, r.next = 0, 0
 }
 
 // visit mends the lists of some nodes and returns how many.
 func (r *Repair) visit(ctx context.Context, nodes int) (int, error) {
 	if r.graph == len(r.graphs) {
-		for _, g := range r.graphs {
-			g.doomed = nil
-		}
-		r.slots.unlinked(r.doomed)
-		r.slots.Publish()
-		r.tick = r.slots.clock.Load()
-		r.unlinked, r.doomed = r.doomed, nil
+		r.end()
 		return 0, nil
 	}
 	g := r.graphs[r.graph]
+	if r.next == r.limit {
+		return r.connect(ctx, g, nodes)
+	}
 	end := min(r.limit, r.next+uint32(nodes))
 	if err := g.mend(ctx, r.next, end); err != nil {
 		return 0, err
 	}
 	visited := int(end - r.next)
 	r.next = end
-	if r.next == r.limit {
-		r.graph, r.next = r.graph+1, 0
-	}
 	return visited, nil
+}
+
+// end notes that no list names the doomed slots any more.
+func (r *Repair) end() {
+	r.visiting = false
+	if len(r.doomed) == 0 {
+		return
+	}
+	for _, g := range r.graphs {
+		g.doomed = nil
+	}
+	r.slots.unlinked(r.doomed)
+	r.slots.Publish()
+	r.tick = r.slots.clock.Load()
+	r.unlinked, r.doomed = r.doomed, nil
+}
+
+// looksPerVisit is how many nodes a connection looks at in the time of a visit.
+const looksPerVisit = 8
+
+// connect goes on with connecting the graph, and to the next one when it is.
+func (r *Repair) connect(ctx context.Context, g *Graph, nodes int) (visited int, err error) {
+	if r.apart == nil {
+		r.apart = g.connect()
+	}
+	looks, err := r.apart.step(ctx, looksPerVisit*nodes)
+	if err == nil && r.apart.done() {
+		r.graph, r.next, r.apart = r.graph+1, 0, nil
+	}
+	return looks / looksPerVisit, err
 }
 
 // forget removes the nodes of slots that no list names.

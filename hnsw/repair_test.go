@@ -102,7 +102,7 @@ func TestReplacedIsAsGoodAsNew(t *testing.T) {
 			w.repair(r, 100)
 			w.checkLists()
 			w.checkMended()
-			w.checkReachable()
+			w.checkConnected()
 			if w.g.Len() != len(w.vectors) || w.slots.Len()-w.slots.Free() != len(w.vectors) {
 				t.Errorf("%d nodes and %d slots, %d of them free, for %d points", w.g.Len(), w.slots.Len(), w.slots.Free(), len(w.vectors))
 			}
@@ -155,7 +155,7 @@ func TestRepairAfterLargeDeletes(t *testing.T) {
 			w.repair(r, 1000)
 			w.checkLists()
 			w.checkMended()
-			w.checkReachable()
+			w.checkConnected()
 			if recall := w.meanRecall(clustered(8, 30, 12), 64); recall < 0.99 {
 				t.Errorf("recall %.4f of %d points", recall, len(w.vectors))
 			}

@@ -62,6 +62,7 @@ type Collection struct {
 	compactTo   int           // while points are moved: slots that are to be in use; otherwise 0
 	compactAt   int           // slots from here on are empty, or wait for the repair
 	deaths      int           // slots retired since the repair last went on
+	births      int           // and those that came
 	dropped     []*hnsw.Graph // of vectors that were dropped; views may show them
 	readers     []*view       // views not yet released, the oldest first; some may be
 }

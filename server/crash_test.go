@@ -30,8 +30,13 @@ func FuzzCrashes(f *testing.F) {
 }
 
 func TestCrashes(t *testing.T) {
+	// What is stored for the points of the first leaves some apart, which a load has to
+	// see. It depends on how far repairs have come, so it is tried several times.
+	seeds := slices.Repeat([]uint64{7162447087465073264}, 4)
 	for range 8 {
-		seed := rand.Uint64()
+		seeds = append(seeds, rand.Uint64())
+	}
+	for _, seed := range seeds {
 		r := rand.New(rand.NewPCG(seed, 2))
 		steps := make([]byte, r.IntN(100))
 		often := "wdpsrc"[r.IntN(6)]
@@ -103,6 +108,7 @@ func (r *crashRun) step(step byte) {
 		closeDB(r.t, r.db)
 		r.remember(true)
 		r.open()
+		r.checkAll()
 	case 'c':
 		crashed := r.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: r.rng.IntN(101), RNG: r.rng})
 		closeDB(r.t, r.db)
@@ -115,6 +121,7 @@ func (r *crashRun) step(step byte) {
 		}
 		r.points = maps.Clone(r.past[at])
 		r.remember(true) // opening has made it durable
+		r.checkAll()
 	}
 	r.check()
 }
@@ -135,17 +142,30 @@ func (r *crashRun) open() {
 func (r *crashRun) check() {
 	expect(r.t, r.c, listed(r.points)...)
 	looked := 0
-	for id, text := range r.points {
+	for id := range r.points {
 		if looked++; looked > 10 {
 			break
 		}
-		var x, y float32
-		if _, err := fmt.Sscanf(text, fmt.Sprint(id)+": [%g %g]", &x, &y); err != nil {
-			r.t.Fatal(err)
-		}
-		hits, err := r.c.Search(context.Background(), SearchRequest{Vector: Dense{x, y}, Limit: 1, Ef: 32})
-		if err != nil || len(hits) != 1 || hits[0].ID != point.Number(id) {
-			r.t.Fatalf("a search for point %d finds %v, %v", id, hits, err)
-		}
+		r.find(id, 32)
+	}
+}
+
+// checkAll checks that each point of a collection that was just opened is found by a
+// search that looks at all there are.
+func (r *crashRun) checkAll() {
+	for id := range r.points {
+		r.find(id, 128)
+	}
+}
+
+func (r *crashRun) find(id uint64, ef int) {
+	r.t.Helper()
+	var x, y float32
+	if _, err := fmt.Sscanf(r.points[id], fmt.Sprint(id)+": [%g %g]", &x, &y); err != nil {
+		r.t.Fatal(err)
+	}
+	hits, err := r.c.Search(context.Background(), SearchRequest{Vector: Dense{x, y}, Limit: 1, Ef: ef})
+	if err != nil || len(hits) != 1 || hits[0].ID != point.Number(id) {
+		r.t.Fatalf("a search for point %d with ef %d finds %v, %v", id, ef, hits, err)
 	}
 }

@@ -10,11 +10,14 @@ import (
 //
 // Each dead slot costs memory, and searches walk through it; each repair looks at
 // every list once. So one begins when there is a share of dead slots, and goes on
-// beside writes at a pace at which they do not become twice as many meanwhile.
+// beside writes at a pace at which they do not become twice as many meanwhile. Without
+// any dead, one that only connects what later links have cut off begins when the
+// graphs have grown.
 const (
 	repairShare  = 25 // one dead slot in so many begins a repair
 	repairLeast  = 64 // but so many do
 	nodesADeath  = 30 // nodes visited for each slot that dies meanwhile
+	nodesABirth  = 4  // and for each that is born
 	nodesASlice  = 500
 	betweenSlice = 5 * time.Millisecond // for writes, and for readers of old views to end
 )
@@ -42,7 +45,7 @@ func (c *Collection) repairDue() bool {
 }
 
 func (c *Collection) mendDue() bool {
-	return c.repair.Running() || c.slots.Dead() >= max(repairLeast, c.slots.Len()/repairShare)
+	return c.repair.Running() || c.repair.Grown() || c.slots.Dead() >= max(repairLeast, c.slots.Len()/repairShare)
 }
 
 // sparse says whether most of the slots are free.
@@ -93,10 +96,10 @@ func (c *Collection) compact() (moved bool, err error) {
 
 // keepUp goes on with the repair after a group of writes.
 func (c *Collection) keepUp() {
-	if c.deaths > 0 && c.mendDue() {
-		c.mend(c.deaths * nodesADeath)
+	if nodes := c.deaths*nodesADeath + c.births*nodesABirth; nodes > 0 && c.mendDue() {
+		c.mend(nodes)
 	}
-	c.deaths = 0
+	c.deaths, c.births = 0, 0
 }
 
 // mend visits so many nodes.

@@ -483,6 +483,7 @@ func (tx *tx) settle(staged stagedSlots) {
 			c.ids.rewrite(old)
 		}
 		if slot := staged.slots[i]; slot != noSlot {
+			c.births++
 			c.ids.put([]byte(id), slot, p.stored.operation)
 			c.vectorCount += len(p.vectors)
 		}

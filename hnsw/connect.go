@@ -1,0 +1,275 @@
+package hnsw
+
+import (
+	"context"
+	"math"
+	"slices"
+	"sync/atomic"
+)
+
+// Links are made in both directions, but a list that becomes too long loses some, a
+// repair takes nodes out, and a load finds lists that no longer fit each other. What
+// follows sees to it that every living node is found all the same.
+
+// living is the view of the writer: all that is not retired, published or not.
+func (s *Slots) living() View { return View{slots: s, tick: math.MaxUint64} }
+
+// ensureNamed makes one of a new node's neighbours name it, where none had room: each
+// may be surrounded by copies of itself.
+func (g *Graph) ensureNamed(node *stagedNode) {
+	neighbours := node.neighbours[0]
+	named := func(n uint32) bool { return names(g.list(n, 0), node.slot) }
+	if len(neighbours) == 0 || slices.ContainsFunc(neighbours, named) {
+		return
+	}
+	s := g.acquire(nil)
+	defer s.release()
+	s.lead(neighbours[0], node.slot)
+}
+
+// names says whether a list has the slot in it.
+func names(list []uint32, slot uint32) bool {
+	for i := range list {
+		switch atomic.LoadUint32(&list[i]) {
+		case slot + 1:
+			return true
+		case 0:
+			return false
+		}
+	}
+	return false
+}
+
+// lead makes a way from a node to a slot: a link from the node itself or, where that
+// has no place for one, from the next of those it leads to. There is always one
+// unless all lists are full and no three nodes name each other.
+func (s *searcher) lead(from, slot uint32) {
+	s.reset()
+	s.visit(from)
+	s.visit(slot)
+	for queue := []uint32{from}; len(queue) > 0; queue = queue[1:] {
+		n := queue[0]
+		if !s.g.doomed.has(n) && s.admit(n, slot) {
+			return
+		}
+		queue = s.gather(queue, n, 0)
+	}
+}
+
+// admit adds a link from node n to the slot, if there is none and the list has room
+// or a link to spare: one in place of which there is a way of two links.
+func (s *searcher) admit(n, slot uint32) bool {
+	list := s.g.list(n, 0)
+	if names(list, slot) {
+		return true
+	}
+	s.fresh = readList(s.fresh[:0], list, noLimit)
+	if at := len(s.fresh); at < len(list) {
+		if at+1 < len(list) {
+			atomic.StoreUint32(&list[at+1], 0)
+		}
+		atomic.StoreUint32(&list[at], slot+1)
+		return true
+	}
+	for at, spare := range slices.Backward(s.fresh) {
+		for _, via := range s.fresh {
+			if via != spare && names(s.g.list(via, 0), spare) {
+				atomic.StoreUint32(&list[at], slot+1)
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// connection looks at a whole graph, some nodes at a time, and links what is not
+// connected with the entry. Inserts may come between.
+type connection struct {
+	g       *Graph
+	entry   uint32
+	since   uint64 // nodes born later are none of its business: inserts connect them
+	stage   int
+	next    uint32
+	changed bool
+	leads   bitset   // nodes from which there is a way to the entry
+	reached bitset   // nodes to which there is one from it
+	stack   []uint32 // those reached whose neighbours were not looked at
+}
+
+// The stages of a connection.
+const (
+	sweeping  = iota // goes over all lists, until no more nodes are found to lead to the entry
+	leading          // gives those that do not a link to one that does
+	reaching         // goes from the entry to whatever can be reached
+	extending        // gives the others a link from one that was reached
+	connected
+)
+
+// growth is the share, one in so many, by which a graph grows between connections.
+const growth = 2
+
+// connectDue says whether the graph has grown enough for a connection.
+func (g *Graph) connectDue() bool { return growth*g.grown > g.Len() && g.Len() > g.cfg.M }
+
+// connect begins to look at the graph.
+func (g *Graph) connect() *connection {
+	g.grown = 0
+	n := g.slots.Len()
+	c := &connection{g: g, since: g.slots.clock.Load() + 1, leads: newBitset(nil, n), reached: newBitset(nil, n)}
+	var ok bool
+	if c.entry, _, ok = g.start(); !ok {
+		c.stage = connected
+		return c
+	}
+	c.leads.add(c.entry)
+	c.reach(c.entry)
+	return c
+}
+
+// done says whether the graph is connected.
+func (c *connection) done() bool { return c.stage == connected }
+
+// step looks at so many nodes, or fewer if it is done, and returns how many.
+func (c *connection) step(ctx context.Context, nodes int) (looks int, err error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	s := c.g.acquire(nil)
+	defer s.release()
+	for ; looks < nodes && !c.done(); looks++ {
+		if c.stage == reaching {
+			if !c.follow() {
+				c.stage++
+			}
+			continue
+		}
+		if int(c.next) >= 64*len(c.leads) || int(c.next) >= c.g.slots.Len() {
+			if c.stage != sweeping || !c.changed {
+				c.stage++
+			}
+			c.next, c.changed = 0, false
+			continue
+		}
+		slot := c.next
+		c.next++
+		if err := c.look(ctx, s, slot); err != nil {
+			return looks, err
+		}
+	}
+	return looks, nil
+}
+
+// look does what the stage does with a node.
+func (c *connection) look(ctx context.Context, s *searcher, slot uint32) error {
+	g := c.g
+	if g.level(slot) < 0 || g.doomed.has(slot) {
+		return nil
+	}
+	switch {
+	case c.stage == extending:
+		if !c.reached.has(slot) && c.counts(slot) {
+			return c.extend(ctx, s, slot)
+		}
+	case c.leads.has(slot):
+	case c.leadsOn(slot):
+		c.leads.add(slot)
+		c.changed = true
+	case c.stage == leading && c.counts(slot):
+		return c.lead(ctx, s, slot)
+	}
+	return nil
+}
+
+// counts says whether a node has to be connected.
+func (c *connection) counts(slot uint32) bool {
+	born, died := c.g.slots.mark(slot)
+	return died.Load() == 0 && born.Load() <= c.since
+}
+
+// leadsOn says whether a neighbour of the node leads to the entry.
+func (c *connection) leadsOn(slot uint32) bool {
+	list := c.g.list(slot, 0)
+	for i := range list {
+		n := atomic.LoadUint32(&list[i])
+		if n == 0 {
+			return false
+		}
+		if c.leads.has(n - 1) {
+			return true
+		}
+	}
+	return false
+}
+
+// follow goes from a node that was reached to its neighbours.
+func (c *connection) follow() bool {
+	last := len(c.stack) - 1
+	if last < 0 {
+		return false
+	}
+	list := c.g.list(c.stack[last], 0)
+	c.stack = c.stack[:last]
+	for i := range list {
+		n := atomic.LoadUint32(&list[i])
+		if n == 0 {
+			break
+		}
+		c.reach(n - 1)
+	}
+	return true
+}
+
+func (c *connection) reach(slot uint32) {
+	if int(slot) < 64*len(c.reached) && !c.reached.has(slot) {
+		c.reached.add(slot)
+		c.stack = append(c.stack, slot)
+	}
+}
+
+// lead links a node to others that lead to the entry.
+func (c *connection) lead(ctx context.Context, s *searcher, slot uint32) error {
+	nearest, err := c.search(ctx, s, slot, c.leads.has)
+	if err != nil {
+		return err
+	}
+	s.lead(slot, nearest)
+	s.befriend(slot)
+	c.leads.add(slot)
+	return nil
+}
+
+// extend links others that were reached to a node, and goes on from there.
+func (c *connection) extend(ctx context.Context, s *searcher, slot uint32) error {
+	nearest, err := c.search(ctx, s, slot, c.reached.has)
+	if err != nil {
+		return err
+	}
+	s.lead(nearest, slot)
+	s.befriend(slot)
+	c.reach(slot)
+	for c.follow() {
+	}
+	return nil
+}
+
+// search leaves living nodes that are near the slot and accepted in s.found, of
+// those that are reached from the entry, and returns the nearest; without one, the
+// entry.
+func (c *connection) search(ctx context.Context, s *searcher, slot uint32, accept func(uint32) bool) (nearest uint32, err error) {
+	q := Query{Ef: c.g.cfg.M, View: c.g.slots.living(), Accept: func(n uint32) bool { return n != slot && accept(n) }}
+	s.setRow(slot)
+	s.reset()
+	s.fresh = append(s.fresh[:0], c.entry)
+	if err := s.walkAccepting(ctx, keyOf(s.measure()[0], c.entry), &q); err != nil || len(s.found) == 0 {
+		return c.entry, err
+	}
+	return key(s.found[0]).slot(), nil
+}
+
+// befriend links a node and those found near it to each other, where there is room.
+func (s *searcher) befriend(slot uint32) {
+	for _, k := range s.found {
+		s.linkIfRoom(slot, key(k).slot(), 0)
+		s.linkIfRoom(key(k).slot(), slot, 0)
+	}
+}
