@@ -22,7 +22,7 @@ func TestAmong(t *testing.T) {
 	for _, metric := range []Metric{Cosine, Dot, Euclid, Manhattan} {
 		for _, dim := range []int{8, 24, 100} {
 			w := newWorld(t, Config{Dim: dim, Metric: metric})
-			vectors := clustered(3, 1500, dim)
+			vectors := clustered(3, alone(1500), dim)
 			if metric == Cosine {
 				for _, v := range vectors {
 					Normalize(v)

@@ -52,7 +52,7 @@ var shapes = map[string]func(r *rand.Rand, dim, i int) []float32{
 func TestCodesLoseNoRecall(t *testing.T) {
 	for name, shape := range shapes {
 		for _, metric := range []Metric{Cosine, Dot, Euclid, Manhattan} {
-			t.Run(fmt.Sprintf("%s/%v", name, metric), func(t *testing.T) { loseNoRecall(t, shape, metric, under(3000), 48) })
+			t.Run(fmt.Sprintf("%s/%v", name, metric), func(t *testing.T) { loseNoRecall(t, shape, metric, alone(3000), 48) })
 		}
 		// Of so many dimensions codes of 4 bits are kept, too. They are judged after
 		// a thousand inserts or so.

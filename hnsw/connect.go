@@ -40,21 +40,40 @@ func names(list []uint32, slot uint32) bool {
 	return false
 }
 
+// leadSteps is how many nodes are tried one after the other before all are.
+const leadSteps = 64
+
 // lead makes a way from a node to a slot: a link from the node itself or, where that
-// has no place for one, from the next of those it leads to. There is always one
-// unless all lists are full and no three nodes name each other.
+// has no place for one, from another that it leads to. Around many copies of one vector
+// the lists near by are all full, so it goes on at random: half of all nodes or so have
+// room. There is one unless all lists are full and no three nodes name each other.
 func (s *searcher) lead(from, slot uint32) {
+	n, draw := from, uint64(slot)+1
+	for range leadSteps {
+		if s.host(n, slot) {
+			return
+		}
+		if s.fresh = readList(s.fresh[:0], s.g.list(n, 0), s.limit); len(s.fresh) == 0 {
+			break
+		}
+		draw = draw*0x5851f42d4c957f2d + 0x14057b7ef767814f // a linear congruential generator
+		if n = s.fresh[draw>>33%uint64(len(s.fresh))]; n == slot {
+			n = from
+		}
+	}
 	s.reset()
 	s.visit(from)
 	s.visit(slot)
 	for queue := []uint32{from}; len(queue) > 0; queue = queue[1:] {
-		n := queue[0]
-		if !s.g.doomed.has(n) && s.admit(n, slot) {
+		if s.host(queue[0], slot) {
 			return
 		}
-		queue = s.gather(queue, n, 0)
+		queue = s.gather(queue, queue[0], 0)
 	}
 }
+
+// host links node n to the slot, if it can and is going to stay.
+func (s *searcher) host(n, slot uint32) bool { return !s.g.doomed.has(n) && s.admit(n, slot) }
 
 // admit adds a link from node n to the slot, if there is none and the list has room
 // or a link to spare: one in place of which there is a way of two links.
@@ -105,6 +124,10 @@ const (
 	connected
 )
 
+// looksPerJoin is how many nodes a connection looks at in the time in which it joins one
+// to others.
+const looksPerJoin = 500
+
 // growth is the share, one in so many, by which a graph grows between connections.
 const growth = 2
 
@@ -129,7 +152,7 @@ func (g *Graph) connect() *connection {
 // done says whether the graph is connected.
 func (c *connection) done() bool { return c.stage == connected }
 
-// step looks at so many nodes, or fewer if it is done, and returns how many.
+// step looks at about so many nodes, or fewer if it is done, and returns how many.
 func (c *connection) step(ctx context.Context, nodes int) (looks int, err error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
@@ -152,32 +175,36 @@ func (c *connection) step(ctx context.Context, nodes int) (looks int, err error)
 		}
 		slot := c.next
 		c.next++
-		if err := c.look(ctx, s, slot); err != nil {
+		joined, err := c.look(ctx, s, slot)
+		if err != nil {
 			return looks, err
+		}
+		if joined {
+			looks += looksPerJoin
 		}
 	}
 	return looks, nil
 }
 
-// look does what the stage does with a node.
-func (c *connection) look(ctx context.Context, s *searcher, slot uint32) error {
+// look does what the stage does with a node, and says whether it joined it to others.
+func (c *connection) look(ctx context.Context, s *searcher, slot uint32) (joined bool, err error) {
 	g := c.g
 	if g.level(slot) < 0 || g.doomed.has(slot) {
-		return nil
+		return false, nil
 	}
 	switch {
 	case c.stage == extending:
 		if !c.reached.has(slot) && c.counts(slot) {
-			return c.extend(ctx, s, slot)
+			return true, c.extend(ctx, s, slot)
 		}
 	case c.leads.has(slot):
 	case c.leadsOn(slot):
 		c.leads.add(slot)
 		c.changed = true
 	case c.stage == leading && c.counts(slot):
-		return c.lead(ctx, s, slot)
+		return true, c.lead(ctx, s, slot)
 	}
-	return nil
+	return false, nil
 }
 
 // counts says whether a node has to be connected.

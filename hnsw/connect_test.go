@@ -12,7 +12,7 @@ import (
 // and every one after a repair and after a load. Copies of one vector, inner products
 // and short lists are what cuts nodes off most often.
 func TestEveryNodeIsFound(t *testing.T) {
-	for seed := range uint64(under(60)) {
+	for seed := range uint64(alone(64)) {
 		rng := rand.New(rand.NewPCG(seed, 3))
 		cfg := Config{Dim: 1 + rng.IntN(6), Metric: Metric(rng.IntN(4)), M: []int{2, 3, 4, 16}[rng.IntN(4)], EfConstruct: 16}
 		copies := rng.IntN(3)
@@ -119,5 +119,23 @@ func TestConnection(t *testing.T) {
 		}
 		w.checkLists()
 		w.checkConnected()
+	}
+}
+
+// Copies of one vector cost no more than other vectors: a way to each is found in a few
+// steps.
+func TestManyCopies(t *testing.T) {
+	w := newWorld(t, Config{Dim: 2, Metric: Euclid})
+	copies := make([][]float32, under(3000))
+	for i := range copies {
+		copies[i] = []float32{1, 2}
+	}
+	w.insert(copies, 100, 1)
+	w.insert(clustered(1, 200, 2), 50, 1)
+	w.repair(NewRepair(w.slots, w.g), 1000)
+	w.checkLists()
+	w.checkConnected()
+	if hits := w.search(w.query(copies[0], len(copies), len(w.vectors))); len(hits) != len(copies) {
+		t.Errorf("%d of %d copies are found", len(hits), len(copies))
 	}
 }

@@ -165,7 +165,7 @@ func TestRecallAgainstBruteForce(t *testing.T) {
 		for _, dim := range []int{1, 3, 17, 100, 384} {
 			t.Run(fmt.Sprintf("%v/%d", metric, dim), func(t *testing.T) {
 				w := newWorld(t, Config{Dim: dim, Metric: metric})
-				vectors, queries := clustered(1, under(1200), dim), clustered(1, 25, dim)
+				vectors, queries := clustered(1, alone(1200), dim), clustered(1, 25, dim)
 				if metric == Cosine {
 					for _, v := range append(slices.Clone(vectors), queries...) {
 						Normalize(v)
@@ -387,7 +387,7 @@ func TestRetiredAndStagedAreInvisible(t *testing.T) {
 
 func TestAcceptFindsWhatThereIs(t *testing.T) {
 	w := newWorld(t, Config{Dim: 16, Metric: Cosine})
-	vectors := clustered(9, 3000, 16)
+	vectors := clustered(9, alone(3000), 16)
 	for _, v := range vectors {
 		Normalize(v)
 	}
@@ -408,7 +408,7 @@ func TestAcceptFindsWhatThereIs(t *testing.T) {
 
 func TestDeadline(t *testing.T) {
 	w := newWorld(t, Config{Dim: 4, Metric: Euclid})
-	w.insert(clustered(13, 3000, 4), 500, 2)
+	w.insert(clustered(13, under(3000), 4), 500, 2)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	q := w.query([]float32{0, 0, 0, 0}, 10, 2000)

@@ -97,10 +97,11 @@ func newKeeping(t *testing.T, cfg Config) *keeping {
 // A graph that is put together from what was stored is as good as the one that was
 // lost, and goes on like it.
 func TestLoadedIsAsGood(t *testing.T) {
+	n := under(3000)
 	for _, dim := range []int{12, 80} {
 		k := newKeeping(t, Config{Dim: dim, Metric: Euclid})
-		vectors, queries := clustered(31, 3000, dim), clustered(31, 60, dim)
-		for some := range slices.Chunk(vectors[:2500], 100) {
+		vectors, queries := clustered(31, n, dim), clustered(31, 60, dim)
+		for some := range slices.Chunk(vectors[:n*5/6], 100) {
 			k.put(some)
 		}
 		w, placed := k.load()
@@ -112,7 +113,7 @@ func TestLoadedIsAsGood(t *testing.T) {
 				t.Errorf("dim %d, ef %d: recall %.4f, before %.4f", dim, ef, got, want)
 			}
 		}
-		w.insert(vectors[2500:], 100, 2)
+		w.insert(vectors[n*5/6:], 100, 2)
 		if r := w.meanRecall(queries, 128); r < 0.99 {
 			t.Errorf("dim %d: recall %.4f after more inserts", dim, r)
 		}
@@ -122,7 +123,7 @@ func TestLoadedIsAsGood(t *testing.T) {
 // After many replacements most of what was stored names slots that others have
 // taken since.
 func TestLoadAfterReplacements(t *testing.T) {
-	const n = 1000
+	n := under(1000)
 	k := newKeeping(t, Config{Dim: 70, Metric: Euclid})
 	all := clustered(32, 4*n, 70)
 	queries := clustered(32, 60, 70)

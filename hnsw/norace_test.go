@@ -3,5 +3,6 @@
 package hnsw
 
 func under(n int) int { return n }
+func alone(n int) int { return n }
 
 const raced = false

@@ -71,7 +71,8 @@ func some(n uint32) func([]uint32) int {
 // graphs that do not, through all that is done to vectors: insert, learn anew,
 // search, scan, score.
 func TestVectorsElsewhereChangeNothing(t *testing.T) {
-	const dim, n = 40, 1500
+	const dim = 40
+	n := under(1500)
 	for _, metric := range []Metric{Cosine, Dot, Euclid} {
 		for _, codes := range []Codes{AutoCodes, ByteCodes} {
 			t.Run(fmt.Sprintf("%v/%d", metric, codes), func(t *testing.T) {
@@ -117,8 +118,10 @@ func TestVectorsElsewhereChangeNothing(t *testing.T) {
 						t.Fatalf("the scan found %v (%v) instead of %v", got, err, want)
 					}
 					for name, among := range map[string]func(g *Graph, q Query) ([]Hit, error){
-						"among": func(g *Graph, q Query) ([]Hit, error) { return g.Among(context.Background(), q, some(n), nil) },
-						"exact": func(g *Graph, q Query) ([]Hit, error) { return g.ExactAmong(context.Background(), q, some(n), nil) },
+						"among": func(g *Graph, q Query) ([]Hit, error) { return g.Among(context.Background(), q, some(uint32(n)), nil) },
+						"exact": func(g *Graph, q Query) ([]Hit, error) {
+							return g.ExactAmong(context.Background(), q, some(uint32(n)), nil)
+						},
 					} {
 						want, err := among(held.g, a)
 						if err != nil {
@@ -193,7 +196,7 @@ func TestReplacedVectorsElsewhere(t *testing.T) {
 func TestReadErrorsEndASearch(t *testing.T) {
 	const dim = 32
 	w, s := onShelf(t, Config{Dim: dim, Metric: Dot})
-	w.insert(clustered(3, 2000, dim), 40, 1)
+	w.insert(clustered(3, under(2000), dim), 40, 1)
 	v := clustered(4, 1, dim)[0]
 	plain := w.query(v, 10, 50)
 	if _, err := w.g.Search(context.Background(), plain, nil); err == nil {

@@ -6,4 +6,8 @@ package hnsw
 // and finds no more in larger ones.
 func under(n int) int { return n / 3 }
 
+// alone is the same for tests in which nothing is concurrent but the workers of a
+// batch, of which there are others: they are for what the detector does not see.
+func alone(n int) int { return n / 8 }
+
 const raced = true

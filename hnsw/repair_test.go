@@ -59,7 +59,8 @@ func bySum(a, b []float32) int {
 // A graph of which every point was replaced three times, and some deleted, is as
 // good as one that was built of what is left, and no larger.
 func TestReplacedIsAsGoodAsNew(t *testing.T) {
-	const n, rounds, batch = 1000, 3, 64
+	const rounds, batch = 3, 64
+	n := under(1000)
 	for _, order := range []string{"random", "sorted"} {
 		t.Run(order, func(t *testing.T) {
 			all := clustered(21, (rounds+1)*n, 80)
@@ -129,14 +130,15 @@ func TestReplacedIsAsGoodAsNew(t *testing.T) {
 
 // Whatever is deleted, the rest is found.
 func TestRepairAfterLargeDeletes(t *testing.T) {
+	n := under(1500)
 	for name, doomed := range map[string]func(i int) bool{
 		"all":           func(int) bool { return true },
 		"all but three": func(i int) bool { return i > 2 },
 		"half":          func(i int) bool { return i%2 == 0 },
-		"a region":      func(i int) bool { return i < 1200 },
+		"a region":      func(i int) bool { return i < n*4/5 },
 	} {
 		t.Run(name, func(t *testing.T) {
-			vectors := clustered(8, 1500, 12)
+			vectors := clustered(8, n, 12)
 			slices.SortFunc(vectors, bySum)
 			w := newWorld(t, Config{Dim: 12, Metric: Euclid, M: 6})
 			r := NewRepair(w.slots, w.g)
