@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -188,14 +190,14 @@ func (s *session) decode(ctx context.Context, records []*kgo.Record) (*decoded, 
 	return d, nil
 }
 
-// read reads the records one by one and makes the vectors of their texts together.
+// read reads the records and makes the vectors of their texts together.
 func (s *session) read(ctx context.Context, records []*kgo.Record, d *decoded) ([]parsed, error) {
 	batch := make([]parsed, len(records))
-	for i, r := range records {
-		if !r.Attrs.IsControl() {
+	share(len(records), func(i int) {
+		if r := records[i]; !r.Attrs.IsControl() {
 			batch[i].Decoded, batch[i].err = s.mapping.Decode(s.stream(partition{r.Topic, r.Partition}), r)
 		}
-	}
+	})
 	if s.embedder == nil {
 		return batch, nil
 	}
@@ -203,6 +205,28 @@ func (s *session) read(ctx context.Context, records []*kgo.Record, d *decoded) (
 	err := s.embedder.embed(ctx, batch)
 	d.embedding = time.Since(began)
 	return batch, err
+}
+
+// shareFrom is how many records are worth a goroutine.
+const shareFrom = 16
+
+// share does the work for 0 to n-1 on all cores: while a batch is decoded, the
+// collection's writer has nothing to do.
+func share(n int, work func(i int)) {
+	workers := min(runtime.GOMAXPROCS(0), (n+shareFrom-1)/shareFrom)
+	each := (n + workers - 1) / workers
+	var group sync.WaitGroup
+	for from := each; from < n; from += each {
+		group.Go(func() {
+			for i := from; i < min(from+each, n); i++ {
+				work(i)
+			}
+		})
+	}
+	for i := range min(each, n) {
+		work(i)
+	}
+	group.Wait()
 }
 
 // admit tells whether the collection takes what was read, and makes the collection if
