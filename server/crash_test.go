@@ -21,6 +21,7 @@ func FuzzCrashes(f *testing.F) {
 	f.Add(uint64(1), []byte("wwwwwwwwwwwwwwwwwwwwsrwwwwwwwwwwwwwwwwwwwwcwdwdwdwwwwwwwwwwwwwwwwwwwwsc"))
 	f.Add(uint64(2), []byte("wdwdsrdddddddddddddwwwwwwwwwwwpppcppswrrwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwc"))
 	f.Add(uint64(3), []byte(strings.Repeat("wwwwwdcwwsp", 12)))
+	f.Add(uint64(4), []byte("wwwwwvxxwcxvwwxcvxxwhxcwvxhvxrhcvxwwvxc"))
 	f.Fuzz(func(t *testing.T, seed uint64, steps []byte) {
 		if len(steps) > 200 {
 			return
@@ -50,6 +51,20 @@ func TestCrashes(t *testing.T) {
 	}
 }
 
+// TestCrashesWhileVectorsComeAndGo adds a vector, removes it, and crashes between the two
+// halves of that.
+func TestCrashesWhileVectorsComeAndGo(t *testing.T) {
+	for range 4 {
+		seed := rand.Uint64()
+		r := rand.New(rand.NewPCG(seed, 2))
+		steps := []byte("wwvx")
+		for range 50 {
+			steps = append(steps, "wwdpsrcvxxh"[r.IntN(11)])
+		}
+		t.Run(fmt.Sprintf("%d-%s", seed, steps), func(t *testing.T) { crashes(t, seed, steps) })
+	}
+}
+
 func crashes(t *testing.T, seed uint64, steps []byte) {
 	run := &crashRun{t: t, fs: vfs.NewCrashableMem(), rng: rand.New(rand.NewPCG(seed, 1)), points: map[uint64]string{}}
 	run.db = openDB(t, run.fs)
@@ -70,6 +85,7 @@ type crashRun struct {
 	c      *Collection
 	points map[uint64]string // as contents writes them
 	past   []map[uint64]string
+	named  bool // there is a vector "x"
 }
 
 // remember adds the present state to those a crash may fall back to, or makes it
@@ -109,6 +125,45 @@ func (r *crashRun) step(step byte) {
 		r.remember(true)
 		r.open()
 		r.checkAll()
+	case 'v':
+		var err error
+		if r.named {
+			err = r.db.DropVector(context.Background(), "c", "x")
+		} else {
+			err = r.db.CreateVector(context.Background(), "c", "x", VectorParams{Size: 1, Distance: Dot})
+		}
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		r.named = !r.named
+		r.remember(true)
+	case 'x':
+		if !r.named {
+			return
+		}
+		for id := range r.points {
+			if len(ops) < size {
+				ops = append(ops, Op{Kind: UpdateVectors, Points: []Point{{ID: point.Number(id), Vectors: Vectors{"x": Dense{1}}}}})
+			}
+		}
+		apply(r.t, r.c, Batch{Ops: ops})
+	case 'h':
+		if !r.named {
+			return
+		}
+		// A crash between the two halves of a drop.
+		err := r.db.changeVectors(context.Background(), r.c, func(cfg *Config) error {
+			delete(cfg.Vectors.Named, "x")
+			cfg.DroppedVectors = append(cfg.DroppedVectors, "x")
+			return nil
+		})
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		r.named = false
+		r.remember(true)
+		r.step('c')
+		return
 	case 'c':
 		crashed := r.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: r.rng.IntN(101), RNG: r.rng})
 		closeDB(r.t, r.db)
@@ -140,6 +195,13 @@ func (r *crashRun) open() {
 }
 
 func (r *crashRun) check() {
+	cfg := r.c.Config()
+	if _, named := cfg.Vectors.Named["x"]; named != r.named || len(cfg.DroppedVectors) > 0 {
+		r.t.Fatalf("the vector x is there: %t, instead of %t; to be dropped: %v", named, r.named, cfg.DroppedVectors)
+	}
+	if names := namesOf(r.t, r.c); !r.named && strings.Contains(names, "x:") {
+		r.t.Fatalf("what was dropped is there: %s", names)
+	}
 	expect(r.t, r.c, listed(r.points)...)
 	looked := 0
 	for id := range r.points {

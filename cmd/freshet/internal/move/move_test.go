@@ -73,16 +73,29 @@ func (s Server) all(t *testing.T, collection string) map[string]any {
 	return points
 }
 
+// richVectors are the vectors of the collection that rich fills, richPoints its points.
+const (
+	richVectors = `{"vectors":{"a":{"size":2,"distance":"Dot"},"":{"size":3,"distance":"Euclid"},
+		"m":{"size":2,"distance":"Manhattan","multivector_config":{"comparator":"max_sim"}}},"sparse_vectors":{"s":{}}}`
+	richPoints = 43
+)
+
 // rich fills a collection with ids and vectors of all kinds.
 func rich(t *testing.T, s Server) {
 	t.Helper()
-	s.must(t, http.MethodPut, "/collections/rich", `{"vectors":{"a":{"size":2,"distance":"Dot"},"":{"size":3,"distance":"Euclid"}},
-		"sparse_vectors":{"s":{}},"hnsw_config":{"m":8},"metadata":{"x":1}}`)
+	s.must(t, http.MethodPut, "/collections/rich", strings.TrimSuffix(richVectors, "}")+`,"hnsw_config":{"m":8},"metadata":{"x":1}}`)
 	s.must(t, http.MethodPut, "/collections/rich/index?wait=true", `{"field_name":"n","field_schema":{"type":"integer","lookup":true,"range":true}}`)
 	s.must(t, http.MethodPost, "/collections/aliases", `{"actions":[{"create_alias":{"collection_name":"rich","alias_name":"wealthy"}}]}`)
 	var points []string
 	for i := range 40 {
-		points = append(points, fmt.Sprintf(`{"id":%d,"vector":{"a":[%d,0.1],"":[1,2,-3.5e-7]},"payload":{"n":%d,"d":{"e":[1,"ü<"]}}}`, i, i, i))
+		more := ""
+		if i%2 == 0 {
+			more += fmt.Sprintf(`,"m":[[%d,0.1],[-2,3e-7],[4,5]]`, i)
+		}
+		if i%3 == 0 {
+			more += fmt.Sprintf(`,"s":{"indices":[%d,4294967295],"values":[0.1,-3.5e-7]}`, i)
+		}
+		points = append(points, fmt.Sprintf(`{"id":%d,"vector":{"a":[%d,0.1],"":[1,2,-3.5e-7]%s},"payload":{"n":%d,"d":{"e":[1,"ü<"]}}}`, i, i, more, i))
 	}
 	points = append(points,
 		`{"id":18446744073709551615,"vector":{"s":{"indices":[7,9],"values":[0.5,1]}}}`,
@@ -114,7 +127,7 @@ func TestExportImportKeepsEverything(t *testing.T) {
 			t.Fatalf("%s: %+v, %v", ext, result, err)
 		}
 		to := start(t, nil)
-		to.must(t, http.MethodPut, "/collections/c", `{"vectors":{"a":{"size":2,"distance":"Dot"},"":{"size":3,"distance":"Euclid"}},"sparse_vectors":{"s":{}}}`)
+		to.must(t, http.MethodPut, "/collections/c", richVectors)
 		if _, err := run(t, Import{File: file, To: to, Collection: "c"}); err != nil {
 			t.Fatal(ext, err)
 		}
@@ -184,7 +197,7 @@ func TestAnInterruptedImportGoesOn(t *testing.T) {
 			}
 			if !fromServer {
 				o.File = file
-				to.must(t, http.MethodPut, "/collections/rich", `{"vectors":{"a":{"size":2,"distance":"Dot"},"":{"size":3,"distance":"Euclid"}},"sparse_vectors":{"s":{}}}`)
+				to.must(t, http.MethodPut, "/collections/rich", richVectors)
 			}
 			if _, err := o.Run(ctx); err == nil {
 				t.Fatal("the import was not interrupted")
@@ -193,7 +206,7 @@ func TestAnInterruptedImportGoesOn(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !result.Resumed || result.Before+result.Points != 43 {
+			if !result.Resumed || result.Before+result.Points != richPoints {
 				t.Errorf("stopped at %d: %+v", stopAfter, result)
 			}
 			if diff := cmp.Diff(from.all(t, "rich"), to.all(t, "rich")); diff != "" {
