@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -21,8 +22,12 @@ func splitServers(s string) []string {
 	return list
 }
 
-// bounds are the offsets at which a partition's log begins and ends.
-type bounds struct{ start, end int64 }
+// bounds are the offsets at which a partition's log begins and ends, and the
+// topic's id.
+type bounds struct {
+	start, end int64
+	topicID    server.TopicID
+}
 
 // findPartitions assigns the partitions that are not assigned yet, each from
 // its stored position, and takes note of where the logs end.
@@ -36,27 +41,42 @@ func (s *session) findPartitions(ctx context.Context) error {
 	var assigned []server.Position
 	add := map[string]map[int32]kgo.Offset{}
 	for p, b := range logs {
-		if s.seen(p, b) {
-			continue
-		}
-		next, pinned, err := s.position(ctx, p, b)
+		before, seen, err := s.seen(p, b)
 		if err != nil {
 			return err
 		}
-		next, ok := s.checkGap(p, next, b)
-		if !ok {
+		if seen {
 			continue
 		}
-		if !pinned {
-			assigned = append(assigned, server.Position{Stream: s.stream(p), Next: next})
+		position, stored, err := s.position(ctx, p, b)
+		if err != nil {
+			return err
+		}
+		g := findGap(position, b, before.end)
+		if g == nil && before.state == Gap && position.Next == before.next {
+			continue // a log that was cut has grown over our position: other records than those it had
+		}
+		if g != nil {
+			next, ok := s.crossGap(p, g, position, max(b.end, position.Next))
+			if !ok {
+				continue
+			}
+			position, stored = next, false
+		}
+		if !stored || position.TopicID != b.topicID {
+			position.TopicID = b.topicID
+			assigned = append(assigned, position)
 		}
 		if add[p.topic] == nil {
 			add[p.topic] = map[int32]kgo.Offset{}
 		}
-		add[p.topic][p.number] = kgo.NewOffset().At(next)
+		add[p.topic][p.number] = kgo.NewOffset().At(position.Next)
 		s.mu.Lock()
-		s.partitions[p] = &partitionState{state: Running, next: next, end: b.end}
+		s.partitions[p] = &partitionState{state: Running, next: position.Next, end: b.end, topicID: b.topicID, faults: before.faults}
 		s.mu.Unlock()
+	}
+	if err := s.parkVanished(logs); err != nil {
+		return err
 	}
 	s.seenBefore = true
 	// What "latest" was must not change with a restart.
@@ -71,16 +91,26 @@ func (s *session) findPartitions(ctx context.Context) error {
 	return nil
 }
 
-// seen updates a partition that is assigned, or that waits for a person.
-func (s *session) seen(p partition, b bounds) bool {
+// seen updates a partition that needs no other look: it is assigned, or waits. The
+// state of one that does is returned.
+func (s *session) seen(p partition, b bounds) (partitionState, bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	state := s.partitions[p]
-	if state == nil {
-		return false
+	var none server.TopicID
+	switch {
+	case state == nil:
+		return partitionState{end: s.ends[p]}, false, nil
+	case state.state == Gap:
+		state.end = max(state.end, b.end)
+		return *state, false, nil
+	case state.topicID != none && b.topicID != none && state.topicID != b.topicID:
+		return *state, false, errRecreated
+	case state.state == Retrying && !time.Now().Before(state.until):
+		return *state, false, nil
 	}
 	state.end = max(state.end, b.end)
-	return state.state != Gap
+	return *state, true, nil
 }
 
 // logs lists the partitions of the topics and the bounds of their logs.
@@ -90,6 +120,7 @@ func (s *session) logs(ctx context.Context) (map[partition]bounds, error) {
 		return nil, fmt.Errorf("list topics: %w", err)
 	}
 	var existing []string
+	ids := map[string]server.TopicID{}
 	for _, t := range topics {
 		switch {
 		case errors.Is(t.Err, kerr.UnknownTopicOrPartition):
@@ -97,6 +128,7 @@ func (s *session) logs(ctx context.Context) (map[partition]bounds, error) {
 			return nil, fmt.Errorf("topic %q: %w", t.Topic, t.Err)
 		default:
 			existing = append(existing, t.Topic)
+			ids[t.Topic] = server.TopicID(t.ID)
 		}
 	}
 	if len(existing) == 0 {
@@ -119,7 +151,7 @@ func (s *session) logs(ctx context.Context) (map[partition]bounds, error) {
 	logs := map[partition]bounds{}
 	starts.Each(func(o kadm.ListedOffset) {
 		if end, ok := ends.Lookup(o.Topic, o.Partition); ok {
-			logs[partition{o.Topic, o.Partition}] = bounds{o.Offset, end.Offset}
+			logs[partition{o.Topic, o.Partition}] = bounds{o.Offset, end.Offset, ids[o.Topic]}
 		}
 	})
 	return logs, nil
@@ -128,61 +160,44 @@ func (s *session) logs(ctx context.Context) (map[partition]bounds, error) {
 // position returns where to continue: where the collection says, else where
 // the configuration does, else, for a partition that was added to a topic while
 // it was consumed, at the beginning.
-func (s *session) position(ctx context.Context, p partition, b bounds) (next int64, stored bool, err error) {
+func (s *session) position(ctx context.Context, p partition, b bounds) (position server.Position, stored bool, err error) {
 	if c := s.current(); c != nil {
 		position, ok, err := c.Position(s.stream(p))
 		if err != nil || ok {
-			return position.Next, ok, err
+			return position, ok, err
 		}
+	}
+	at := func(next int64) server.Position {
+		return server.Position{Stream: s.stream(p), Next: next, TopicID: b.topicID}
 	}
 	switch {
 	case s.seenBefore || !s.start.latest && s.start.at < 0:
-		return b.start, false, nil
+		return at(b.start), false, nil
 	case s.start.latest:
-		return b.end, false, nil
+		return at(b.end), false, nil
 	}
 	listed, err := s.admin.ListOffsetsAfterMilli(ctx, s.start.at, p.topic)
 	if err == nil {
 		err = listed.Error()
 	}
 	if err != nil {
-		return 0, false, fmt.Errorf("list offsets at the start time: %w", err)
+		return position, false, fmt.Errorf("list offsets at the start time: %w", err)
 	}
 	o, ok := listed.Lookup(p.topic, p.number)
 	if !ok || o.Offset < 0 {
-		return b.end, false, nil
+		return at(b.end), false, nil
 	}
-	return o.Offset, false, nil
+	return at(o.Offset), false, nil
 }
 
-// checkGap compares a position with the log. Where records are missing, the
-// source's policy says whether to go on behind the gap.
-func (s *session) checkGap(p partition, next int64, b bounds) (from int64, ok bool) {
-	var text string
-	switch {
-	case next < b.start && s.cfg.OnGap == "skip":
-		s.log.Warn("records are gone from the log, skipped", "topic", p.topic, "partition", p.number, "from", next, "to", b.start, "records", b.start-next)
-		s.metrics.records.WithLabelValues("skipped", "gap").Add(float64(b.start - next))
-		return b.start, true
-	case next < b.start:
-		text = fmt.Sprintf("%d records are gone from the log: it begins at offset %d, the position is %d", b.start-next, b.start, next)
-	case next > b.end:
-		text = fmt.Sprintf("the log ends at offset %d, before the position %d: it was truncated, or the topic was made anew", b.end, next)
-	default:
-		return next, true
-	}
-	s.park(p, Gap, text, next, b.end)
-	return 0, false
-}
-
-// park leaves a partition alone, for the reason given.
-func (s *session) park(p partition, state State, text string, next, end int64) {
+// park leaves a partition alone, for the reason that its new state has.
+func (s *session) park(p partition, state *partitionState) {
 	s.client.RemoveConsumePartitions(map[string][]int32{p.topic: {p.number}})
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before := s.partitions[p]
-	if before == nil || before.err != text {
-		s.log.Error("a partition is not consumed", "topic", p.topic, "partition", p.number, "state", string(state), "err", text)
+	if before == nil || before.err != state.err {
+		s.log.Error("a partition is not consumed", "topic", p.topic, "partition", p.number, "state", string(state.state), "err", state.err)
 	}
-	s.partitions[p] = &partitionState{state: state, err: text, next: next, end: end}
+	s.partitions[p] = state
 }

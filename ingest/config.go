@@ -37,7 +37,7 @@ type Source struct {
 	Start  string               `yaml:"start"` // earliest (default), latest, timestamp:<ms>; where no position is stored
 	Batch  Batch                `yaml:"batch"`
 	Buffer Buffer               `yaml:"buffer"`
-	OnGap  string               `yaml:"on_gap"` // fail (default) or skip
+	OnGap  string               `yaml:"on_gap"` // fail (default), skip or replay
 
 	// ErrorsTolerance is all (default): a bad record becomes a dead letter; or
 	// none: it stops its partition.
@@ -122,7 +122,7 @@ func (c *Config) SetDefaults() {
 		fallback(&s.Batch.Grow, 1.1)
 		fallback(&s.Buffer.PartitionBytes, 1<<20)
 		fallback(&s.Buffer.TotalBytes, 64<<20)
-		fallback(&s.OnGap, "fail")
+		fallback(&s.OnGap, gapFail)
 		fallback(&s.ErrorsTolerance, "all")
 	}
 }
@@ -180,7 +180,7 @@ func (s *Source) validate(report func(field, format string, args ...any)) {
 	if !slices.Contains(decode.Formats, s.Format) {
 		report("format", "%q is not one of %s", s.Format, decode.FormatNames())
 	}
-	oneOf("on_gap", s.OnGap, "fail", "skip")
+	oneOf("on_gap", s.OnGap, gapFail, gapSkip, gapReplay)
 	oneOf("errors.tolerance", s.ErrorsTolerance, "all", "none")
 	if _, ok := s.OnCreate.Distance.Metric(); !ok {
 		report("on_create.distance", "%q is not one of Cosine, Dot, Euclid, Manhattan", s.OnCreate.Distance)

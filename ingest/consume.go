@@ -48,6 +48,9 @@ func (s *session) received(fetches kgo.Fetches) (records []*kgo.Record, backlog 
 		consumed := state != nil && state.state == Running
 		if consumed {
 			state.end = max(state.end, f.HighWatermark)
+			if len(f.Records) > 0 {
+				state.faults = 0
+			}
 		}
 		s.mu.Unlock()
 		if consumed && len(f.Records) > 0 {
@@ -65,16 +68,7 @@ func (s *session) fetchErrors(ctx context.Context, fetches kgo.Fetches) error {
 		p := partition{e.Topic, e.Partition}
 		switch {
 		case errors.Is(e.Err, kerr.OffsetOutOfRange):
-			// Left alone it would come back thousands of times a second. The
-			// next look at the partition tells what is missing.
-			s.client.RemoveConsumePartitions(map[string][]int32{p.topic: {p.number}})
-			s.mu.Lock()
-			delete(s.partitions, p)
-			s.mu.Unlock()
-			select {
-			case s.assign <- struct{}{}:
-			default: // a look is on its way
-			}
+			s.outOfRange(p)
 		case kerr.IsRetriable(e.Err):
 			s.log.Debug("fetch", "topic", e.Topic, "partition", e.Partition, "err", e.Err)
 		default:
@@ -136,9 +130,10 @@ func (s *session) apply(ctx context.Context, records []*kgo.Record, polled time.
 	s.metrics.batch(d, applied, polled, decoding)
 	for p, l := range d.stopped {
 		s.mu.Lock()
-		end := s.partitions[p].end
+		state := *s.partitions[p]
 		s.mu.Unlock()
-		s.park(p, Failed, fmt.Sprintf("offset %d: %v", l.record.Offset, l.err), l.record.Offset, end)
+		state.state, state.err = Failed, fmt.Sprintf("offset %d: %v", l.record.Offset, l.err)
+		s.park(p, &state)
 	}
 	return nil
 }
@@ -185,9 +180,19 @@ func (s *session) decode(ctx context.Context, records []*kgo.Record) (*decoded, 
 		next[p] = r.Offset + 1
 	}
 	for p, n := range next {
-		d.batch.Positions = append(d.batch.Positions, server.Position{Stream: s.stream(p), Next: n})
+		d.batch.Positions = append(d.batch.Positions, server.Position{Stream: s.stream(p), Next: n, TopicID: s.topicID(p)})
 	}
 	return d, nil
+}
+
+// topicID returns the id of the topic whose log a partition is.
+func (s *session) topicID(p partition) server.TopicID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if state := s.partitions[p]; state != nil {
+		return state.topicID
+	}
+	return server.TopicID{}
 }
 
 // read reads the records and makes the vectors of their texts together.

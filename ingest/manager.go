@@ -113,6 +113,7 @@ func (m *Manager) newSource(sc Source) (*source, error) {
 		cfg: sc, kafka: m.kafka, mapping: mapping, embedder: texts, start: begin, db: m.db,
 		log: m.o.Logger.With("source", sc.Name), metrics: m.metrics.of(&sc), refresh: m.o.Refresh,
 		control: newController(sc.Batch), state: Starting, formats: map[decode.Format]int64{},
+		ends: map[partition]int64{},
 	}
 	s.publishLimit()
 	return s, nil

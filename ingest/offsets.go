@@ -218,8 +218,8 @@ func (l *look) all(ctx context.Context, from start) ([]server.Position, error) {
 // begin returns where a start is in a partition.
 func (l *look) begin(ctx context.Context, p partition, from start) (server.Position, error) {
 	like := &session{source: &source{cfg: l.cfg, start: from}, admin: l.admin}
-	next, _, err := like.position(ctx, p, l.logs[p])
-	return l.at(p, next), err
+	position, _, err := like.position(ctx, p, l.logs[p])
+	return l.at(p, position.Next), err
 }
 
 func (l *look) at(p partition, offset int64) server.Position {

@@ -55,6 +55,7 @@ type source struct {
 	state      State
 	fault      string // of the last failed attempt
 	partitions map[partition]*partitionState
+	ends       map[partition]int64 // where logs ended when earlier sessions saw them
 	limit      LimitStatus
 	formats    map[decode.Format]int64 // records applied by format
 }
@@ -72,6 +73,11 @@ type partitionState struct {
 	next  int64     // first offset that is not applied
 	end   int64     // the log's end when it was last seen
 	last  time.Time // timestamp of the newest applied record
+
+	topicID server.TopicID
+	missing int64     // records that a gap is known to have swallowed
+	faults  int       // positions out of range since records last came
+	until   time.Time // while Retrying: of the next look
 }
 
 func (s *source) stream(p partition) server.Stream {
@@ -155,6 +161,9 @@ func (s *source) session(ctx context.Context) error {
 		return err
 	}
 	s.mu.Lock()
+	for p, state := range s.partitions {
+		s.ends[p] = state.end
+	}
 	s.partitions = map[partition]*partitionState{}
 	s.mu.Unlock()
 	if err := ses.findPartitions(ctx); err != nil {
@@ -202,8 +211,8 @@ func (s *session) keep(ctx context.Context) error {
 			return ctx.Err()
 		case err == nil:
 			s.recovered()
-		case server.KindOf(err) == server.Unavailable:
-			return err // the collection is gone
+		case server.KindOf(err) == server.Unavailable, errors.Is(err, errRecreated):
+			return err // the collection, or the topic, is gone
 		default:
 			s.failed(err) // the client itself reconnects
 		}

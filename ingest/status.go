@@ -38,6 +38,7 @@ type PartitionStatus struct {
 	Error     string
 	Next, End int64 // first offset that is not applied; the log's end
 	Lag       int64 // records between them
+	Missing   int64 // records that are known to be gone, while State is Gap
 	// LagTime is the age of the newest applied record while others wait.
 	LagTime time.Duration
 }
@@ -57,7 +58,7 @@ func (s *source) status() Status {
 	for p, state := range s.partitions {
 		ps := PartitionStatus{
 			Topic: p.topic, Partition: p.number, State: state.state, Error: state.err,
-			Next: state.next, End: state.end, Lag: max(state.end-state.next, 0),
+			Next: state.next, End: state.end, Lag: max(state.end-state.next, 0), Missing: state.missing,
 		}
 		if s.paused && ps.State == Running {
 			ps.State = Paused

@@ -1,0 +1,133 @@
+package ingest
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"freshet/server"
+)
+
+// The policies for a log that does not have the record at our position.
+const (
+	gapFail   = "fail"   // the partition waits for a person
+	gapSkip   = "skip"   // go on behind what is missing
+	gapReplay = "replay" // read again all that the log has
+)
+
+// gap tells why a log cannot be continued at a position.
+type gap struct {
+	text string
+	// missing is how many records are known to be gone.
+	missing int64
+	// skip and replay are where those policies go on.
+	skip, replay server.Position
+}
+
+// findGap compares a stored position with the log that there is; nil if the log
+// goes on there. end is where the log ended when it was last seen, 0 if it was
+// not.
+func findGap(stored server.Position, b bounds, end int64) *gap {
+	at := func(next int64, newLog bool) server.Position {
+		return server.Position{Stream: stored.Stream, Next: next, TopicID: b.topicID, NewLog: newLog}
+	}
+	var none server.TopicID
+	switch missing := b.start - stored.Next; {
+	case stored.TopicID != none && b.topicID != none && stored.TopicID != b.topicID:
+		begin := at(b.start, true)
+		g := &gap{missing: max(end-stored.Next, 0), skip: begin, replay: begin}
+		g.text = fmt.Sprintf("the topic was deleted and made anew: of the old log everything from offset %d on is gone, %d records at least; the new one has the offsets from %d to %d",
+			stored.Next, g.missing, b.start, b.end-1)
+		return g
+	case missing > 0:
+		return &gap{
+			text:    fmt.Sprintf("%d records are gone from the log: it begins at offset %d, the position is %d", missing, b.start, stored.Next),
+			missing: missing, skip: at(b.start, false), replay: at(b.start, false),
+		}
+	case stored.Next > b.end:
+		return &gap{
+			text: fmt.Sprintf("the log was cut: it ends at offset %d, %d records before the position %d", b.end, stored.Next-b.end, stored.Next),
+			// What is written from now on has the offsets of what was cut.
+			missing: stored.Next - b.end, skip: at(b.end, true), replay: at(b.start, true),
+		}
+	}
+	return nil
+}
+
+// crossGap applies the source's policy to a gap: it returns the position at which
+// to go on, or parks the partition.
+func (s *session) crossGap(p partition, g *gap, stored server.Position, end int64) (server.Position, bool) {
+	var to server.Position
+	switch s.cfg.OnGap {
+	case gapSkip:
+		to = g.skip
+	case gapReplay:
+		to = g.replay
+	default:
+		s.park(p, &partitionState{state: Gap, err: g.text, next: stored.Next, end: end, missing: g.missing, topicID: stored.TopicID})
+		return to, false
+	}
+	s.log.Warn("the log has a gap", "topic", p.topic, "partition", p.number, "gap", g.text, "policy", s.cfg.OnGap, "go_on_at", to.Next)
+	if g.missing > 0 {
+		s.metrics.records.WithLabelValues("skipped", "gap").Add(float64(g.missing))
+	}
+	return to, true
+}
+
+// parkVanished parks the partitions that have a position while their topic has
+// fewer partitions than it had.
+func (s *session) parkVanished(logs map[partition]bounds) error {
+	c := s.current()
+	if c == nil || s.cfg.OnGap != gapFail {
+		return nil
+	}
+	positions, err := c.Positions()
+	if err != nil {
+		return err
+	}
+	topics := map[string]bool{}
+	for p := range logs {
+		topics[p.topic] = true
+	}
+	for _, stored := range positions {
+		p := partition{stored.Stream.Topic, stored.Stream.Partition}
+		if _, ok := logs[p]; ok || stored.Stream.Source != s.cfg.Name || !topics[p.topic] {
+			continue
+		}
+		s.park(p, &partitionState{
+			state: Gap, err: "the topic was deleted and made anew, without this partition",
+			next: stored.Next, end: stored.Next, topicID: stored.TopicID,
+		})
+	}
+	return nil
+}
+
+// errRecreated ends a session so that the next one, which knows nothing of the old
+// topic, finds the gap.
+var errRecreated = errors.New("a topic was deleted and made anew")
+
+// longestPark bounds the time between looks at a partition that is out of range.
+const longestPark = time.Minute
+
+// outOfRange leaves a partition alone whose position the broker does not have: it
+// would say so thousands of times a second. The next look at the log tells what is
+// missing; if nothing is, that is a fault of the broker's, and each further one
+// makes the pause longer.
+func (s *session) outOfRange(p partition) {
+	s.client.RemoveConsumePartitions(map[string][]int32{p.topic: {p.number}})
+	s.mu.Lock()
+	if state := s.partitions[p]; state != nil && state.state == Running {
+		pause := min(s.refresh<<min(state.faults, 16)>>1, longestPark)
+		if state.faults == 0 {
+			pause = 0
+		}
+		state.faults++
+		state.state, state.until = Retrying, time.Now().Add(pause)
+		state.err = fmt.Sprintf("the broker does not have offset %d, though its log does: asked %d times", state.next, state.faults)
+	}
+	s.mu.Unlock()
+	select {
+	case s.assign <- struct{}{}:
+	default: // a look is on its way
+	}
+}
