@@ -222,8 +222,14 @@ func (l *look) begin(ctx context.Context, p partition, from start) (server.Posit
 	return l.at(p, position.Next), err
 }
 
+// at is a position in the log that a partition has now, which may be another one than
+// that of the stored position.
 func (l *look) at(p partition, offset int64) server.Position {
-	return server.Position{Stream: l.source.stream(p), Next: offset}
+	var none server.TopicID
+	b, stream := l.logs[p], l.source.stream(p)
+	before, known := l.stored[stream]
+	recreated := before.TopicID != none && b.topicID != none && before.TopicID != b.topicID
+	return server.Position{Stream: stream, Next: offset, TopicID: b.topicID, NewLog: known && (recreated || before.Next > b.end)}
 }
 
 // WaitFor returns once everything before the positions is visible; without any,

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"freshet/ingest"
@@ -164,4 +165,40 @@ func TestSkip(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.expect(map[string]string{"1": `{}`, "2": `{}`})
+}
+
+// TestMoveIntoALogMadeAnew takes a partition out of its gap: what the new log has is
+// not older than what the former one had.
+func TestMoveIntoALogMadeAnew(t *testing.T) {
+	r := newRig(t, 1, ingest.Source{})
+	r.create(1)
+	r.run()
+	r.produce(value(`{"id":1,"embedding":[1],"n":1}`), value(`{"id":2,"embedding":[1]}`), value(`{"id":1,"embedding":[1],"n":2}`))
+	r.applied(0, 2)
+	r.halt()
+	client := r.client()
+	defer client.Close()
+	admin := kadm.NewClient(client)
+	if _, err := admin.DeleteTopic(t.Context(), "t"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := admin.CreateTopic(t.Context(), 1, -1, nil, "t"); err != nil {
+		t.Fatal(err)
+	}
+	r.produce(value(`{"id":1,"embedding":[1],"n":3}`))
+	r.run()
+	r.eventually(func() string {
+		s, err := r.manager.SourceStatus(src)
+		if err != nil || len(s.Partitions) != 1 || s.Partitions[0].State != "gap" {
+			return fmt.Sprintf("%+v, %v", s, err)
+		}
+		return ""
+	})
+	if _, err := r.manager.MoveOffsets(t.Context(), src, sources.Move{Offsets: []sources.Offset{at(0, 0)}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.manager.WaitFor(t.Context(), src, []sources.Offset{at(0, 1)}); err != nil {
+		t.Fatal(err)
+	}
+	r.expect(map[string]string{"1": `{"n":3}`, "2": `{}`})
 }
