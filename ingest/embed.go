@@ -297,8 +297,11 @@ func (e *embedder) trim(p *server.Point) error {
 	if err != nil {
 		return decode.Bad(decode.Undecodable, "the payload: %v", err)
 	}
-	if p.Payload = append(kept, '}'); len(kept) == 1 {
+	if len(kept) == 1 {
 		p.Payload = nil
+		return nil
 	}
+	kept = append(kept, '}')
+	p.Payload = kept
 	return nil
 }

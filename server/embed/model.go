@@ -214,7 +214,7 @@ func (m *Model) doubt(ctx context.Context, jobs []*job) error {
 	}
 	var refused *RefusedError
 	if err == nil || errors.As(err, &refused) {
-		return m.fault("every text is refused, the last one because: %s", jobs[len(jobs)-1].Err.(*RefusedError).Text)
+		return m.fault("every text is refused, the last one: %v", jobs[len(jobs)-1].Err)
 	}
 	return err
 }
