@@ -3,6 +3,7 @@ package ingest_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -179,8 +180,8 @@ func TestBadSources(t *testing.T) {
 		{`{"name":"` + strings.Repeat("x", 300<<10) + `"}`, "", "at most 262144 bytes", server.Invalid},
 	} {
 		_, err := r.manager.Create(t.Context(), "c", []byte(test.body))
-		e, ok := err.(*server.Error)
-		if !ok || e.Kind != test.kind || e.Path != test.path || !strings.Contains(e.Text, test.text) {
+		var e *server.Error
+		if !errors.As(err, &e) || e.Kind != test.kind || e.Path != test.path || !strings.Contains(e.Text, test.text) {
 			t.Errorf("%.80s: %+v", test.body, err)
 		}
 	}

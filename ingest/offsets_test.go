@@ -2,6 +2,7 @@ package ingest_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -111,7 +112,8 @@ func TestBadMoves(t *testing.T) {
 		{sources.Move{Offsets: []sources.Offset{at(0, 2)}}, "offsets[0].offset.kafka_offset"},
 	} {
 		_, err := r.manager.MoveOffsets(t.Context(), src, test.move)
-		if e, ok := err.(*server.Error); !ok || e.Kind != server.Invalid || e.Path != test.path {
+		var e *server.Error
+		if !errors.As(err, &e) || e.Kind != server.Invalid || e.Path != test.path {
 			t.Errorf("%+v: %v", test.move, err)
 		}
 	}

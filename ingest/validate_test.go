@@ -1,6 +1,7 @@
 package ingest_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -65,7 +66,8 @@ func TestValidate(t *testing.T) {
 	for path, description := range map[string]string{"formatt": `{"topics":["t"],"formatt":"json"}`, "limit": `{"topics":["t"]}`} {
 		limit := map[string]int{"formatt": 1}[path]
 		_, err := r.manager.Validate(t.Context(), "c", []byte(description), limit)
-		if e, ok := err.(*server.Error); !ok || e.Path != path {
+		var e *server.Error
+		if !errors.As(err, &e) || e.Path != path {
 			t.Errorf("%s: %v", path, err)
 		}
 	}

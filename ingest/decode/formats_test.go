@@ -142,7 +142,9 @@ func TestFloat32(t *testing.T) {
 		{"vector", f, `doc-1`, packed(1, -0.5), `{"id":"doc-1","vectors":{"":[1,-0.5]}}`},
 		{"named", Settings{Format: Float32, Vectors: map[string]string{"v": "value"}}, `doc-1`, packed(1), `{"id":"doc-1","vectors":{"v":[1]}}`},
 		{
-			"payload of headers", Settings{Format: Float32, Payload: Payload{Headers: true, Exclude: []string{"trace"}}}, `doc-1`, packed(1),
+			"payload of headers",
+			Settings{Format: Float32, Payload: Payload{Headers: true, Exclude: []string{"trace"}}},
+			`doc-1`, packed(1),
 			`{"id":"doc-1","payload":{"lang":"en","n":42,"o":{"a":[1]},"bytes":"�"},"vectors":{"":[1]}}`,
 		},
 		{"delete", f, `doc-1`, none, `{"delete":["doc-1"]}`},

@@ -83,7 +83,9 @@ func TestAKilledImportGoesOn(t *testing.T) {
 	if err := process.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	<-exited
+	if err := <-exited; err == nil {
+		t.Fatal("the killed process ended well")
+	}
 	if n := len(to.all(t, "rich")); n == 0 || n >= richPoints {
 		t.Fatalf("%d points are there after the kill", n)
 	}
