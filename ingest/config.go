@@ -18,6 +18,8 @@ import (
 type Config struct {
 	Kafka   Kafka    `yaml:"kafka"`
 	Sources []Source `yaml:"sources"`
+	// SchemaRegistry is where records' schemas are to be had.
+	SchemaRegistry decode.RegistrySettings `yaml:"schema_registry"`
 }
 
 // Source describes topics to consume and what their records mean.
@@ -29,7 +31,9 @@ type Source struct {
 	ID         string            `yaml:"id"`      // key, key.<field>, value.<field>, header.<name>; default by format
 	Vectors    map[string]string `yaml:"vectors"` // vector name → value.<field>; default: value.embedding or value.vector
 	Payload    decode.Payload    `yaml:"payload"`
-	Version    string            `yaml:"version"` // timestamp (default), offset, value.<field>
+	Schema     string            `yaml:"schema"`     // of plain Avro values; none: each record names its schema
+	KeySchema  string            `yaml:"key_schema"` // of plain Avro keys
+	Version    string            `yaml:"version"`    // timestamp (default), offset, value.<field>
 	OnCreate   OnCreate          `yaml:"on_create"`
 	// Embed says which vectors, by name, are made of texts; without vectors beside them
 	// the value has to have none.
@@ -49,7 +53,7 @@ type Source struct {
 
 // settings returns the part of the description that tells what records mean.
 func (s *Source) settings() decode.Settings {
-	return decode.Settings{Collection: s.Collection, Format: s.Format, ID: s.ID, Vectors: s.Vectors, Embedded: len(s.Embed) > 0, Payload: withTexts(s.Payload, s.textFields()), Version: s.Version}
+	return decode.Settings{Collection: s.Collection, Format: s.Format, ID: s.ID, Vectors: s.Vectors, Embedded: len(s.Embed) > 0, Payload: withTexts(s.Payload, s.textFields()), Schema: s.Schema, KeySchema: s.KeySchema, Version: s.Version}
 }
 
 // OnCreate allows a source to make its collection from the first record, which
@@ -145,6 +149,9 @@ func (c *Config) Validate() error {
 		report("kafka.bootstrap.servers", "is needed for the sources, as host:port,…")
 	}
 	errs = append(errs, c.Kafka.problems()...)
+	if err := c.SchemaRegistry.Validate(); err != nil {
+		report("schema_registry", "%v", err)
+	}
 	names := map[sources.Key]bool{}
 	for i := range c.Sources {
 		s := &c.Sources[i]
@@ -154,9 +161,20 @@ func (c *Config) Validate() error {
 			report(path+".name", "%q is the name of another source of the collection too", s.Name)
 		}
 		names[key] = true
+		if settings := s.settings(); settings.NeedsRegistry() && c.SchemaRegistry.URL == "" {
+			report(path+".format", "%s needs schema_registry.url%s", s.Format, orSchema(s.Format))
+		}
 		s.validate(func(field, format string, args ...any) { report(path+"."+field, format, args...) })
 	}
 	return errors.Join(errs...)
+}
+
+// orSchema says what else would do.
+func orSchema(f decode.Format) string {
+	if f == decode.Avro {
+		return ", or the schema of its records"
+	}
+	return ""
 }
 
 func (s *Source) validate(report func(field, format string, args ...any)) {

@@ -200,7 +200,7 @@ func (s *session) read(ctx context.Context, records []*kgo.Record, d *decoded) (
 	batch := make([]parsed, len(records))
 	share(len(records), func(i int) {
 		if r := records[i]; !r.Attrs.IsControl() {
-			batch[i].Decoded, batch[i].err = s.mapping.Decode(s.stream(partition{r.Topic, r.Partition}), r)
+			batch[i].Decoded, batch[i].err = s.mapping.Decode(ctx, s.stream(partition{r.Topic, r.Partition}), r)
 		}
 	})
 	if s.embedder == nil {

@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -30,6 +31,7 @@ type Options struct {
 // added since, which it keeps in the database. It is safe for concurrent use.
 type Manager struct {
 	kafka   Kafka
+	schemas *decode.Registry // nil: none
 	db      *server.DB
 	o       Options
 	metrics *metrics
@@ -69,7 +71,11 @@ func New(cfg Config, db *server.DB, o Options) (*Manager, error) {
 	if o.Refresh == 0 {
 		o.Refresh = 5 * time.Second
 	}
-	m := &Manager{kafka: cfg.Kafka, db: db, o: o, metrics: newMetrics()}
+	registry, err := decode.NewRegistry(cfg.SchemaRegistry)
+	if err != nil {
+		return nil, err
+	}
+	m := &Manager{kafka: cfg.Kafka, schemas: registry, db: db, o: o, metrics: newMetrics()}
 	for _, sc := range cfg.Sources {
 		s, err := m.newSource(sc)
 		if err != nil {
@@ -97,7 +103,11 @@ func newManaged(origin sources.Origin, s *source) *managed {
 
 // newSource makes a source of a valid configuration.
 func (m *Manager) newSource(sc Source) (*source, error) {
-	mapping, err := decode.New(sc.settings())
+	settings := sc.settings()
+	if settings.Registry = m.schemas; settings.NeedsRegistry() && m.schemas == nil {
+		return nil, fmt.Errorf("the format %s needs schema_registry.url%s", sc.Format, orSchema(sc.Format))
+	}
+	mapping, err := decode.New(settings)
 	if err != nil {
 		return nil, err
 	}

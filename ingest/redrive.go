@@ -202,7 +202,7 @@ func (s *source) reread(ctx context.Context, c *server.Collection, l *server.Dea
 // takes it.
 func (s *source) readOne(ctx context.Context, c *server.Collection, stream server.Stream, r *kgo.Record) (decode.Decoded, error) {
 	batch := make([]parsed, 1)
-	batch[0].Decoded, batch[0].err = s.mapping.Decode(stream, r)
+	batch[0].Decoded, batch[0].err = s.mapping.Decode(ctx, stream, r)
 	if s.embedder != nil {
 		if err := s.embedder.embed(ctx, batch); err != nil {
 			return batch[0].Decoded, err

@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"context"
 	"math"
 	"slices"
 	"testing"
@@ -34,7 +35,7 @@ func TestAuto(t *testing.T) {
 		`{"op"`:                                                                JSON,
 		"\x00\x01\x02":                                                         JSON,
 	} {
-		d, err := mappingOf(t, Settings{Collection: "c"}).Decode(server.Stream{}, record("k", value))
+		d, err := mappingOf(t, Settings{Collection: "c"}).Decode(context.Background(), server.Stream{}, record("k", value))
 		if d.Format != want {
 			t.Errorf("%q: got %s, want %s (%v)", value, d.Format, want, err)
 		}
@@ -51,11 +52,11 @@ func TestAutoIsAsGoodAsToBeTold(t *testing.T) {
 		Float32:    packed(slices.Repeat([]float32{0.125, 2, -3}, 4)...),
 	} {
 		r := record("k", value)
-		told, err := mappingOf(t, Settings{Format: format, Collection: "c"}).Decode(server.Stream{}, r)
+		told, err := mappingOf(t, Settings{Format: format, Collection: "c"}).Decode(context.Background(), server.Stream{}, r)
 		if err != nil {
 			t.Fatal(err)
 		}
-		found, err := mappingOf(t, Settings{Collection: "c"}).Decode(server.Stream{}, r)
+		found, err := mappingOf(t, Settings{Collection: "c"}).Decode(context.Background(), server.Stream{}, r)
 		if err != nil || found.Format != format || summary(found.Op) != summary(told.Op) {
 			t.Errorf("%s: got %s, want %s (%v)", format, summary(found.Op), summary(told.Op), err)
 		}

@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"context"
 	"encoding/json"
 	"math/rand/v2"
 	"testing"
@@ -26,7 +27,7 @@ func BenchmarkJSON(b *testing.B) {
 			b.SetBytes(int64(len(value)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := m.Decode(server.Stream{}, r); err != nil {
+				if _, err := m.Decode(context.Background(), server.Stream{}, r); err != nil {
 					b.Fatal(err)
 				}
 			}

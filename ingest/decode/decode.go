@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"context"
 	"encoding/json"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -20,9 +21,19 @@ type Decoded struct {
 	Format Format // in which the record was read
 }
 
+// message is a record whose key and value are JSON, text or, as a value, floats:
+// what was written with a schema has been read with it.
+type message struct {
+	*kgo.Record
+	key, value []byte
+	typedKey   bool // the key is JSON: 42 is a number
+	format     Format
+}
+
 // Decode turns a record into an operation. A record that cannot become one is an
-// *Error. The operation shares no memory with the record.
-func (m *Mapping) Decode(stream server.Stream, r *kgo.Record) (Decoded, error) {
+// *Error; any other error says that it cannot be told for now. The operation shares no
+// memory with the record.
+func (m *Mapping) Decode(ctx context.Context, stream server.Stream, r *kgo.Record) (Decoded, error) {
 	d := Decoded{Format: m.format}
 	if len(r.Value) > MaxRecord || len(r.Key) > MaxRecord {
 		return d, Bad(TooLarge, "a record of %d bytes is larger than %d", max(len(r.Key), len(r.Value)), MaxRecord)
@@ -31,21 +42,22 @@ func (m *Mapping) Decode(stream server.Stream, r *kgo.Record) (Decoded, error) {
 	if m.version == byOffset {
 		version.Time = r.Offset
 	}
+	if r.Value == nil && m.format == JSON {
+		return d, Bad(Undecodable, "the value is null, which is no JSON object; upsert-kafka is the format in which it deletes")
+	}
+	msg := message{Record: r, key: r.Key, value: r.Value, format: m.format}
+	if err := m.open(ctx, &msg, &d); err != nil {
+		return d, err
+	}
 	if r.Value == nil {
-		if m.format == JSON {
-			return d, Bad(Undecodable, "the value is null, which is no JSON object; upsert-kafka is the format in which it deletes")
-		}
-		ids, err := m.idsBesideValue(d.Format, r)
+		ids, err := m.idsBesideValue(&msg)
 		d.Op = deletion(ids, version)
 		return d, err
 	}
-	if m.format == Auto {
-		d.Format = detect(r.Value)
-	}
-	w := m.newRow(d.Format)
-	err := w.read(r.Value)
+	w := m.newRow(msg.format)
+	err := w.read(msg.value)
 	if err == nil {
-		d.Op, err = w.op(version, r)
+		d.Op, err = w.op(version, &msg)
 	}
 	return d, err
 }
@@ -71,12 +83,12 @@ func (w *row) read(value []byte) error {
 }
 
 // op makes the operation of a row that has been read.
-func (w *row) op(version server.Version, r *kgo.Record) (server.Op, error) {
+func (w *row) op(version server.Version, r *message) (server.Op, error) {
 	m := w.m
 	ids := []point.ID{w.id}
 	if w.id.IsZero() {
 		var err error
-		if ids, err = m.idsBesideValue(w.format, r); err != nil {
+		if ids, err = m.idsBesideValue(r); err != nil {
 			return server.Op{}, err
 		}
 	}
@@ -92,7 +104,7 @@ func (w *row) op(version server.Version, r *kgo.Record) (server.Op, error) {
 	if err := w.complete(); err != nil {
 		return server.Op{}, err
 	}
-	w.addAround(r)
+	w.addAround(r.Record)
 	compact, err := payload.Compact(append(w.payload, '}'))
 	if err != nil {
 		return server.Op{}, Bad(Undecodable, "the payload: %v", err)

@@ -2,6 +2,7 @@ package decode
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -145,7 +146,7 @@ func TestDecode(t *testing.T) {
 func TestDecodeVersion(t *testing.T) {
 	stream := server.Stream{Source: "s", Topic: "t", Partition: 3}
 	for rule, want := range map[string]int64{"timestamp": 1700000000123, "offset": 7, "value.v": -5} {
-		op, err := mappingOf(t, Settings{Version: rule}).Decode(stream, record(none, `{"id":1,"vector":[1],"v":-5}`))
+		op, err := mappingOf(t, Settings{Version: rule}).Decode(context.Background(), stream, record(none, `{"id":1,"vector":[1],"v":-5}`))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -192,7 +193,7 @@ func FuzzDecode(f *testing.F) {
 		if null {
 			r.Value = nil
 		}
-		d, err := mappings[int(which)%len(mappings)].Decode(server.Stream{}, r)
+		d, err := mappings[int(which)%len(mappings)].Decode(context.Background(), server.Stream{}, r)
 		op := d.Op
 		var failed *Error
 		switch {

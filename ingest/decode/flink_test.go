@@ -3,6 +3,7 @@ package decode
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -69,7 +70,7 @@ func story(t testing.TB, m *Mapping, records []*kgo.Record) string {
 	t.Helper()
 	var out strings.Builder
 	for _, r := range records {
-		d, err := m.Decode(server.Stream{}, r)
+		d, err := m.Decode(context.Background(), server.Stream{}, r)
 		if err != nil {
 			fmt.Fprintf(&out, "%v\n", err)
 			continue

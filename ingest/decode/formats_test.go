@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"context"
 	"encoding/binary"
 	"math"
 	"strings"
@@ -34,7 +35,7 @@ func runDecode(t *testing.T, cases []decodeCase, headers ...kgo.RecordHeader) {
 		t.Run(x.name, func(t *testing.T) {
 			r := record(x.key, x.value)
 			r.Headers = headers
-			d, err := mappingOf(t, x.source).Decode(server.Stream{}, r)
+			d, err := mappingOf(t, x.source).Decode(context.Background(), server.Stream{}, r)
 			if err != nil {
 				if !strings.HasPrefix(err.Error(), x.want) {
 					t.Errorf("got %v, want %s", err, x.want)
@@ -79,7 +80,7 @@ func TestDebezium(t *testing.T) {
 }
 
 func TestDebeziumVersion(t *testing.T) {
-	d, err := mappingOf(t, Settings{Format: Debezium, Version: "value.ts_ms"}).Decode(server.Stream{},
+	d, err := mappingOf(t, Settings{Format: Debezium, Version: "value.ts_ms"}).Decode(context.Background(), server.Stream{},
 		record(none, `{"after":{"id":1,"embedding":[1]},"op":"c","ts_ms":17}`))
 	if err != nil || d.Op.Version.Time != 17 {
 		t.Errorf("got %+v, %v", d.Op.Version, err)
@@ -129,7 +130,7 @@ func TestOpenSearch(t *testing.T) {
 		{"no id", os, none, `{"_source":{"embedding":[1]}}`, `no_id: `},
 		{"no vector", os, none, `{"_id":"1","_source":{"a":1}}`, `no_vector: `},
 	})
-	d, err := mappingOf(t, Settings{Format: OpenSearch, Version: "value._version"}).Decode(server.Stream{},
+	d, err := mappingOf(t, Settings{Format: OpenSearch, Version: "value._version"}).Decode(context.Background(), server.Stream{},
 		record(none, `{"_id":"1","_version":"12","_source":{"embedding":[1]}}`))
 	if err != nil || d.Op.Version.Time != 12 {
 		t.Errorf("got %+v, %v", d.Op.Version, err)

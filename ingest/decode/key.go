@@ -13,21 +13,25 @@ import (
 // idsBesideValue finds the id where the value has none: in the key or in a header.
 // There is more than one where it is not clear which id is meant, the likeliest
 // first.
-func (m *Mapping) idsBesideValue(format Format, r *kgo.Record) ([]point.ID, error) {
+func (m *Mapping) idsBesideValue(r *message) ([]point.ID, error) {
 	switch {
 	case m.id.place == inHeader:
-		id, err := m.headerID(r)
+		id, err := m.headerID(r.Record)
 		return []point.ID{id}, err
 	case m.id.place == inValue && r.Value != nil:
 		return nil, Bad(NoID, "the value has no field %q", m.id.field)
 	}
-	id, err := m.keyID(format, r.Key, m.keyField())
+	if r.typedKey && r.key[0] != '{' {
+		id, err := parseID(r.key)
+		return []point.ID{id}, err
+	}
+	id, err := m.keyID(r.format, r.key, m.keyField())
 	if err != nil {
 		return nil, err
 	}
 	ids := []point.ID{id}
 	// A bare 42 does not tell whether the values of its topic say 42 or "42".
-	if n, err := strconv.ParseUint(string(r.Key), 10, 64); err == nil {
+	if n, err := strconv.ParseUint(string(r.key), 10, 64); err == nil {
 		ids = append(ids, point.Number(n))
 	}
 	return ids, nil

@@ -64,6 +64,9 @@ type Mapping struct {
 	kafka        bool
 	headers      bool
 	collection   string
+	registry     *Registry  // nil: none
+	schema       transcoder // of values that do not name theirs; nil: they do
+	keySchema    transcoder
 	version      versionRule
 	versionField string
 }
@@ -83,7 +86,7 @@ func (e *FieldError) Error() string { return e.Field + ": " + e.Text }
 // *FieldError.
 func New(s Settings) (*Mapping, error) {
 	m := &Mapping{
-		format: s.Format, collection: s.Collection, kafka: s.Payload.Kafka, headers: s.Payload.Headers,
+		format: s.Format, collection: s.Collection, registry: s.Registry, kafka: s.Payload.Kafka, headers: s.Payload.Headers,
 		vectors: map[string]string{}, exclude: map[string]bool{},
 	}
 	if s.ID != "" {
@@ -95,6 +98,9 @@ func New(s Settings) (*Mapping, error) {
 	}
 	m.embedded = s.Embedded
 	if err := m.mapVectors(s.Vectors); err != nil {
+		return nil, err
+	}
+	if err := m.parseSchemas(s.Schema, s.KeySchema); err != nil {
 		return nil, err
 	}
 	if len(s.Payload.Include) > 0 {
@@ -151,6 +157,26 @@ func (m *Mapping) mapVectors(fields map[string]string) error {
 			return wrong("%q is the vector %q already", fields[name], other)
 		}
 		m.vectors[r.field] = name
+	}
+	return nil
+}
+
+// parseSchemas takes the schemas of plain Avro.
+func (m *Mapping) parseSchemas(value, key string) error {
+	for _, x := range []struct {
+		field, text string
+		dst         *transcoder
+	}{{"schema", value, &m.schema}, {"key_schema", key, &m.keySchema}} {
+		if x.text == "" {
+			continue
+		}
+		if m.format != Avro {
+			return &FieldError{x.field, fmt.Sprintf("is for the format %s", Avro)}
+		}
+		var err error
+		if *x.dst, err = parseAvro(x.text, nil); err != nil {
+			return &FieldError{x.field, err.Error()}
+		}
 	}
 	return nil
 }

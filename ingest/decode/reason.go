@@ -18,6 +18,8 @@ const (
 	BadVersion        Reason = "bad_version"        // the version field is no integer
 	BadOperation      Reason = "bad_operation"      // neither an upsert nor a delete
 	UnknownCollection Reason = "unknown_collection" // not the one that the source feeds
+	UnknownSchema     Reason = "unknown_schema"     // the registry says that it has none of the id
+	BadSchema         Reason = "bad_schema"         // it cannot be read
 	TooLarge          Reason = "too_large"          // beyond MaxRecord
 	NoText            Reason = "no_text"            // a vector is to be made of it, and it is missing or no text
 	EmbeddingRefused  Reason = "embedding_refused"  // the embedding endpoint has no vector for the text

@@ -9,7 +9,10 @@ type Settings struct {
 	ID         string            // key, key.<field>, value.<field>, header.<name>; "" by format
 	Vectors    map[string]string // vector name → value.<field>; none: value.embedding or value.vector
 	Payload    Payload
-	Version    string // timestamp, offset, value.<field>
+	Schema     string    // of plain Avro values, JSON
+	KeySchema  string    // of plain Avro keys, JSON
+	Registry   *Registry // nil: none
+	Version    string    // timestamp, offset, value.<field>
 	// Embedded says that vectors are made of texts later: no default field has one.
 	Embedded bool
 }
@@ -25,11 +28,20 @@ const (
 	Debezium    Format = "debezium-json" // change events, with or without their schema, or flattened
 	Qdrant      Format = "qdrant"        // as Qdrant's Kafka Connect sink takes them
 	OpenSearch  Format = "opensearch"    // as OpenSearch's pull-based ingestion takes them
+	Avro        Format = "avro"          // with the schema configured, or named by each record
+	Protobuf    Format = "protobuf"      // with the schema that each record names
+	JSONSchema  Format = "json_schema"   // the same
 	Float32     Format = "float32"       // the vector alone, little-endian
 )
 
+// hasSchema says whether records are written with a schema.
+func (f Format) hasSchema() bool { return f == Avro || f == Protobuf || f == JSONSchema }
+
+// NeedsRegistry says whether the records name their schemas.
+func (s *Settings) NeedsRegistry() bool { return s.Format.hasSchema() && s.Schema == "" }
+
 // Formats lists them.
-var Formats = []Format{Auto, JSON, UpsertKafka, Debezium, Qdrant, OpenSearch, Float32}
+var Formats = []Format{Auto, JSON, UpsertKafka, Debezium, Qdrant, OpenSearch, Float32, Avro, Protobuf, JSONSchema}
 
 // FormatNames returns the list as a text.
 func FormatNames() string {
