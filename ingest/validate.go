@@ -66,7 +66,7 @@ func (m *Manager) Validate(ctx context.Context, collection string, raw []byte, l
 
 // newDetached makes a source that has no part in the metrics.
 func (m *Manager) newDetached(sc Source) (*source, error) {
-	apart := &Manager{kafka: m.kafka, db: m.db, o: m.o, metrics: newMetrics()}
+	apart := &Manager{kafka: m.kafka, schemas: m.schemas, db: m.db, o: m.o, metrics: newMetrics()}
 	return apart.newSource(sc)
 }
 
