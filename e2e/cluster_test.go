@@ -17,7 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"freshet/internal/certtest"
+	"freshet/e2e/certtest"
 )
 
 // cluster is three Kafka brokers on loopback. They speak to each other, and to

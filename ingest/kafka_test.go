@@ -15,7 +15,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/google/go-cmp/cmp"
 
-	"freshet/internal/certtest"
+	"freshet/e2e/certtest"
 )
 
 func writeFile(t *testing.T, text string, path ...string) string {

@@ -20,8 +20,8 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
+	"freshet/e2e/certtest"
 	"freshet/ingest"
-	"freshet/internal/certtest"
 	"freshet/server"
 )
 
