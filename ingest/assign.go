@@ -53,8 +53,8 @@ func (s *session) findPartitions(ctx context.Context) error {
 			return err
 		}
 		g := findGap(position, b, before.end)
-		if g == nil && before.state == Gap && position.Next == before.next {
-			continue // a log that was cut has grown over our position: other records than those it had
+		if before.state == Gap && position.Next == before.next && (g == nil || g.missing < before.missing) {
+			continue // a log that was cut grows again, by other records than those it had
 		}
 		if g != nil {
 			next, ok := s.crossGap(p, g, position, max(b.end, position.Next))
