@@ -166,7 +166,7 @@ func TestFacetNeedsAnIndex(t *testing.T) {
 	createIndex(t, db, "k", `"keyword"`)
 	var ops []Op
 	for i := range 2000 {
-		ops = append(ops, upsert(point.Number(uint64(i)), Version{}, 1, 1, fmt.Sprintf(`{"k":"%d"}`, i)))
+		ops = append(ops, upsert(point.Number(uint64(i)), Version{}, float32(i), 1, fmt.Sprintf(`{"k":"%d"}`, i)))
 	}
 	apply(t, c, Batch{Ops: ops})
 	for _, f := range []*filter.Filter{nil, mustFilter(t, `{"must":{"key":"x","match":{"value":1}}}`)} {

@@ -109,7 +109,7 @@ func TestGroupsModel(t *testing.T) {
 		filters := []*filter.Filter{nil, {}, mustFilter(t, `{"must":{"key":"n","range":{"gte":100}}}`), mustFilter(t, `{"must":{"key":"free","match":{"value":1}}}`), mustFilter(t, `{"must":{"has_id":[1,2,3,4,5]}}`)}
 		dense := func() Dense { return Dense{r.Float32(), r.Float32()} }
 		threshold := float32(0.3)
-		for range 120 {
+		for range alone(120) {
 			s := SearchRequest{Filter: filters[r.IntN(len(filters))], WithPayload: payload.All(), Exact: true}
 			switch r.IntN(8) {
 			case 0:

@@ -127,7 +127,7 @@ func TestIndexesModel(t *testing.T) {
 	fs := vfs.NewMem()
 	db := openDB(t, fs)
 	c := newCollection(t, db, "c", vectorConfig(2, Euclid))
-	for range 120 {
+	for range alone(120) {
 		var ops []Op
 		for range 1 + r.IntN(8) {
 			id := point.Number(r.Uint64N(60))

@@ -263,7 +263,7 @@ func TestMultivectors(t *testing.T) {
 				db := openDB(t, fs)
 				c := newCollection(t, db, "c", configOf(t, multiConfig(d, datatype)))
 				m := multiModel{}
-				for step := range 40 {
+				for step := range under(40) {
 					apply(t, c, Batch{Ops: m.step(r, 300)})
 					if step == 5 {
 						if err := db.CreateIndex(context.Background(), "c", "n", json.RawMessage(`"integer"`)); err != nil {
@@ -273,7 +273,7 @@ func TestMultivectors(t *testing.T) {
 					if step%8 == 7 {
 						m.check(t, r, c, d, datatype)
 					}
-					if step%15 == 14 {
+					if step%10 == 9 {
 						closeDB(t, db)
 						db = openDB(t, fs)
 						var err error

@@ -779,7 +779,7 @@ func TestWalkByScore(t *testing.T) {
 		}
 		const k = 10
 		found, total := 0, 0
-		for range 40 {
+		for range alone(40) {
 			_, positive := w.examples(rng, 2)
 			_, negative := w.examples(rng, 2)
 			pairs := []Pair{{positive[0], negative[0]}, {positive[1], negative[1]}}

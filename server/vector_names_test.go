@@ -53,7 +53,7 @@ func TestVectorNames(t *testing.T) {
 			t.Errorf("the neighbours of %d points were searched anew", c.searched)
 		}
 	}
-	const points = 3000 // more than a slice
+	const points = 2100 // more than a slice
 	write := func(kind OpKind, v func(i int) Vectors) {
 		t.Helper()
 		var ops []Op
@@ -102,32 +102,32 @@ func TestVectorNames(t *testing.T) {
 		t.Errorf("no collection: %v", err)
 	}
 	must(db.DropVector(ctx, "c", "none"))
-	is("3000 map[:3000]")
+	is("2100 map[:2100]")
 	reopen()
 	both := func(i int) Vectors {
 		return Vectors{"n": Dense{float32(i), 0, 0}, "s": Sparse{Indices: []uint32{uint32(i)}, Values: []float32{1}}}
 	}
 	write(UpdateVectors, both)
-	is("3000 map[:3000 n:3000 s:3000]")
+	is("2100 map[:2100 n:2100 s:2100]")
 	nearest("n", Dense{7.2, 0, 0}, 7)
 	nearest("s", Sparse{[]uint32{9}, []float32{1}}, 9)
 	reopen()
-	is("3000 map[:3000 n:3000 s:3000]")
+	is("2100 map[:2100 n:2100 s:2100]")
 	must(db.DropVector(ctx, "c", "n"))
 	must(db.DropVector(ctx, "c", "s"))
-	is("3000 map[:3000]")
+	is("2100 map[:2100]")
 	if _, err := c.Search(ctx, SearchRequest{Vector: Dense{1, 2, 3}, Using: "n", Limit: 1}); err == nil || err.Error() != noVector("n").Error() {
 		t.Errorf("a dropped vector: %v", err)
 	}
 	must(db.CreateVector(ctx, "c", "n", params)) // what there was does not come back
 	must(db.CreateSparseVector(ctx, "c", "s", SparseParams{}))
-	is("3000 map[:3000]")
+	is("2100 map[:2100]")
 	reopen()
-	is("3000 map[:3000]")
+	is("2100 map[:2100]")
 	apply(t, c, Batch{Ops: []Op{{Kind: UpdateVectors, Points: []Point{{ID: point.Number(5), Vectors: both(5)}}}}})
 	nearest("n", Dense{1, 1, 1}, 5)
 	reopen()
-	is("3000 map[:3000 n:1 s:1]")
+	is("2100 map[:2100 n:1 s:1]")
 	nearest("n", Dense{1, 1, 1}, 5)
 	nearest("", Dense{1, 0}, points-1)
 	if len(c.Config().DroppedVectors) > 0 {

@@ -75,7 +75,7 @@ func TestVectorsOnDisk(t *testing.T) {
 	const ids = 700
 	for step := range 18 {
 		var one, other []Op
-		for range 100 {
+		for range under(100) {
 			id := point.Number(r.Uint64N(ids))
 			op := Op{Kind: Upsert, Points: []Point{{ID: id, Vectors: randomVectors(r, false), Payload: json.RawMessage(fmt.Sprintf(`{"n":%d}`, r.IntN(3)))}}}
 			if r.IntN(6) == 0 {
@@ -220,7 +220,7 @@ func TestVectorsOnDiskBesideWrites(t *testing.T) {
 
 // A crash leaves a graph that fits the vectors in the store.
 func TestVectorsOnDiskSurviveACrash(t *testing.T) {
-	for trial := range 4 {
+	for trial := range under(4) {
 		r := rand.New(rand.NewPCG(uint64(trial), 1))
 		fs := vfs.NewCrashableMem()
 		db := openDB(t, fs)
