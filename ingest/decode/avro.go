@@ -189,6 +189,7 @@ func appendAvroInt(dst []byte, n int64, logical avro.LogicalSchema) []byte {
 			text = time.UnixMilli(n).UTC().Format(time.RFC3339Nano)
 		case avro.TimestampMicros, avro.LocalTimestampMicros:
 			text = time.UnixMicro(n).UTC().Format(time.RFC3339Nano)
+		default: // others stay numbers
 		}
 	}
 	if text == "" {
