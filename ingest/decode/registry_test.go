@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/uuid"
@@ -208,8 +209,8 @@ func TestSchemaInHeaders(t *testing.T) {
 // TestRegistryFaultsPass checks that a registry that cannot tell for now makes no dead
 // letters, and is asked again.
 func TestRegistryFaultsPass(t *testing.T) {
-	var answer http.HandlerFunc
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { answer(w, r) }))
+	var answer atomic.Value // http.HandlerFunc
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { answer.Load().(http.HandlerFunc)(w, r) }))
 	defer s.Close()
 	m := mappingOf(t, Settings{Format: Avro, Registry: clientOf(t, s.URL)})
 	r := record(none, inFrame(1, encodeAvro(t, avroV1, map[string]any{"id": int64(1), "embedding": []any{1.5}, "old": 3})))
@@ -232,18 +233,18 @@ func TestRegistryFaultsPass(t *testing.T) {
 			panic(http.ErrAbortHandler)
 		},
 	} {
-		answer = a
+		answer.Store(a)
 		_, err := m.Decode(context.Background(), server.Stream{}, r)
 		var dead *Error
 		if err == nil || errors.As(err, &dead) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
-	answer = reply(200, `{"schema":`+quoted(avroV1)+`}`)
+	answer.Store(reply(200, `{"schema":`+quoted(avroV1)+`}`))
 	if _, err := m.Decode(context.Background(), server.Stream{}, r); err != nil {
 		t.Errorf("after the faults: %v", err)
 	}
-	answer = reply(503, ``)
+	answer.Store(reply(503, ``))
 	if _, err := m.Decode(context.Background(), server.Stream{}, r); err != nil {
 		t.Errorf("a schema that is known: %v", err)
 	}
