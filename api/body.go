@@ -17,61 +17,101 @@ import (
 	"freshet/server"
 )
 
-// body reads the whole request, decompressed, up to MaxBody.
+// body reads the whole request, which is JSON, decompressed, up to MaxBody.
 func (r *request) body() ([]byte, error) {
 	req := r.Request()
-	if err := r.reserve(req); err != nil {
+	source, done, err := decompressed(req, http.MaxBytesReader(r.Response(), req.Body, MaxBody))
+	if err != nil {
 		return nil, err
 	}
-	source := io.Reader(http.MaxBytesReader(r.Response(), req.Body, MaxBody))
-	switch encoding := strings.ToLower(req.Header.Get("Content-Encoding")); encoding {
-	case "", "identity":
-	case "gzip":
-		z, err := gzip.NewReader(source)
-		if err != nil {
-			return nil, badFormat("the body is not gzip: %v", err)
-		}
-		source = z
-	case "zstd":
-		z, err := zstd.NewReader(source, zstd.WithDecoderMaxMemory(MaxBody), zstd.WithDecoderConcurrency(1))
-		if err != nil {
-			return nil, badFormat("the body is not zstd: %v", err)
-		}
-		defer z.Close()
-		source = z
-	default:
-		return nil, &statusError{http.StatusUnsupportedMediaType, fmt.Sprintf("Content-Encoding %.40q is not one of gzip, zstd", encoding)}
-	}
+	defer done()
 	var buf bytes.Buffer
-	if n := req.ContentLength; n > 0 && n <= MaxBody {
+	if n := req.ContentLength; n >= 0 && n <= MaxBody && req.Header.Get("Content-Encoding") == "" {
+		if err := r.reserve(n); err != nil {
+			return nil, err
+		}
 		buf.Grow(int(n) + bytes.MinRead)
+	} else if err := r.reserveUnknown(&buf, source); err != nil {
+		return nil, err
 	}
-	_, err := buf.ReadFrom(io.LimitReader(source, MaxBody+1))
-	var tooLarge *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLarge), errors.Is(err, zstd.ErrDecoderSizeExceeded), buf.Len() > MaxBody:
-		return nil, &statusError{http.StatusRequestEntityTooLarge, fmt.Sprintf("Payload too large: a body may have %d bytes", MaxBody)}
-	case err != nil:
-		return nil, badFormat("the body could not be read: %v", err)
+	if err := readUpTo(&buf, source, MaxBody+1); err != nil {
+		return nil, err
+	}
+	if n := int64(buf.Len()); r.held > n {
+		r.s.bodies.Release(r.held - n)
+		r.held = n
 	}
 	return buf.Bytes(), nil
 }
 
-// reserve waits until there is room for the request's body.
-func (r *request) reserve(req *http.Request) error {
-	n := req.ContentLength
-	if n < 0 || n > MaxBody || req.Header.Get("Content-Encoding") != "" {
-		n = MaxBody // it may be as long
+// decompressed returns what a request says, and what is to be called after reading it.
+func decompressed(req *http.Request, source io.Reader) (io.Reader, func(), error) {
+	switch encoding := strings.ToLower(req.Header.Get("Content-Encoding")); encoding {
+	case "", "identity":
+		return source, func() {}, nil
+	case "gzip":
+		z, err := gzip.NewReader(source)
+		if err != nil {
+			return nil, nil, badFormat("the body is not gzip: %v", err)
+		}
+		return z, func() {}, nil
+	case "zstd":
+		z, err := zstd.NewReader(source, zstd.WithDecoderMaxMemory(MaxBody), zstd.WithDecoderConcurrency(1))
+		if err != nil {
+			return nil, nil, badFormat("the body is not zstd: %v", err)
+		}
+		return z, z.Close, nil
+	default:
+		return nil, nil, &statusError{http.StatusUnsupportedMediaType, fmt.Sprintf("Content-Encoding %.40q is not one of gzip, zstd", encoding)}
 	}
+}
+
+// readUpTo reads on until buf has n bytes, more than MaxBody of which are too many.
+func readUpTo(buf *bytes.Buffer, source io.Reader, n int64) error {
+	_, err := buf.ReadFrom(io.LimitReader(source, n-int64(buf.Len())))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge), errors.Is(err, zstd.ErrDecoderSizeExceeded), buf.Len() > MaxBody:
+		return &statusError{http.StatusRequestEntityTooLarge, fmt.Sprintf("Payload too large: a body may have %d bytes", MaxBody)}
+	case err != nil:
+		return badFormat("the body could not be read: %v", err)
+	}
+	return nil
+}
+
+// reserve waits until there is room for n bytes of the request's body.
+func (r *request) reserve(n int64) error {
 	if n <= smallBody {
 		return nil
 	}
 	if err := r.s.bodies.Acquire(r.ctx, n); err != nil {
-		return &server.Error{Kind: server.Unavailable, Text: "too many large requests in flight, try again", Err: err}
+		return &server.Error{Kind: server.Unavailable, Text: errTooLarge, Err: err}
 	}
 	r.held = n
 	return nil
 }
+
+// reserveUnknown reads the beginning of a body of unknown length. If there is more of
+// it, it may be as long as any, and room for that is waited for: all at once, since
+// bodies that each have a part of the room and wait for more could wait for each other.
+func (r *request) reserveUnknown(buf *bytes.Buffer, source io.Reader) error {
+	if err := readUpTo(buf, source, smallBody+1); err != nil || buf.Len() <= smallBody {
+		return err
+	}
+	return r.reserve(MaxBody)
+}
+
+// reserveMore takes room for what is made of a body. It does not wait, since the
+// request has room already.
+func (r *request) reserveMore(n int64) error {
+	if !r.s.bodies.TryAcquire(n) {
+		return &server.Error{Kind: server.Unavailable, Text: errTooLarge}
+	}
+	r.held += n
+	return nil
+}
+
+const errTooLarge = "too many large requests in flight, try again"
 
 // decode reads the body into dst.
 func (r *request) decode(dst any) error {

@@ -38,10 +38,9 @@ func (v *vectorReader) add(t standIn) (server.Vector, error) {
 	}
 	// A small body can ask for much memory, which counts as that of a large one does.
 	if (v.bytes+n)/smallBody > v.bytes/smallBody {
-		if !v.r.s.bodies.TryAcquire(smallBody) {
-			return nil, &server.Error{Kind: server.Unavailable, Text: "too many large requests in flight, try again"}
+		if err := v.r.reserveMore(smallBody); err != nil {
+			return nil, err
 		}
-		v.r.held += smallBody
 	}
 	v.bytes += n
 	t.input.Query = v.query
