@@ -36,6 +36,9 @@ func createCollection(r *request) (any, error) {
 }
 
 func dropCollection(r *request) (any, error) {
+	if r.s.o.Sources != nil { // they go with it
+		return r.s.o.Sources.DropCollection(r.ctx, r.param("collection"))
+	}
 	return r.s.db.DropCollection(r.ctx, r.param("collection"))
 }
 

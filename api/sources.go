@@ -19,6 +19,8 @@ type Sources interface {
 	Put(ctx context.Context, key sources.Key, description []byte) (sources.Info, error)
 	Patch(ctx context.Context, key sources.Key, change []byte) (sources.Info, error)
 	Delete(ctx context.Context, key sources.Key) error
+	// DropCollection removes a collection and the sources that requests have added to it.
+	DropCollection(ctx context.Context, name string) (existed bool, err error)
 	SetState(ctx context.Context, key sources.Key, wanted sources.State) error
 	SourceStatus(key sources.Key) (sources.Status, error)
 

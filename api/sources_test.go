@@ -47,6 +47,11 @@ func (f *fakeSources) Patch(_ context.Context, key sources.Key, change []byte) (
 
 func (f *fakeSources) Delete(_ context.Context, key sources.Key) error { return f.do(key, "delete") }
 
+func (f *fakeSources) DropCollection(_ context.Context, name string) (bool, error) {
+	f.last = "drop " + name
+	return true, nil
+}
+
 func (f *fakeSources) SetState(_ context.Context, key sources.Key, wanted sources.State) error {
 	return f.do(key, "%s", wanted)
 }

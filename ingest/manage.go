@@ -57,6 +57,8 @@ func (m *Manager) Create(ctx context.Context, collection string, raw []byte) (so
 	if err != nil {
 		return sources.Info{}, err
 	}
+	m.dropping.RLock()
+	defer m.dropping.RUnlock()
 	if !sc.OnCreate.Auto && !m.db.Exists(collection) {
 		return sources.Info{}, &server.Error{Kind: server.NotFound, Text: fmt.Sprintf(
 			"Collection `%s` doesn't exist! on_create.auto lets the source make it", collection)}
@@ -148,17 +150,19 @@ func (m *Manager) replace(ctx context.Context, key sources.Key, next func(*manag
 		if err != nil {
 			return err
 		}
-		before := g.given
-		g.given = raw
-		if err := m.save(ctx, g, g.wanted); err != nil {
-			g.given = before
+		return m.atRest(g, func() error {
+			before := g.given
+			g.given = raw
+			if err := m.save(ctx, g, g.wanted); err != nil {
+				g.given = before
+				return err
+			}
+			g.mu.Lock()
+			g.source = s
+			g.mu.Unlock()
+			info, err = g.info()
 			return err
-		}
-		g.mu.Lock()
-		g.source = s
-		g.mu.Unlock()
-		info, err = g.info()
-		return err
+		})
 	})
 	return info, err
 }
@@ -179,24 +183,28 @@ func (m *Manager) Delete(ctx context.Context, key sources.Key) error {
 		if err := g.changeable(); err != nil {
 			return err
 		}
-		if err := m.db.DeleteDocument(ctx, documentOf(g.key)); err != nil {
-			return err
-		}
-		m.remove(g)
-		return nil
+		return m.atRest(g, func() error {
+			if err := m.db.DeleteDocument(ctx, documentOf(g.key)); err != nil {
+				return err
+			}
+			m.remove(g)
+			return nil
+		})
 	})
 }
 
 // SetState pauses, stops or resumes a source, now and after the next start.
 func (m *Manager) SetState(ctx context.Context, key sources.Key, wanted sources.State) error {
 	return m.change(ctx, key, func(g *managed) error {
-		if err := m.save(ctx, g, wanted); err != nil {
-			return err
-		}
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		g.wanted = wanted
-		return nil
+		return m.atRest(g, func() error {
+			if err := m.save(ctx, g, wanted); err != nil {
+				return err
+			}
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			g.wanted = wanted
+			return nil
+		})
 	})
 }
 

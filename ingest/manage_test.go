@@ -164,7 +164,7 @@ func TestBadSources(t *testing.T) {
 		{`{"name":"b","topics":["t"],"formatt":"json"}`, "formatt", "no such setting", server.Invalid},
 		{`{"name":"b","topics":["t"],"batch":{"maxx":1}}`, "batch.maxx", "no such setting", server.Invalid},
 		{`{"name":"b","topics":["t"],"batch":{"max":"a"}}`, "batch.max", "it is a string, not an integer", server.Invalid},
-		{`{"name":"b","topics":"t"}`, "topics", "sequence", server.Invalid},
+		{`{"name":"b","topics":"t"}`, "topics", "it is a string, not an array", server.Invalid},
 		{`{"name":"b","topics":["t"],"buffer":{"partition_bytes":"1Mi"}}`, "buffer.partition_bytes", "is not a size", server.Invalid},
 		{`{"name":"b","topics":["t"],"format":"xml"}`, "format", `"xml" is not one of`, server.Invalid},
 		{`{"name":"b","topics":["t"],"errors.tolerance":"some"}`, "errors.tolerance", "not one of", server.Invalid},
@@ -176,7 +176,10 @@ func TestBadSources(t *testing.T) {
 		{`{"name":"b","name":"b","topics":["t"]}`, "", "already defined", server.Invalid},
 		{`{"name":"b"`, "", "not JSON", server.Invalid},
 		{`name: b`, "", "not JSON", server.Invalid},
-		{`[]`, "", "mapping", server.Invalid},
+		{`[]`, "", "it is an array, not an object", server.Invalid},
+		{`{"name":"b","topics":["t"],"batch":{"max":"100"}}`, "batch.max", "it is a string, not an integer", server.Invalid},
+		{`{"name":"b","topics":["t"],"batch":{"max":1.5}}`, "batch.max", "it is the number 1.5, not an integer", server.Invalid},
+		{`{"name":"b","topics":[1]}`, "topics[0]", "it is an integer, not a string", server.Invalid},
 		{`{"name":"` + strings.Repeat("x", 300<<10) + `"}`, "", "at most 262144 bytes", server.Invalid},
 	} {
 		_, err := r.manager.Create(t.Context(), "c", []byte(test.body))

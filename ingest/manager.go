@@ -36,6 +36,10 @@ type Manager struct {
 	o       Options
 	metrics *metrics
 
+	// dropping is held by the one who drops a collection, and, to read, by those who add
+	// a source: a source is added before, and goes with the collection, or after.
+	dropping sync.RWMutex
+
 	mu    sync.Mutex
 	list  []*managed      // those of the file first, in its order
 	run   context.Context // of Run; nil before
@@ -197,8 +201,7 @@ func (m *Manager) start(g *managed) {
 	}
 }
 
-// change does something to a source while it rests, and then has it do what is
-// wanted of it.
+// change does something to a source, which nobody else changes meanwhile.
 func (m *Manager) change(ctx context.Context, key sources.Key, do func(g *managed) error) error {
 	g, err := m.find(key)
 	if err != nil {
@@ -211,11 +214,17 @@ func (m *Manager) change(ctx context.Context, key sources.Key, do func(g *manage
 	if g.removed {
 		return noSource(key)
 	}
+	return do(g)
+}
+
+// atRest does something while a source rests, and then has the source do what is
+// wanted of it. The caller has the turn. What can be refused is to be checked before.
+func (m *Manager) atRest(g *managed, do func() error) error {
 	if g.halt != nil {
 		g.halt()
 	}
 	defer m.start(g)
-	return do(g)
+	return do()
 }
 
 // Status describes all sources, those of the configuration first.

@@ -151,20 +151,23 @@ func (m *Manager) move(ctx context.Context, key sources.Key, where func(*look) (
 		if err != nil {
 			return err
 		}
-		return g.current().look(ctx, func(l *look) error {
-			positions, err := c.Positions()
-			if err != nil {
+		// The source rests from here on: where it goes on is to be the last word.
+		return m.atRest(g, func() error {
+			return g.current().look(ctx, func(l *look) error {
+				positions, err := c.Positions()
+				if err != nil {
+					return err
+				}
+				for _, p := range positions {
+					l.stored[p.Stream] = p
+				}
+				next, err := where(l)
+				if err != nil {
+					return err
+				}
+				_, err = c.Apply(ctx, server.Batch{Positions: next, Sync: true})
 				return err
-			}
-			for _, p := range positions {
-				l.stored[p.Stream] = p
-			}
-			next, err := where(l)
-			if err != nil {
-				return err
-			}
-			_, err = c.Apply(ctx, server.Batch{Positions: next, Sync: true})
-			return err
+			})
 		})
 	})
 	if err != nil {

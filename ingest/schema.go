@@ -4,13 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"reflect"
-	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml"
 
+	"freshet/ingest/settings"
 	"freshet/server"
 	"freshet/server/sources"
 )
@@ -34,9 +32,8 @@ func (m *Manager) parseSource(key sources.Key, raw []byte) (Source, error) {
 	if m.kafka.BootstrapServers == "" {
 		return s, &server.Error{Kind: server.BadRequest, Text: "kafka.bootstrap.servers is not configured: there are no brokers to consume from"}
 	}
-	if err := strict(raw, &s); err != nil {
-		path, err := locate(nil, raw, err)
-		return s, invalid(strings.Join(path, "."), "%s", complaint(err))
+	if err := readSettings(raw, &s); err != nil {
+		return s, err
 	}
 	switch {
 	case key.Name != "" && s.Name != "" && s.Name != key.Name:
@@ -80,71 +77,13 @@ func invalid(path, format string, args ...any) error {
 	return &server.Error{Kind: server.Invalid, Path: path, Text: fmt.Sprintf(format, args...)}
 }
 
-func strict(raw []byte, dst any) error {
-	return yaml.UnmarshalWithOptions(raw, dst, yaml.DisallowUnknownField())
-}
-
-// locate finds the member of a source that cannot be read, and why. It looks at
-// each by itself, as an error does not always say where it is.
-func locate(path []string, raw json.RawMessage, err error) ([]string, error) {
-	var members map[string]json.RawMessage
-	if len(path) == maxLocated || json.Unmarshal(raw, &members) != nil {
-		return path, err
+// readSettings reads the JSON of a source.
+func readSettings(raw []byte, s *Source) error {
+	var wrong *settings.Error
+	if err := settings.Read(raw, s); errors.As(err, &wrong) {
+		return invalid(wrong.Path, "%s", wrong.Text)
 	}
-	for _, name := range slices.Sorted(maps.Keys(members)) {
-		deeper := append(slices.Clone(path), name)
-		if err := strict(wrap(deeper, members[name]), new(Source)); err != nil {
-			return locate(deeper, members[name], err)
-		}
-	}
-	return path, err
-}
-
-// maxLocated bounds the depth to which locate looks.
-const maxLocated = 4
-
-// wrap puts a value at a path.
-func wrap(path []string, value json.RawMessage) []byte {
-	for _, name := range slices.Backward(path) {
-		value, _ = json.Marshal(map[string]json.RawMessage{name: value}) // of what has been parsed
-	}
-	return value
-}
-
-// complaint says in the words of JSON what a member should have been.
-func complaint(err error) string {
-	var kind *yaml.TypeError
-	var unknown *yaml.UnknownFieldError
-	var other yaml.Error
-	switch {
-	case errors.As(err, &unknown):
-		return "there is no such setting"
-	case errors.As(err, &kind):
-		return fmt.Sprintf("it is %s, not %s", inJSON(kind.SrcType), inJSON(kind.DstType))
-	case errors.As(err, &other):
-		return other.GetMessage()
-	default:
-		return err.Error()
-	}
-}
-
-func inJSON(t reflect.Type) string {
-	switch t.Kind() {
-	case reflect.Bool:
-		return "a boolean"
-	case reflect.String:
-		return "a string"
-	case reflect.Slice, reflect.Array:
-		return "an array"
-	case reflect.Struct, reflect.Map:
-		return "an object"
-	case reflect.Float32, reflect.Float64:
-		return "a number"
-	case reflect.Pointer:
-		return inJSON(t.Elem())
-	default:
-		return "an integer within its limits"
-	}
+	return nil
 }
 
 // describe returns a source as JSON, without secrets.

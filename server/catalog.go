@@ -56,7 +56,7 @@ func (db *DB) CreateCollection(ctx context.Context, name string, cfg Config) err
 	db.lastID = entry.ID
 	c, err := openCollection(ctx, db, entry)
 	if err != nil {
-		return errors.Join(err, db.dropEntry(name, storage.Space{Collection: entry.ID}, nil))
+		return errors.Join(err, db.dropEntry(name, storage.Space{Collection: entry.ID}, nil, nil))
 	}
 	db.mu.Lock()
 	defer db.mu.Unlock()
@@ -80,9 +80,9 @@ func (db *DB) free(name string) error {
 	return nil
 }
 
-// DropCollection removes a collection, its points and its aliases. It waits
-// for reads in progress.
-func (db *DB) DropCollection(_ context.Context, name string) (existed bool, err error) {
+// DropCollection removes a collection, its points and its aliases, and the documents
+// named, if there is such a collection. It waits for reads in progress.
+func (db *DB) DropCollection(_ context.Context, name string, documents ...string) (existed bool, err error) {
 	db.change.Lock()
 	defer db.change.Unlock()
 	if db.closed {
@@ -104,14 +104,17 @@ func (db *DB) DropCollection(_ context.Context, name string) (existed bool, err 
 	if !ok {
 		return false, nil
 	}
-	return true, errors.Join(c.close(), db.dropEntry(name, c.space, aliases))
+	return true, errors.Join(c.close(), db.dropEntry(name, c.space, aliases, documents))
 }
 
-func (db *DB) dropEntry(name string, space storage.Space, aliases []string) error {
+func (db *DB) dropEntry(name string, space storage.Space, aliases, documents []string) error {
 	return db.commit(func(b *storage.Batch) error {
 		errs := []error{b.Delete(storage.GlobalKey(storage.Catalog, name)), b.DeleteSpace(space)}
 		for _, alias := range aliases {
 			errs = append(errs, b.Delete(storage.GlobalKey(storage.Alias, alias)))
+		}
+		for _, document := range documents {
+			errs = append(errs, b.Delete(storage.GlobalKey(storage.Document, document)))
 		}
 		return errors.Join(errs...)
 	})

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -21,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"freshet/ingest"
+	settingsfile "freshet/ingest/settings"
 	"freshet/server/embed"
 )
 
@@ -208,24 +208,18 @@ func (c *config) read(path string) error {
 	if err != nil {
 		return fmt.Errorf("read the configuration: %w", err)
 	}
-	d := yaml.NewDecoder(bytes.NewReader(raw), yaml.DisallowUnknownField())
-	err = d.Decode(c)
-	if errors.Is(err, io.EOF) {
-		return nil // an empty file says nothing
+	var wrong *settingsfile.Error
+	if !errors.As(settingsfile.Read(raw, c), &wrong) {
+		return nil
 	}
-	var unknown *yaml.UnknownFieldError
-	if errors.As(err, &unknown) {
-		key := unknown.GetToken().Value
-		return fmt.Errorf("%s:%d: unknown key %q%s", path, unknown.GetToken().Position.Line, key, suggestion(key, keys(reflect.TypeFor[config]())))
+	where := path
+	if wrong.Line > 0 {
+		where = fmt.Sprintf("%s:%d", path, wrong.Line)
 	}
-	var wrong yaml.Error
-	if errors.As(err, &wrong) && wrong.GetToken() != nil {
-		return fmt.Errorf("%s:%d: %s", path, wrong.GetToken().Position.Line, wrong.GetMessage())
+	if wrong.Unknown != "" {
+		return fmt.Errorf("%s: unknown key %q%s", where, wrong.Unknown, suggestion(wrong.Unknown, keys(reflect.TypeFor[config]())))
 	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	return nil
+	return fmt.Errorf("%s: %w", where, wrong)
 }
 
 // keys lists every key that a configuration can have, at any depth.

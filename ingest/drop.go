@@ -1,0 +1,47 @@
+package ingest
+
+import (
+	"context"
+
+	"freshet/server/sources"
+)
+
+// DropCollection removes a collection together with the sources that requests have
+// added to it, by its name or an alias of it: both are gone or neither is, whatever
+// happens in between. The sources of the configuration file stay. They wait until
+// there is a collection again, or make it anew if they may.
+func (m *Manager) DropCollection(ctx context.Context, name string) (existed bool, err error) {
+	m.dropping.Lock()
+	defer m.dropping.Unlock()
+	if m.resolve(name) != name {
+		return m.db.DropCollection(ctx, name) // an alias is no collection
+	}
+	var own []*managed
+	var documents []string
+	for _, g := range m.of(name) {
+		if g.origin != sources.REST {
+			continue
+		}
+		if err := g.take(ctx); err != nil {
+			return false, err
+		}
+		defer g.give()
+		if !g.removed {
+			own = append(own, g)
+			documents = append(documents, documentOf(g.key))
+		}
+	}
+	for _, g := range own {
+		if g.halt != nil {
+			g.halt()
+		}
+		defer m.start(g) // unless it has been removed
+	}
+	existed, err = m.db.DropCollection(ctx, name, documents...)
+	if existed && err == nil {
+		for _, g := range own {
+			m.remove(g)
+		}
+	}
+	return existed, err
+}
