@@ -45,7 +45,7 @@ func start(t *testing.T) *service {
 		}
 	})
 	s := &service{t: t, db: db, snapshots: snapshots}
-	s.serve(&fakeSources{})
+	s.serve(&fakeSources{db: db})
 	return s
 }
 

@@ -15,7 +15,10 @@ import (
 
 // fakeSources has one source, s of the collection c, and remembers what it was last
 // asked to do.
-type fakeSources struct{ last string }
+type fakeSources struct {
+	db   *server.DB
+	last string
+}
 
 func (f *fakeSources) do(key sources.Key, format string, args ...any) error {
 	f.last = fmt.Sprintf(format, args...)
@@ -47,9 +50,9 @@ func (f *fakeSources) Patch(_ context.Context, key sources.Key, change []byte) (
 
 func (f *fakeSources) Delete(_ context.Context, key sources.Key) error { return f.do(key, "delete") }
 
-func (f *fakeSources) DropCollection(_ context.Context, name string) (bool, error) {
+func (f *fakeSources) DropCollection(ctx context.Context, name string) (bool, error) {
 	f.last = "drop " + name
-	return true, nil
+	return f.db.DropCollection(ctx, name)
 }
 
 func (f *fakeSources) SetState(_ context.Context, key sources.Key, wanted sources.State) error {
@@ -106,7 +109,7 @@ func (f *fakeSources) Validate(_ context.Context, collection string, description
 
 func TestSourceRoutes(t *testing.T) {
 	s := start(t)
-	fake := &fakeSources{}
+	fake := &fakeSources{db: s.db}
 	s.serve(fake)
 	const one = "/collections/c/sources/s"
 	for _, test := range []struct{ method, path, body, did string }{
@@ -139,6 +142,10 @@ func TestSourceRoutes(t *testing.T) {
 		if w := s.do(test.method, other, test.body); w.Code != http.StatusNotFound {
 			t.Errorf("%s %s: %d %s", test.method, other, w.Code, w.Body)
 		}
+	}
+	s.expect("DELETE", "/collections/d", "", "false")
+	if fake.last != "drop d" {
+		t.Errorf("the sources do not know that the collection is dropped: they did %q", fake.last)
 	}
 }
 
