@@ -200,8 +200,13 @@ func (s *Source) validate(report func(field, format string, args ...any)) {
 	}
 	oneOf("on_gap", s.OnGap, gapFail, gapSkip, gapReplay)
 	oneOf("errors.tolerance", s.ErrorsTolerance, "all", "none")
-	if _, ok := s.OnCreate.Distance.Metric(); !ok {
+	_, known := s.OnCreate.Distance.Metric()
+	if !known {
 		report("on_create.distance", "%q is not one of Cosine, Dot, Euclid, Manhattan", s.OnCreate.Distance)
+	}
+	example := s.OnCreate.config(server.Vectors{"": server.Dense{1}})
+	if err := example.Validate(); s.OnCreate.Auto && known && err != nil {
+		report("on_create", "no collection can be made so: %v", err)
 	}
 	var wrong *decode.FieldError
 	if _, err := decode.New(s.settings()); errors.As(err, &wrong) {

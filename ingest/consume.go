@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -105,17 +106,17 @@ func (s *session) apply(ctx context.Context, records []*kgo.Record, polled time.
 		return err
 	}
 	decoding := time.Since(began) - d.embedding
-	if err := s.deliver(ctx, d.letters); err != nil {
+	kept, err := s.deliver(ctx, d.letters)
+	if err != nil {
 		return err
 	}
-	if s.cfg.DeadLetterTopic == "" {
-		for _, l := range d.letters {
-			d.batch.DeadLetters = append(d.batch.DeadLetters, s.localLetter(l))
-		}
+	for _, l := range kept {
+		d.batch.DeadLetters = append(d.batch.DeadLetters, s.localLetter(l))
 	}
 	c := s.current()
 	if c == nil {
 		s.hold(d)
+		s.countLetters(d.letters, len(kept))
 		return nil
 	}
 	d.batch.Positions = append(s.held.Positions, d.batch.Positions...)
@@ -127,6 +128,7 @@ func (s *session) apply(ctx context.Context, records []*kgo.Record, polled time.
 		return fmt.Errorf("apply %d records: %w", len(records), err)
 	}
 	s.applied(d, positions)
+	s.countLetters(d.letters, len(kept))
 	s.metrics.batch(d, applied, polled, decoding)
 	for p, l := range d.stopped {
 		s.mu.Lock()
@@ -256,14 +258,16 @@ func (s *session) admit(ctx context.Context, p parsed) (decode.Decoded, error) {
 // create makes the collection as the first record has it.
 func (s *session) create(ctx context.Context, op *server.Op) (*server.Collection, error) {
 	cfg := s.cfg.OnCreate.config(op.Points[0].Vectors)
-	err := s.db.CreateCollection(ctx, s.cfg.Collection, cfg)
-	switch kind := server.KindOf(err); {
+	if err := cfg.Validate(); err != nil {
+		return nil, decode.Bad(decode.Rejected, "no collection can be made from it: %v", err)
+	}
+	if err := decode.Fits(cfg, op); err != nil {
+		return nil, err // nothing is made of a record that is bad itself
+	}
+	switch err := s.db.CreateCollection(ctx, s.cfg.Collection, cfg); {
 	case err == nil:
 		s.log.Info("collection made from the first record", "collection", s.cfg.Collection, "offset", op.Version.Offset)
-	case kind == server.Exists:
-	case kind == server.Invalid || kind == server.BadRequest:
-		return nil, decode.Bad(decode.Rejected, "no collection can be made from it: %v", err)
-	default:
+	case server.KindOf(err) != server.Exists:
 		return nil, err
 	}
 	c, err := s.db.Collection(s.cfg.Collection)
@@ -276,16 +280,24 @@ func (s *session) create(ctx context.Context, op *server.Op) (*server.Collection
 	return c, nil
 }
 
-// maxHeld bounds the dead letters held while there is no collection.
-const maxHeld = 1000
+// Bounds of the dead letters held while there is no collection; the oldest go first.
+const (
+	maxHeld      = 1000
+	maxHeldBytes = 16 << 20
+)
 
 // hold keeps what cannot be stored yet, because nothing before the first good
 // record tells what the collection is to be. After a crash it is read again.
 func (s *session) hold(d *decoded) {
 	s.held.Positions = append(s.held.Positions, d.batch.Positions...)
 	s.held.DeadLetters = append(s.held.DeadLetters, d.batch.DeadLetters...)
-	if n := len(s.held.DeadLetters); n > maxHeld {
-		s.held.DeadLetters = s.held.DeadLetters[n-maxHeld:]
+	size := 0
+	for i, l := range slices.Backward(s.held.DeadLetters) {
+		size += len(l.Key) + len(l.Value)
+		if newer := len(s.held.DeadLetters) - 1 - i; newer > 0 && (newer >= maxHeld || size > maxHeldBytes) {
+			s.held.DeadLetters = slices.Clone(s.held.DeadLetters[i+1:])
+			break
+		}
 	}
 	s.held.Positions = newest(s.held.Positions)
 }

@@ -15,6 +15,7 @@ type metrics struct {
 	freshness *prometheus.HistogramVec
 	stage     *prometheus.HistogramVec
 	batches   *prometheus.HistogramVec
+	kept      *prometheus.CounterVec
 }
 
 // freshnessBuckets reach from a millisecond to the age of a neglected backlog.
@@ -35,11 +36,14 @@ func newMetrics() *metrics {
 		batches: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "freshet_source_batch_seconds", Help: "Time from the poll of a batch to its visibility.", Buckets: freshnessBuckets,
 		}, labels),
+		kept: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "freshet_source_kept_letters_total", Help: "Dead letters that the collection keeps: there is no topic for them, or they are too large for it.",
+		}, labels),
 	}
 }
 
 func (m *metrics) register(r prometheus.Registerer, gauges prometheus.Collector) error {
-	for _, c := range []prometheus.Collector{m.records, m.freshness, m.stage, m.batches, gauges} {
+	for _, c := range []prometheus.Collector{m.records, m.freshness, m.stage, m.batches, m.kept, gauges} {
 		if err := r.Register(c); err != nil {
 			return err
 		}
@@ -51,6 +55,7 @@ func (m *metrics) register(r prometheus.Registerer, gauges prometheus.Collector)
 func (m *metrics) forget(s *Source) {
 	labels := prometheus.Labels{"collection": s.Collection, "source": s.Name}
 	m.records.DeletePartialMatch(labels)
+	m.kept.DeletePartialMatch(labels)
 	for _, h := range []*prometheus.HistogramVec{m.freshness, m.stage, m.batches} {
 		h.DeletePartialMatch(labels)
 	}
@@ -62,6 +67,7 @@ type sourceMetrics struct {
 	freshness prometheus.Observer
 	stage     []prometheus.Observer // by AllStages, without Total
 	batches   prometheus.Observer
+	kept      prometheus.Counter
 	stages    stages
 }
 
@@ -71,6 +77,7 @@ func (m *metrics) of(s *Source) *sourceMetrics {
 		records:   m.records.MustCurryWith(labels),
 		freshness: m.freshness.With(labels),
 		batches:   m.batches.With(labels),
+		kept:      m.kept.With(labels),
 	}
 	for _, stage := range AllStages[:len(AllStages)-1] {
 		sm.stage = append(sm.stage, m.stage.WithLabelValues(s.Collection, s.Name, string(stage)))
@@ -90,9 +97,6 @@ func (m *sourceMetrics) batch(d *decoded, applied server.Applied, polled time.Ti
 	count("upsert", "", applied.Upserted)
 	count("delete", "", applied.Deleted)
 	count("stale", "", applied.Stale)
-	for _, l := range d.letters {
-		count("dead_letter", string(l.err.Reason), 1)
-	}
 	m.stages.mu.Lock()
 	defer m.stages.mu.Unlock()
 	for _, r := range d.records {
@@ -107,6 +111,18 @@ func (m *sourceMetrics) batch(d *decoded, applied server.Applied, polled time.Ti
 		}
 		m.freshness.Observe(x[len(x)-1].Seconds())
 	}
+}
+
+// countLetters counts dead letters once they are where they are kept, or are held.
+func (s *session) countLetters(letters []letter, kept int) {
+	for _, l := range letters {
+		s.metrics.records.WithLabelValues("dead_letter", string(l.err.Reason)).Inc()
+	}
+	s.metrics.kept.Add(float64(kept))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.letters.Total += int64(len(letters))
+	s.letters.Kept += int64(kept)
 }
 
 // gauges reads the state of all sources when it is asked for.

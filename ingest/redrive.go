@@ -29,7 +29,7 @@ func (m *Manager) DeadLetters(ctx context.Context, key sources.Key, limit int, f
 		return nil, err
 	}
 	list := []sources.Letter{}
-	err = m.letters(ctx, g.current(), func(l *server.DeadLetter) (bool, error) {
+	err = m.letters(ctx, g.current(), func(l *server.DeadLetter, _ bool) (bool, error) {
 		if len(list) < limit && selects(&filter, l) {
 			list = append(list, sources.Letter{
 				Topic: l.Stream.Topic, Partition: l.Stream.Partition, Offset: l.Offset, Time: l.Time,
@@ -46,21 +46,31 @@ func selects(f *sources.LetterFilter, l *server.DeadLetter) bool {
 		(f.Partition == nil || *f.Partition == l.Stream.Partition) && (f.Offset == nil || *f.Offset == l.Offset)
 }
 
-// letters visits the dead letters of a source, where it puts them, until visit
-// returns false.
-func (m *Manager) letters(ctx context.Context, s *source, visit func(*server.DeadLetter) (bool, error)) error {
+// letters visits the dead letters of a source, those of its topic before those that the
+// collection keeps, until visit returns false.
+func (m *Manager) letters(ctx context.Context, s *source, visit func(l *server.DeadLetter, kept bool) (bool, error)) error {
+	more := true
 	if s.cfg.DeadLetterTopic != "" {
-		return s.lettersOfTopic(ctx, visit)
+		err := s.lettersOfTopic(ctx, func(l *server.DeadLetter) (_ bool, err error) {
+			more, err = visit(l, false)
+			return more, err
+		})
+		if err != nil || !more {
+			return err
+		}
 	}
 	c, err := m.db.Collection(s.cfg.Collection)
 	if err != nil {
+		if s.cfg.DeadLetterTopic != "" && server.KindOf(err) == server.NotFound {
+			return nil
+		}
 		return err
 	}
 	return c.ScanDeadLetters(ctx, func(l *server.DeadLetter) (bool, error) {
 		if l.Stream.Source != s.cfg.Name {
 			return true, nil
 		}
-		return visit(l)
+		return visit(l, true)
 	})
 }
 
@@ -152,7 +162,7 @@ func (m *Manager) Redrive(ctx context.Context, key sources.Key, what sources.Red
 		batch = server.Batch{}
 		return err
 	}
-	err = m.letters(ctx, s, func(l *server.DeadLetter) (bool, error) {
+	err = m.letters(ctx, s, func(l *server.DeadLetter, kept bool) (bool, error) {
 		if !selects(&what.Filter, l) {
 			return true, nil
 		}
@@ -173,7 +183,7 @@ func (m *Manager) Redrive(ctx context.Context, key sources.Key, what sources.Red
 			return false, err
 		}
 		batch.Ops = append(batch.Ops, op)
-		if s.cfg.DeadLetterTopic == "" {
+		if kept {
 			batch.Redriven = append(batch.Redriven, l.Number)
 		}
 		if len(batch.Ops) < redriveBatch {

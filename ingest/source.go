@@ -48,7 +48,9 @@ type source struct {
 	log      *slog.Logger
 	metrics  *sourceMetrics
 	refresh  time.Duration
-	control  *controller // of the consuming goroutine
+	// The consuming goroutine's own.
+	control     *controller
+	letterTopic bool // the dead-letter topic is known to exist
 
 	mu         sync.Mutex
 	paused     bool // changes only while the source does not run
@@ -58,6 +60,7 @@ type source struct {
 	ends       map[partition]int64 // where logs ended when earlier sessions saw them
 	limit      LimitStatus
 	formats    map[decode.Format]int64 // records applied by format
+	letters    LetterStatus
 }
 
 // partition names one partition of one topic.
@@ -268,6 +271,8 @@ func (s *source) options() []kgo.Opt {
 		kgo.RequestRetries(2),
 		kgo.RetryTimeout(adminTimeout),
 		kgo.ProducerLinger(0),
+		kgo.ProducerBatchMaxBytes(maxLetterBytes),
+		kgo.UnknownTopicRetries(1), // the next session makes the dead-letter topic again
 	)
 }
 

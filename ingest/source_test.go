@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -42,6 +43,7 @@ type rig struct {
 	manager *ingest.Manager
 	metrics *prometheus.Registry
 	models  *embed.Models
+	fs      vfs.FS // of the database; nil for that of the machine
 }
 
 func newRig(t *testing.T, partitions int32, s ingest.Source) *rig {
@@ -70,7 +72,7 @@ func newRig(t *testing.T, partitions int32, s ingest.Source) *rig {
 
 func (r *rig) open() {
 	r.t.Helper()
-	db, err := server.Open(context.Background(), r.dir, server.Options{})
+	db, err := server.Open(context.Background(), r.dir, server.Options{FS: r.fs})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -320,6 +322,10 @@ func TestDeadLetterTopic(t *testing.T) {
 		"__connect.errors.connector.name":       "src",
 		"__connect.errors.exception.class.name": "undecodable",
 		"__connect.errors.exception.message":    "the value is not a JSON object",
+		"__connect.errors.exception.stacktrace": "undecodable: the value is not a JSON object",
+		"__connect.errors.stage":                "VALUE_CONVERTER",
+		"__connect.errors.class.name":           "freshet.ingest",
+		"__connect.errors.task.id":              "0",
 	} {
 		if headers[name] != want {
 			t.Errorf("header %s is %q, want %q", name, headers[name], want)

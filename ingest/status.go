@@ -20,6 +20,13 @@ type Status struct {
 	// Formats counts the records applied since the start by the format in which
 	// they were read: what auto has found.
 	Formats map[decode.Format]int64
+	Letters LetterStatus
+}
+
+// LetterStatus counts the dead letters since the start.
+type LetterStatus struct {
+	Total int64
+	Kept  int64 // by the collection: all without a topic for them, else those too large for it
 }
 
 // LimitStatus describes the batch controller.
@@ -54,7 +61,7 @@ func (s *source) status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	status.State, status.Error, status.Limit = s.state, s.fault, s.limit
-	status.Formats = maps.Clone(s.formats)
+	status.Formats, status.Letters = maps.Clone(s.formats), s.letters
 	for p, state := range s.partitions {
 		ps := PartitionStatus{
 			Topic: p.topic, Partition: p.number, State: state.state, Error: state.err,

@@ -11,13 +11,25 @@ func Check(c *server.Collection, op *server.Op) error {
 	if op.Kind != server.Upsert {
 		return nil
 	}
-	vectors := op.Points[0].Vectors
-	cfg := c.Config()
-	for name, v := range vectors {
+	if err := Fits(c.Config(), op); err != nil {
+		return err
+	}
+	switch err := c.Check(op); server.KindOf(err) {
+	case server.WrongInput, server.BadRequest, server.Invalid:
+		return Bad(Rejected, "%v", err)
+	default:
+		return err // nil, or what may pass
+	}
+}
+
+// Fits tells whether a collection of such a configuration takes the dense vectors of an
+// upsert.
+func Fits(cfg server.Config, op *server.Op) error {
+	for name, v := range op.Points[0].Vectors {
 		params, ok := cfg.Vectors.Named[name]
 		dense, isDense := v.(server.Dense)
 		if !ok || !isDense {
-			continue // for c.Check
+			continue // for Collection.Check
 		}
 		if len(dense) != params.Size {
 			return Bad(WrongDimension, "the vector %q has %d dimensions, the collection's has %d", name, len(dense), params.Size)
@@ -25,9 +37,6 @@ func Check(c *server.Collection, op *server.Op) error {
 		if params.Distance == server.Cosine && isZero(dense) {
 			return Bad(ZeroVector, "the vector %q is all zeros", name)
 		}
-	}
-	if err := c.Check(op); err != nil {
-		return Bad(Rejected, "%v", err)
 	}
 	return nil
 }

@@ -8,7 +8,7 @@ import (
 // open reads what was written with a schema and finds the format of the rest.
 func (m *Mapping) open(ctx context.Context, msg *message, d *Decoded) error {
 	if err := m.openKey(ctx, msg); err != nil {
-		return err
+		return ofKey(err)
 	}
 	if msg.value == nil {
 		return nil
@@ -72,6 +72,17 @@ func (m *Mapping) openKey(ctx context.Context, msg *message) error {
 	}
 	msg.typedKey = true
 	return nil
+}
+
+// ofKey says that an error is about the key. It copies: the registry keeps its errors.
+func ofKey(err error) error {
+	var own *Error
+	if !errors.As(err, &own) {
+		return err
+	}
+	e := *own
+	e.Key = true
+	return &e
 }
 
 // notOfSchema makes a dead letter of what a transcoder could not read.

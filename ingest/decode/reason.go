@@ -30,11 +30,12 @@ const (
 type Error struct {
 	Reason Reason
 	Detail string
+	Key    bool // it is the key that cannot be read
 }
 
 func (e *Error) Error() string { return string(e.Reason) + ": " + e.Detail }
 
 // Bad returns an *Error.
 func Bad(reason Reason, format string, args ...any) error {
-	return &Error{reason, fmt.Sprintf(format, args...)}
+	return &Error{Reason: reason, Detail: fmt.Sprintf(format, args...)}
 }

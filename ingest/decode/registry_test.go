@@ -339,3 +339,14 @@ func FuzzSchemas(f *testing.F) {
 		}
 	})
 }
+
+func TestErrorOfTheKey(t *testing.T) {
+	m := mappingOf(t, Settings{Format: Avro, Schema: flinkAvroKeyed, KeySchema: flinkAvroKey})
+	for key, want := range map[string]bool{"\x80": true, "\x02a": false} {
+		_, err := m.Decode(t.Context(), server.Stream{}, record(key, "\x80"))
+		var own *Error
+		if !errors.As(err, &own) || own.Key != want || own.Reason != Undecodable {
+			t.Errorf("key %q: %v, of the key: %t", key, err, own != nil && own.Key)
+		}
+	}
+}

@@ -46,7 +46,14 @@ type Status struct {
 	Stages     []Stage     `json:"stages"`
 	Partitions []Partition `json:"partitions"` // by topic and number
 	// Formats counts the records applied since the start by the format they were in.
-	Formats map[string]int64 `json:"formats"`
+	Formats     map[string]int64 `json:"formats"`
+	DeadLetters LetterCounts     `json:"dead_letters"`
+}
+
+// LetterCounts counts dead letters since the start.
+type LetterCounts struct {
+	Total int64 `json:"total"`
+	Kept  int64 `json:"kept"` // by the collection: all without a topic for them, else those too large for it
 }
 
 // Batch describes how the size of batches adapts.
