@@ -35,6 +35,9 @@ func (s *session) findPartitions(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
 	logs, err := s.logs(ctx)
+	if errors.Is(err, errNoTopic) {
+		return errors.Join(s.parkVanished(nil), err)
+	}
 	if err != nil {
 		return err
 	}
@@ -53,7 +56,7 @@ func (s *session) findPartitions(ctx context.Context) error {
 			return err
 		}
 		g := findGap(position, b, before.end)
-		if before.state == Gap && position.Next == before.next && (g == nil || g.missing < before.missing) {
+		if before.state == Gap && !before.vanished && position.Next == before.next && (g == nil || g.missing < before.missing) {
 			continue // a log that was cut grows again, by other records than those it had
 		}
 		if g != nil {
@@ -115,24 +118,30 @@ func (s *session) seen(p partition, b bounds) (partitionState, bool, error) {
 
 // logs lists the partitions of the topics and the bounds of their logs.
 func (s *session) logs(ctx context.Context) (map[partition]bounds, error) {
-	topics, err := s.admin.ListTopics(ctx, s.cfg.Topics...)
+	topics, err := s.admin.ListTopics(ctx, s.topics.names...) // without names: all but Kafka's own
 	if err != nil {
 		return nil, fmt.Errorf("list topics: %w", err)
 	}
 	var existing []string
 	ids := map[string]server.TopicID{}
+	partitions := 0
 	for _, t := range topics {
 		switch {
+		case !s.topics.has(t.Topic):
 		case errors.Is(t.Err, kerr.UnknownTopicOrPartition):
 		case t.Err != nil:
 			return nil, fmt.Errorf("topic %q: %w", t.Topic, t.Err)
 		default:
+			partitions += len(t.Partitions)
 			existing = append(existing, t.Topic)
 			ids[t.Topic] = server.TopicID(t.ID)
 		}
 	}
-	if len(existing) == 0 {
-		return nil, fmt.Errorf("%w: %s", errNoTopic, strings.Join(s.cfg.Topics, ", "))
+	switch {
+	case len(existing) == 0:
+		return nil, fmt.Errorf("%w: %s", errNoTopic, &s.topics)
+	case partitions > maxPartitions:
+		return nil, fmt.Errorf("%s: %d topics have %d partitions, a source consumes at most %d", s.topics.field(), len(existing), partitions, maxPartitions)
 	}
 	starts, err := s.admin.ListStartOffsets(ctx, existing...)
 	if err == nil {

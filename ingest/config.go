@@ -24,17 +24,20 @@ type Config struct {
 
 // Source describes topics to consume and what their records mean.
 type Source struct {
-	Name       string            `yaml:"name"`
-	Collection string            `yaml:"collection"` // default: the name
-	Topics     []string          `yaml:"topics"`
-	Format     decode.Format     `yaml:"format"`  // default auto
-	ID         string            `yaml:"id"`      // key, key.<field>, value.<field>, header.<name>; default by format
-	Vectors    map[string]string `yaml:"vectors"` // vector name → value.<field>; default: value.embedding or value.vector
-	Payload    decode.Payload    `yaml:"payload"`
-	Schema     string            `yaml:"schema"`     // of plain Avro values; none: each record names its schema
-	KeySchema  string            `yaml:"key_schema"` // of plain Avro keys
-	Version    string            `yaml:"version"`    // timestamp (default), offset, value.<field>
-	OnCreate   OnCreate          `yaml:"on_create"`
+	Name       string   `yaml:"name"`
+	Collection string   `yaml:"collection"` // default: the name
+	Topics     []string `yaml:"topics"`
+	// TopicsRegex is matched with whole names of topics, in place of Topics; those that
+	// come to be later are consumed, too.
+	TopicsRegex string            `yaml:"topics.regex,omitempty"`
+	Format      decode.Format     `yaml:"format"`  // default auto
+	ID          string            `yaml:"id"`      // key, key.<field>, value.<field>, header.<name>; default by format
+	Vectors     map[string]string `yaml:"vectors"` // vector name → value.<field>; default: value.embedding or value.vector
+	Payload     decode.Payload    `yaml:"payload"`
+	Schema      string            `yaml:"schema"`     // of plain Avro values; none: each record names its schema
+	KeySchema   string            `yaml:"key_schema"` // of plain Avro keys
+	Version     string            `yaml:"version"`    // timestamp (default), offset, value.<field>
+	OnCreate    OnCreate          `yaml:"on_create"`
 	// Embed says which vectors, by name, are made of texts; without vectors beside them
 	// the value has to have none.
 	Embed  map[string]Embedding `yaml:"embed,omitempty"`
@@ -189,12 +192,7 @@ func (s *Source) validate(report func(field, format string, args ...any)) {
 	if err := server.CheckName(s.Collection); err != nil {
 		report("collection", "%v", err)
 	}
-	if len(s.Topics) == 0 || slices.Contains(s.Topics, "") {
-		report("topics", "needs at least one topic, none empty")
-	}
-	if slices.Contains(s.Topics, s.DeadLetterTopic) {
-		report("errors.deadletterqueue.topic.name", "%q is consumed by the source itself", s.DeadLetterTopic)
-	}
+	s.subscription(report)
 	if !slices.Contains(decode.Formats, s.Format) {
 		report("format", "%q is not one of %s", s.Format, decode.FormatNames())
 	}

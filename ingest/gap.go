@@ -74,11 +74,11 @@ func (s *session) crossGap(p partition, g *gap, stored server.Position, end int6
 	return to, true
 }
 
-// parkVanished parks the partitions that have a position while their topic has
-// fewer partitions than it had.
+// parkVanished handles the partitions that have a position but no log: their topic was
+// deleted, or has fewer partitions than it had.
 func (s *session) parkVanished(logs map[partition]bounds) error {
 	c := s.current()
-	if c == nil || s.cfg.OnGap != gapFail {
+	if c == nil {
 		return nil
 	}
 	positions, err := c.Positions()
@@ -91,15 +91,66 @@ func (s *session) parkVanished(logs map[partition]bounds) error {
 	}
 	for _, stored := range positions {
 		p := partition{stored.Stream.Topic, stored.Stream.Partition}
-		if _, ok := logs[p]; ok || stored.Stream.Source != s.cfg.Name || !topics[p.topic] {
+		if _, ok := logs[p]; ok || stored.Stream.Source != s.cfg.Name || !s.topics.has(p.topic) {
 			continue
 		}
-		s.park(p, &partitionState{
-			state: Gap, err: "the topic was deleted and made anew, without this partition",
-			next: stored.Next, end: stored.Next, topicID: stored.TopicID,
-		})
+		s.mu.Lock()
+		state := s.partitions[p]
+		end := max(s.ends[p], stored.Next)
+		if state != nil {
+			end = max(state.end, stored.Next)
+		}
+		s.mu.Unlock()
+		missing := end - stored.Next
+		text := fmt.Sprintf("the topic was deleted: everything from offset %d on is gone, %d records at least", stored.Next, missing)
+		if topics[p.topic] {
+			text = "the topic was deleted and made anew, without this partition"
+		}
+		switch {
+		case s.cfg.OnGap != gapFail:
+			if missing > 0 {
+				s.log.Warn("the log has a gap", "topic", p.topic, "partition", p.number, "gap", text, "policy", s.cfg.OnGap)
+				s.metrics.records.WithLabelValues("skipped", "gap").Add(float64(missing))
+			}
+			s.leave(p, topics[p.topic])
+			s.forget(p, stored.Next)
+		case s.topics.pattern != nil && !topics[p.topic] && missing == 0:
+			s.leave(p, false) // topics that match come and go, and nothing is known to be lost
+			s.forget(p, end)
+		default:
+			s.leave(p, topics[p.topic])
+			s.park(p, &partitionState{
+				state: Gap, err: text, next: stored.Next, end: end, missing: missing, topicID: stored.TopicID, vanished: true,
+			})
+		}
 	}
 	return nil
+}
+
+// leave ends the consumption of a partition without a log. Of a topic that is not there
+// the client forgets everything: another one of the name has another id.
+func (s *session) leave(p partition, hasTopic bool) {
+	s.mu.Lock()
+	state := s.partitions[p]
+	s.mu.Unlock()
+	switch {
+	case state == nil || state.vanished:
+	case hasTopic:
+		s.client.RemoveConsumePartitions(map[string][]int32{p.topic: {p.number}})
+	default:
+		s.client.PurgeTopicsFromClient(p.topic)
+	}
+}
+
+// forget drops the state of a partition whose log, which ended at end, is gone.
+func (s *session) forget(p partition, end int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.partitions[p]; ok {
+		s.log.Info("a partition is gone", "topic", p.topic, "partition", p.number)
+	}
+	delete(s.partitions, p)
+	s.ends[p] = end
 }
 
 // errRecreated ends a session so that the next one, which knows nothing of the old

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -110,10 +108,10 @@ func (m *Manager) SkipRecord(ctx context.Context, key sources.Key, skip sources.
 		counter = l.source.metrics.records.WithLabelValues("skipped", "request")
 		p, offset := partition{skip.Topic, *skip.Partition}, *skip.Offset
 		if p.topic == "" {
-			if len(l.source.cfg.Topics) != 1 {
-				return nil, invalid("topic", "is needed, as the source has several")
+			if len(l.source.topics.names) != 1 {
+				return nil, invalid("topic", "is needed, as the source may have several")
 			}
-			p.topic = l.source.cfg.Topics[0]
+			p.topic = l.source.topics.names[0]
 		}
 		b, ok := l.logs[p]
 		if !ok {
@@ -248,8 +246,8 @@ func (m *Manager) WaitFor(ctx context.Context, key sources.Key, offsets []source
 		switch path := fmt.Sprintf("offsets[%d]", i); {
 		case o.Offset == nil || o.Offset.Offset < 0:
 			return invalid(path+".offset.kafka_offset", "has to be 0 or more")
-		case !slices.Contains(g.current().cfg.Topics, p.topic):
-			return invalid(path+".partition.kafka_topic", "%.200q is not one of the source's: %s", p.topic, strings.Join(g.current().cfg.Topics, ", "))
+		case !g.current().topics.has(p.topic):
+			return invalid(path+".partition.kafka_topic", "%.200q is not one of the source's: %s", p.topic, &g.current().topics)
 		}
 		want = append(want, server.Position{Stream: g.current().stream(p), Next: o.Offset.Offset})
 	}

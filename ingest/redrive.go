@@ -98,8 +98,7 @@ func (s *source) lettersOfTopic(ctx context.Context, visit func(*server.DeadLett
 // cfgOf returns a source that differs in its topic.
 func (s *source) cfgOf(topic string) *source {
 	cfg := s.cfg
-	cfg.Topics = []string{topic}
-	return &source{cfg: cfg, kafka: s.kafka, db: s.db, log: s.log, start: s.start, metrics: s.metrics}
+	return &source{cfg: cfg, topics: subscription{names: []string{topic}}, kafka: s.kafka, db: s.db, log: s.log, start: s.start, metrics: s.metrics, refresh: s.refresh}
 }
 
 // letterOf reads a record of the dead-letter topic.

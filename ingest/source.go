@@ -39,6 +39,7 @@ const (
 // source consumes one configured source until its context ends.
 type source struct {
 	cfg     Source
+	topics  subscription
 	kafka   Kafka
 	mapping *decode.Mapping
 	// embedder makes the vectors of texts; nil for none.
@@ -81,6 +82,8 @@ type partitionState struct {
 	missing int64     // records that a gap is known to have swallowed
 	faults  int       // positions out of range since records last came
 	until   time.Time // while Retrying: of the next look
+	// vanished says that the log is not there: a gap that ends when it is there again.
+	vanished bool
 }
 
 func (s *source) stream(p partition) server.Stream {
@@ -268,6 +271,7 @@ func (s *source) options() []kgo.Opt {
 		kgo.KeepControlRecords(),             // they count in a position
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.WithHooks(arrivals{}),
+		kgo.MetadataMinAge(s.refresh), // what is known of topics is not older than our look at them
 		kgo.RequestRetries(2),
 		kgo.RetryTimeout(adminTimeout),
 		kgo.ProducerLinger(0),

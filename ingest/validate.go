@@ -57,7 +57,7 @@ func (m *Manager) Validate(ctx context.Context, collection string, raw []byte, l
 	}
 	err = s.look(ctx, func(l *look) error { return d.run(ctx, l, limit) })
 	if errors.Is(err, errNoTopic) {
-		d.problem("topics", "%v", err)
+		d.problem(s.topics.field(), "%v", err)
 		err = nil
 	}
 	d.judge()
@@ -100,7 +100,7 @@ func (d *dryRun) run(ctx context.Context, l *look, limit int) error {
 	slices.SortFunc(d.Logs, func(a, b sources.Log) int {
 		return bytes.Compare(fmt.Appendf(nil, "%s\x00%010d", a.Topic, a.Partition), fmt.Appendf(nil, "%s\x00%010d", b.Topic, b.Partition))
 	})
-	for _, topic := range d.source.cfg.Topics {
+	for _, topic := range d.source.topics.names {
 		if d.partitions[topic] == 0 {
 			d.problem("topics", "there is no topic %q", topic)
 		}
