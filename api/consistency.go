@@ -10,18 +10,22 @@ import (
 	"freshet/server"
 )
 
-// The headers by which a client ties its reads to positions in Kafka's log.
+// The headers by which a client says how fresh its reads have to be, and by which the
+// answers say how fresh they are.
 const (
-	minOffsetsHeader = "X-Freshet-Min-Offsets"
-	offsetsHeader    = "X-Freshet-Offsets"
+	minOffsetsHeader   = "X-Freshet-Min-Offsets"
+	consistencyHeader  = "X-Freshet-Consistency"
+	maxStalenessHeader = "X-Freshet-Max-Staleness"
+	offsetsHeader      = "X-Freshet-Offsets"
+	stalenessHeader    = "X-Freshet-Staleness-Ms"
 	// maxMinOffsets bounds the entries of one header.
 	maxMinOffsets = 1024
-	// offsetsWait bounds the wait for them where the request sets no timeout.
-	offsetsWait = 10 * time.Second
+	// freshWait bounds the wait for all of it where the request sets no timeout.
+	freshWait = 10 * time.Second
 )
 
 // readable returns the collection once it is as fresh as the request demands,
-// and sets the header that says how fresh that is.
+// and sets the headers that say how fresh that is.
 func (r *request) readable() (*server.Collection, error) {
 	c, err := r.collection()
 	if err != nil {
@@ -33,24 +37,84 @@ func (r *request) readable() (*server.Collection, error) {
 	if err := r.admitTimeout(c); err != nil {
 		return nil, err
 	}
-	if value := r.Request().Header.Get(minOffsetsHeader); value != "" {
-		want, err := parseOffsets(value)
-		if err != nil {
-			return nil, err
-		}
-		if err := r.awaitOffsets(c, want); err != nil {
-			return nil, err
-		}
+	d, err := r.demand()
+	if err != nil {
+		return nil, err
 	}
-	// Taken before the read, so that it never claims what the read has not seen.
+	if err := r.await(c, d); err != nil {
+		return nil, err
+	}
+	// Taken before the read, so that they never claim what the read has not seen.
 	positions, err := c.Positions()
 	if err != nil {
 		return nil, err
+	}
+	if r.s.o.Sources != nil {
+		if asOf, ok := r.s.o.Sources.AsOf(c.Name(), positions); ok {
+			r.Response().Header().Set(stalenessHeader, strconv.FormatInt(max(time.Since(asOf), 0).Milliseconds(), 10))
+		}
 	}
 	if len(positions) > 0 {
 		r.Response().Header().Set(offsetsHeader, formatOffsets(positions))
 	}
 	return c, nil
+}
+
+// demand says what a read has to see.
+type demand struct {
+	offsets []server.MinOffset
+	// since asks for everything that was in the logs then; zero for nothing.
+	since time.Time
+}
+
+// demand reads the request's headers. The time that counts is that of its arrival.
+func (r *request) demand() (demand, error) {
+	var d demand
+	var err error
+	header := r.Request().Header
+	if value := header.Get(minOffsetsHeader); value != "" {
+		if d.offsets, err = parseOffsets(value); err != nil {
+			return d, err
+		}
+	}
+	if value := header.Get(maxStalenessHeader); value != "" {
+		longest, err := time.ParseDuration(value)
+		if err != nil || longest < 0 {
+			return d, badRequest("%s: %.100q is not a duration such as 500ms, 5s or 2m", maxStalenessHeader, value)
+		}
+		d.since = r.started.Add(-longest)
+	}
+	switch value := header.Get(consistencyHeader); value {
+	case "", "eventual":
+	case "strong":
+		d.since = r.started
+	default:
+		return d, badRequest("%s: %.100q is not strong or eventual", consistencyHeader, value)
+	}
+	return d, nil
+}
+
+// await waits until reads of the collection see what is demanded, for as long as the
+// request's timeout says, else freshWait.
+func (r *request) await(c *server.Collection, d demand) error {
+	if d.offsets == nil && d.since.IsZero() {
+		return nil
+	}
+	ctx := r.ctx
+	if r.QueryParam("timeout") == "" {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, freshWait)
+		defer cancel()
+	}
+	if d.offsets != nil {
+		if err := c.WaitOffsets(ctx, d.offsets); err != nil {
+			return err
+		}
+	}
+	if d.since.IsZero() || r.s.o.Sources == nil {
+		return nil
+	}
+	return r.s.o.Sources.CatchUp(ctx, c.Name(), d.since)
 }
 
 // parseOffsets reads topic:partition:offset,….
@@ -97,16 +161,4 @@ func formatOffsets(positions []server.Position) string {
 		fmt.Fprintf(&out, "%s:%d:%d", p.Stream.Topic, p.Stream.Partition, next-1)
 	}
 	return out.String()
-}
-
-// awaitOffsets waits until the collection shows the records, for as long as
-// the request's timeout says, else offsetsWait.
-func (r *request) awaitOffsets(c *server.Collection, want []server.MinOffset) error {
-	ctx := r.ctx
-	if r.QueryParam("timeout") == "" {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, offsetsWait)
-		defer cancel()
-	}
-	return c.WaitOffsets(ctx, want)
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"freshet/server"
 	"freshet/server/sources"
 )
 
@@ -33,6 +34,9 @@ type Sources interface {
 	DeadLetters(ctx context.Context, key sources.Key, limit int, filter sources.LetterFilter) ([]sources.Letter, error)
 	Validate(ctx context.Context, collection string, description []byte, limit int) (sources.Validation, error)
 	Redrive(ctx context.Context, key sources.Key, what sources.Redrive) (sources.Redriven, error)
+
+	CatchUp(ctx context.Context, collection string, since time.Time) error
+	AsOf(collection string, positions []server.Position) (time.Time, bool)
 }
 
 // sourceRoutes are there if there is something that manages sources.

@@ -3,6 +3,7 @@ package api_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -18,6 +19,22 @@ import (
 type fakeSources struct {
 	db   *server.DB
 	last string
+	// What CatchUp was asked for, and answers; the answer of AsOf, false for zero.
+	caughtUp time.Time
+	late     error
+	asOf     time.Time
+}
+
+func (f *fakeSources) CatchUp(ctx context.Context, _ string, since time.Time) error {
+	f.caughtUp = since
+	if _, bounded := ctx.Deadline(); !bounded {
+		return errors.New("the wait has no end")
+	}
+	return f.late
+}
+
+func (f *fakeSources) AsOf(string, []server.Position) (time.Time, bool) {
+	return f.asOf, !f.asOf.IsZero()
 }
 
 func (f *fakeSources) do(key sources.Key, format string, args ...any) error {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -116,13 +118,12 @@ func (s *session) seen(p partition, b bounds) (partitionState, bool, error) {
 	return *state, true, nil
 }
 
-// logs lists the partitions of the topics and the bounds of their logs.
-func (s *session) logs(ctx context.Context) (map[partition]bounds, error) {
+// existing returns the source's topics that there are, with their ids.
+func (s *session) existing(ctx context.Context) (map[string]server.TopicID, error) {
 	topics, err := s.admin.ListTopics(ctx, s.topics.names...) // without names: all but Kafka's own
 	if err != nil {
 		return nil, fmt.Errorf("list topics: %w", err)
 	}
-	var existing []string
 	ids := map[string]server.TopicID{}
 	partitions := 0
 	for _, t := range topics {
@@ -133,16 +134,25 @@ func (s *session) logs(ctx context.Context) (map[partition]bounds, error) {
 			return nil, fmt.Errorf("topic %q: %w", t.Topic, t.Err)
 		default:
 			partitions += len(t.Partitions)
-			existing = append(existing, t.Topic)
 			ids[t.Topic] = server.TopicID(t.ID)
 		}
 	}
 	switch {
-	case len(existing) == 0:
+	case len(ids) == 0:
 		return nil, fmt.Errorf("%w: %s", errNoTopic, &s.topics)
 	case partitions > maxPartitions:
-		return nil, fmt.Errorf("%s: %d topics have %d partitions, a source consumes at most %d", s.topics.field(), len(existing), partitions, maxPartitions)
+		return nil, fmt.Errorf("%s: %d topics have %d partitions, a source consumes at most %d", s.topics.field(), len(ids), partitions, maxPartitions)
 	}
+	return ids, nil
+}
+
+// logs lists the partitions of the topics and the bounds of their logs.
+func (s *session) logs(ctx context.Context) (map[partition]bounds, error) {
+	ids, err := s.existing(ctx)
+	if err != nil {
+		return nil, err
+	}
+	existing := slices.Collect(maps.Keys(ids))
 	starts, err := s.admin.ListStartOffsets(ctx, existing...)
 	if err == nil {
 		err = starts.Error()

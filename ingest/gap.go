@@ -177,8 +177,5 @@ func (s *session) outOfRange(p partition) {
 		state.err = fmt.Sprintf("the broker does not have offset %d, though its log does: asked %d times", state.next, state.faults)
 	}
 	s.mu.Unlock()
-	select {
-	case s.assign <- struct{}{}:
-	default: // a look is on its way
-	}
+	s.lookSoon()
 }

@@ -253,10 +253,11 @@ func (m *Manager) WaitFor(ctx context.Context, key sources.Key, offsets []source
 	}
 	if len(offsets) == 0 {
 		err := g.current().look(ctx, func(l *look) error {
-			for p, b := range l.logs {
+			ends, err := l.readable(ctx)
+			for p, b := range ends {
 				want = append(want, l.at(p, b.end))
 			}
-			return nil
+			return err
 		})
 		if err != nil {
 			return err

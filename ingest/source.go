@@ -59,6 +59,9 @@ type source struct {
 	fault      string // of the last failed attempt
 	partitions map[partition]*partitionState
 	ends       map[partition]int64 // where logs ended when earlier sessions saw them
+	marks      map[partition]marks
+	marking    *marking // under way; nil if none is
+	connected  *session // that has a connection; nil if none has
 	limit      LimitStatus
 	formats    map[decode.Format]int64 // records applied by format
 	letters    LetterStatus
@@ -95,7 +98,7 @@ func (s *source) run(ctx context.Context) {
 	pause := firstPause
 	for {
 		began := time.Now()
-		err := s.session(ctx)
+		err := s.attend(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -149,7 +152,7 @@ type session struct {
 	held server.Batch
 }
 
-func (s *source) session(ctx context.Context) error {
+func (s *source) attend(ctx context.Context) error {
 	client, err := kgo.NewClient(s.options()...)
 	if err != nil {
 		return err
@@ -176,8 +179,10 @@ func (s *source) session(ctx context.Context) error {
 		return err
 	}
 	s.recovered()
+	defer s.open(ses)()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return ses.keep(ctx) })
+	g.Go(func() error { return ses.keepMarks(ctx) })
 	if !s.paused {
 		g.Go(func() error { return ses.consume(ctx) })
 	}

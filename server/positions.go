@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
-// WaitPositions returns once reads see everything before the positions. When ctx
+// WaitPositions returns once reads see everything before the positions, of the same
+// topics where their ids are known. When ctx
 // ends first the error (Timeout) says what is missing.
 func (c *Collection) WaitPositions(ctx context.Context, want []Position) error {
 	for {
@@ -18,8 +20,12 @@ func (c *Collection) WaitPositions(ctx context.Context, want []Position) error {
 		}
 		var behind []string
 		for _, w := range want {
-			if at := v.applied[w.Stream].Next; at < w.Next {
-				behind = append(behind, fmt.Sprintf("topic %q, partition %d: applied up to %d of %d", w.Stream.Topic, w.Stream.Partition, at, w.Next))
+			at := v.applied[w.Stream]
+			switch what := fmt.Sprintf("topic %q, partition %d", w.Stream.Topic, w.Stream.Partition); {
+			case !sameTopic(at.TopicID, w.TopicID):
+				behind = append(behind, what+": what is applied is of a topic that was deleted and made anew")
+			case at.Next < w.Next:
+				behind = append(behind, fmt.Sprintf("%s: applied up to %d of %d", what, at.Next, w.Next))
 			}
 		}
 		v.release()
@@ -32,7 +38,12 @@ func (c *Collection) WaitPositions(ctx context.Context, want []Position) error {
 			if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 				return ctx.Err()
 			}
-			return &Error{Kind: Timeout, Text: "not applied in time: " + strings.Join(behind, "; ")}
+			return &Error{Kind: Timeout, RetryAfter: time.Second, Text: "not applied in time: " + strings.Join(behind, "; ")}
 		}
 	}
+}
+
+func sameTopic(a, b TopicID) bool {
+	var none TopicID
+	return a == b || a == none || b == none
 }

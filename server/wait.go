@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Positions returns how far each stream is applied and visible, by topic,
@@ -52,7 +53,7 @@ func (c *Collection) WaitOffsets(ctx context.Context, want []MinOffset) error {
 			if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 				return ctx.Err()
 			}
-			return &Error{Kind: Timeout, Text: "not applied in time: " + strings.Join(behind, "; ")}
+			return &Error{Kind: Timeout, RetryAfter: time.Second, Text: "not applied in time: " + strings.Join(behind, "; ")}
 		}
 	}
 }

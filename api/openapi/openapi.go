@@ -141,7 +141,7 @@ func expand(op object, route string, tag any) error {
 	}
 	reads := take("read") != nil
 	if reads {
-		for _, name := range []string{"consistency", "timeout", "minOffsets"} {
+		for _, name := range []string{"consistency", "timeout", "minOffsets", "consistencyLevel", "maxStaleness"} {
 			add(name)
 		}
 	}
@@ -162,7 +162,10 @@ func expand(op object, route string, tag any) error {
 	case result != nil:
 		ok := object{"description": "The result.", "content": jsonContent(envelope(result))}
 		if reads {
-			ok["headers"] = object{"X-Freshet-Offsets": object{"$ref": "#/components/headers/Offsets"}}
+			ok["headers"] = object{
+				"X-Freshet-Offsets":      object{"$ref": "#/components/headers/Offsets"},
+				"X-Freshet-Staleness-Ms": object{"$ref": "#/components/headers/Staleness"},
+			}
 		}
 		responses["200"] = ok
 	case len(statuses) == 0:
