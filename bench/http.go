@@ -18,7 +18,10 @@ import (
 	"freshet/server/point"
 )
 
-const httpEf = 64
+const (
+	httpEf          = 64
+	benchCollection = "bench"
+)
 
 // database opens a database with an empty collection in a folder of its own.
 func database(ctx context.Context, dim int) (db *server.DB, c *server.Collection, closeAll func() error, err error) {
@@ -26,21 +29,44 @@ func database(ctx context.Context, dim int) (db *server.DB, c *server.Collection
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	db, err = server.Open(ctx, dir, server.Options{})
+	db, c, err = databaseIn(ctx, dir, dim)
 	if err != nil {
 		return nil, nil, nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	closeAll = func() error { return errors.Join(db.Close(), os.RemoveAll(dir)) }
-	err = db.CreateCollection(ctx, "bench", server.Config{Vectors: server.VectorsConfig{
+	return db, c, func() error { return errors.Join(db.Close(), os.RemoveAll(dir)) }, nil
+}
+
+// databaseIn is a database in a folder, with a collection.
+func databaseIn(ctx context.Context, dir string, dim int) (db *server.DB, c *server.Collection, err error) {
+	db, err = server.Open(ctx, dir, server.Options{})
+	if err != nil {
+		return nil, nil, err
+	}
+	err = db.CreateCollection(ctx, benchCollection, server.Config{Vectors: server.VectorsConfig{
 		Single: true, Named: map[string]server.VectorParams{"": {Size: dim, Distance: server.Cosine}},
 	}})
 	if err == nil {
-		c, err = db.Collection("bench")
+		c, err = db.Collection(benchCollection)
 	}
 	if err != nil {
-		return nil, nil, nil, errors.Join(err, closeAll())
+		return nil, nil, errors.Join(err, db.Close())
 	}
-	return db, c, closeAll, nil
+	return db, c, nil
+}
+
+// fill puts all rows into a collection.
+func fill(ctx context.Context, c *server.Collection, base *matrix) error {
+	for from := 0; from < base.rows; from += batch {
+		op := server.Op{Kind: server.Upsert}
+		for i := from; i < min(from+batch, base.rows); i++ {
+			// The database normalises what it is given; the rows are mapped to be read only.
+			op.Points = append(op.Points, server.Point{ID: point.Number(uint64(i)), Vectors: server.Vectors{"": server.Dense(slices.Clone(base.row(i)))}})
+		}
+		if _, err := c.Apply(ctx, server.Batch{Ops: []server.Op{op}}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // benchHTTP sends searches through HTTP on loopback, one client, and asks a
@@ -51,15 +77,8 @@ func benchHTTP(ctx context.Context, d *dataset) (s *section, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, closeAll()) }()
-	for from := 0; from < d.base.rows; from += batch {
-		op := server.Op{Kind: server.Upsert}
-		for i := from; i < min(from+batch, d.base.rows); i++ {
-			// The database normalises what it is given; the rows are mapped to be read only.
-			op.Points = append(op.Points, server.Point{ID: point.Number(uint64(i)), Vectors: server.Vectors{"": server.Dense(slices.Clone(d.base.row(i)))}})
-		}
-		if _, err := c.Apply(ctx, server.Batch{Ops: []server.Op{op}}); err != nil {
-			return nil, err
-		}
+	if err := fill(ctx, c, d.base); err != nil {
+		return nil, err
 	}
 	x, _, err := buildIndex(ctx, d)
 	if x != nil {

@@ -66,6 +66,9 @@ var allParts = []part{
 	{"rest", "Upserts and searches per second over REST beside those of the graph alone", func(ctx context.Context, d *dataset, _ options) (*section, error) {
 		return benchREST(ctx, d)
 	}},
+	{"restart", "Time from opening a folder to the first answer", func(ctx context.Context, d *dataset, _ options) (*section, error) {
+		return benchRestart(ctx, d)
+	}},
 }
 
 // do measures the part on the data of the options.

@@ -199,6 +199,15 @@ func newCodes(metric Metric, dim int, sample [][]float32) *codes {
 	return c
 }
 
+// newCodes returns the codes that the configuration wants.
+func (g *Graph) newCodes(sample [][]float32) *codes {
+	c := newCodes(g.cfg.Metric, g.cfg.Dim, sample)
+	if g.cfg.Codes == ByteCodes {
+		c.halves = nil
+	}
+	return c
+}
+
 func (c *codes) distanceToMean(v []float32) float64 {
 	mean := c.mean[:len(v)]
 	var even, odd float64 // independent chains of additions
@@ -392,8 +401,10 @@ func (c *codes) ask(dst *coded, t *kernels.Term) {
 const (
 	learnGrowth = 8
 	learnSpread = 4
-	learnSample = 512 // vectors
 )
+
+// LearnSample is how many vectors are enough to learn from.
+const LearnSample = 512
 
 // drift tells when to learn anew. It belongs to the writer.
 type drift struct {
@@ -444,20 +455,17 @@ func (g *Graph) recode(items []Item, workers int) error {
 		}
 	}
 	var sample [][]float32
-	for i := range min(learnSample, len(slots)) {
-		v, err := g.known(slots[i*len(slots)/min(learnSample, len(slots))], before, make([]float32, g.cfg.Dim))
+	for i := range min(LearnSample, len(slots)) {
+		v, err := g.known(slots[i*len(slots)/min(LearnSample, len(slots))], before, make([]float32, g.cfg.Dim))
 		if err != nil {
 			return err
 		}
 		sample = append(sample, v)
 	}
-	for i := range min(learnSample, len(items)) {
-		sample = append(sample, items[i*len(items)/min(learnSample, len(items))].Vector)
+	for i := range min(LearnSample, len(items)) {
+		sample = append(sample, items[i*len(items)/min(LearnSample, len(items))].Vector)
 	}
-	next := newCodes(g.cfg.Metric, g.cfg.Dim, sample)
-	if g.cfg.Codes == ByteCodes {
-		next.halves = nil
-	}
+	next := g.newCodes(sample)
 	put := func(some []Item) error {
 		for _, item := range some {
 			if err := next.grow(item.Slot); err != nil {

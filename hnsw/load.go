@@ -3,7 +3,6 @@ package hnsw
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 )
 
@@ -12,7 +11,7 @@ import (
 // turned round, and a list that would be too long is chosen anew from its members.
 // That takes a thirtieth of what inserting takes.
 //
-// Nodes come first, then vectors, then Link. There must be no readers.
+// Nodes come first, then Learn, then vectors, then Link. There must be no readers.
 type Loader struct {
 	g     *Graph
 	known []nodeAge // by slot; zero for a slot whose neighbours are not known
@@ -67,6 +66,17 @@ func (l *Loader) grow(slot uint32) error {
 	return nil
 }
 
+// Learn takes a sample of the vectors that are to come, and how many come: what they
+// have in common is not to be learned, and all codes made anew, while they arrive. A
+// load can go without.
+func (l *Loader) Learn(sample [][]float32, vectors int) {
+	g := l.g
+	if g.cfg.coded() && g.codes.Load() == nil {
+		g.codes.Store(g.newCodes(sample))
+		g.drift = drift{learnedAt: vectors}
+	}
+}
+
 // Vectors adds vectors. They are copied, if the graph is to hold them.
 func (l *Loader) Vectors(items []Item, workers int) error {
 	g := l.g
@@ -103,7 +113,9 @@ func (l *Loader) Link(ctx context.Context, workers int) (placed []uint32, err er
 	for len(l.known) < int(total) {
 		l.known = append(l.known, nodeAge{})
 	}
-	l.forgetUseless()
+	if err := l.forgetUseless(ctx, workers); err != nil {
+		return nil, err
+	}
 	top, entry := -1, uint32(0)
 	for slot := range total {
 		level := g.level(slot)
@@ -157,82 +169,98 @@ func (g *Graph) place(ctx context.Context, slots []uint32, workers int) error {
 // linkLevel turns the chosen neighbours of a level into lists.
 func (l *Loader) linkLevel(ctx context.Context, level, workers int) error {
 	g := l.g
-	lost := map[uint32]int{} // how many neighbours a node has lost since they were stored
-	for slot := range uint32(len(l.known)) {
-		if g.level(slot) < level || l.known[slot].born == 0 {
-			continue
-		}
-		if n := l.check(slot, level); n > 0 {
-			lost[slot] = n
-		}
-	}
-	err := l.linkBoth(ctx, level, workers, func(slot uint32) []uint32 {
-		if l.known[slot].born == 0 {
-			return nil
-		}
-		return readList(nil, g.list(slot, level), noLimit)
+	lost := make([]uint32, len(l.known)) // how many neighbours a node has lost since they were stored
+	err := l.eachKnown(ctx, level, workers, func(s *searcher, slot uint32) {
+		lost[slot] = s.check(l, slot, level)
 	})
-	if err != nil || len(lost) == 0 {
-		return err
-	}
-	found, err := l.replaceLost(ctx, level, workers, lost)
 	if err != nil {
 		return err
 	}
-	return l.linkBoth(ctx, level, workers, func(slot uint32) []uint32 { return found[slot] })
+	err = l.linkBoth(ctx, level, workers, func(dst []uint32, slot uint32) []uint32 {
+		if l.known[slot].born == 0 {
+			return dst
+		}
+		return readList(dst, g.list(slot, level), noLimit)
+	})
+	if err != nil {
+		return err
+	}
+	found, err := l.replaceLost(ctx, level, workers, lost)
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	return l.linkBoth(ctx, level, workers, func(dst []uint32, slot uint32) []uint32 { return append(dst, found[slot]...) })
+}
+
+// eachKnown does something with each node of a level whose neighbours are known.
+func (l *Loader) eachKnown(ctx context.Context, level, workers int, do func(s *searcher, slot uint32)) error {
+	return l.g.inParallel(ctx, len(l.known), workers, func(s *searcher, begin, end uint32) {
+		for slot := begin; slot < end; slot++ {
+			if l.known[slot].born != 0 && l.g.level(slot) >= level {
+				do(s, slot)
+			}
+		}
+	})
 }
 
 // check drops what cannot be a neighbour of the slot from its list, and returns
 // how many that are.
-func (l *Loader) check(slot uint32, level int) int {
-	list := l.g.list(slot, level)
-	neighbours := readList(nil, list, noLimit)
-	kept := l.valid(slot, level)
-	setList(list, kept)
-	return len(neighbours) - len(kept)
+func (s *searcher) check(l *Loader, slot uint32, level int) (lost uint32) {
+	list := s.g.list(slot, level)
+	named, valid := s.valid(l, slot, level)
+	setList(list, valid)
+	return uint32(named - len(valid))
 }
 
-// valid returns those in the slot's list that were there when it was stored.
-func (l *Loader) valid(slot uint32, level int) (kept []uint32) {
-	for _, n := range readList(nil, l.g.list(slot, level), uint32(len(l.known))) {
-		if n == slot || l.g.level(n) < level || slices.Contains(kept, n) {
+// valid returns how many neighbours the slot's list names, and those of them that were
+// there when it was stored. They are the searcher's.
+func (s *searcher) valid(l *Loader, slot uint32, level int) (named int, valid []uint32) {
+	s.fresh = readList(s.fresh[:0], s.g.list(slot, level), noLimit)
+	valid = s.fresh[:0]
+	for _, n := range s.fresh {
+		if n == slot || n >= uint32(len(l.known)) || s.g.level(n) < level || slices.Contains(valid, n) {
 			continue
 		}
 		if born := l.known[n].born; born != 0 && born <= l.known[slot].stored {
-			kept = append(kept, n)
+			valid = append(valid, n)
 		}
 	}
-	return kept
+	return len(s.fresh), valid
 }
 
 // forgetUseless makes nodes unknown that have lost most of their neighbours: those
 // left do not lead to others nearby. It does not go on with those that lose theirs by
 // that, or hardly any node would be left; a connection looks after them.
-func (l *Loader) forgetUseless() {
-	var useless []uint32
+func (l *Loader) forgetUseless(ctx context.Context, workers int) error {
+	useless := newBitset(nil, len(l.known)) // parts of inParallel share no word
+	err := l.eachKnown(ctx, 0, workers, func(s *searcher, slot uint32) {
+		if named, valid := s.valid(l, slot, 0); 4*len(valid) < named {
+			useless.add(slot)
+		}
+	})
+	if err != nil {
+		return err
+	}
 	for slot := range uint32(len(l.known)) {
-		if l.known[slot].born != 0 && l.g.level(slot) >= 0 {
-			before := len(readList(nil, l.g.list(slot, 0), noLimit))
-			if 4*len(l.valid(slot, 0)) < before {
-				useless = append(useless, slot)
-			}
+		if useless.has(slot) {
+			l.known[slot].born = 0
 		}
 	}
-	for _, slot := range useless {
-		l.known[slot].born = 0
-	}
+	return nil
 }
 
-// linkBoth links each node to some others, and them to it.
-func (l *Loader) linkBoth(ctx context.Context, level, workers int, others func(slot uint32) []uint32) error {
+// linkBoth links each node to some others, which are appended to dst, and them to it.
+func (l *Loader) linkBoth(ctx context.Context, level, workers int, others func(dst []uint32, slot uint32) []uint32) error {
 	g := l.g
 	total := uint32(len(l.known))
 	// Who names a node, node after node: once all are in, those of slot s are
 	// from[ends[s-1]:ends[s]].
 	ends := make([]uint32, total+1)
+	var some []uint32
 	for slot := range total {
 		if g.level(slot) >= level {
-			for _, n := range others(slot) {
+			some = others(some[:0], slot)
+			for _, n := range some {
 				ends[n+1]++
 			}
 		}
@@ -243,13 +271,15 @@ func (l *Loader) linkBoth(ctx context.Context, level, workers int, others func(s
 	from := make([]uint32, ends[total])
 	for slot := range total {
 		if g.level(slot) >= level {
-			for _, n := range others(slot) {
+			some = others(some[:0], slot)
+			for _, n := range some {
 				from[ends[n]] = slot
 				ends[n]++
 			}
 		}
 	}
 	return g.inParallel(ctx, int(total), workers, func(s *searcher, begin, end uint32) {
+		var chosen []uint32
 		for slot := begin; slot < end; slot++ {
 			if g.level(slot) < level {
 				continue
@@ -258,7 +288,8 @@ func (l *Loader) linkBoth(ctx context.Context, level, workers int, others func(s
 			if slot > 0 {
 				first = ends[slot-1]
 			}
-			s.linkAll(slot, level, others(slot), from[first:ends[slot]])
+			chosen = others(chosen[:0], slot)
+			s.linkAll(slot, level, chosen, from[first:ends[slot]])
 		}
 	})
 }
@@ -292,17 +323,22 @@ func (s *searcher) linkAll(n uint32, level int, chosen, chosenFor []uint32) {
 
 // replaceLost chooses, for nodes that have lost some of their neighbours, others
 // among the neighbours of those they have.
-func (l *Loader) replaceLost(ctx context.Context, level, workers int, lost map[uint32]int) (map[uint32][]uint32, error) {
+func (l *Loader) replaceLost(ctx context.Context, level, workers int, lost []uint32) (map[uint32][]uint32, error) {
 	g := l.g
-	slots := slices.Sorted(maps.Keys(lost))
+	var slots []uint32
+	for slot, n := range lost {
+		if n > 0 {
+			slots = append(slots, uint32(slot))
+		}
+	}
 	found := make([][]uint32, len(slots))
 	err := g.inParallel(ctx, len(slots), workers, func(s *searcher, begin, end uint32) {
 		s.reset()
 		for i := begin; i < end; i++ {
 			s.picked = readList(s.picked[:0], g.list(slots[i], level), noLimit)
 			s.lost = append(s.lost[:0], s.picked...)
-			kept := len(s.picked)
-			s.pickFrom(slots[i], level, lost[slots[i]], kept+lost[slots[i]])
+			kept, missing := len(s.picked), int(lost[slots[i]])
+			s.pickFrom(slots[i], level, missing, kept+missing)
 			found[i] = slices.Clone(s.picked[kept:])
 		}
 	})

@@ -70,10 +70,19 @@ func (k *keeping) load() (w *world, placed []uint32) {
 		}
 	}
 	w.slots.RestoreDone()
+	var sample [][]float32
+	for i := 0; i < len(items); i += 1 + len(items)/LearnSample {
+		sample = append(sample, items[i].Vector)
+	}
+	l.Learn(sample, len(items))
+	learned := w.g.codes.Load()
 	for some := range slices.Chunk(items, 500) {
 		if err := l.Vectors(some, 2); err != nil {
 			k.t.Fatal(err)
 		}
+	}
+	if w.g.codes.Load() != learned {
+		k.t.Error("codes were made anew in spite of the sample")
 	}
 	placed, err := l.Link(context.Background(), 2)
 	if err != nil {

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"freshet/hnsw"
 	"freshet/server/sparse"
 	"freshet/storage"
@@ -107,11 +109,11 @@ func (c *Collection) loadPayloadBytes(ctx context.Context, snapshot *storage.Sna
 type loading struct {
 	c       *Collection
 	loaders map[string]*hnsw.Loader
-	taken   []uint32 // slots with a record of neighbours
-	born    []uint64 // by slot, as of its record; 0 for none that is of use
-	found   []bool   // by slot: its point is there
-	dropped []string // names of vectors that may be in records
-	items   map[string][]hnsw.Item
+	taken   []uint32               // slots with a record of neighbours
+	born    []uint64               // by slot, as of its record; 0 for none that is of use
+	found   []bool                 // by slot: its point is there
+	dropped []string               // names of vectors that may be in records
+	items   map[string][]hnsw.Item // that wait, by name of their vectors
 	docs    map[string][]sparse.Doc
 	waiting int
 }
@@ -125,15 +127,10 @@ func (c *Collection) loadPoints(ctx context.Context, snapshot *storage.Snapshot)
 	if err := l.nodes(snapshot); err != nil {
 		return err
 	}
-	err := snapshot.Scan(storage.AppendKey(nil, storage.Vector, c.space, nil), nil, func(key, value []byte) (bool, error) {
-		if err := l.point(storage.Suffix(key), value); err != nil {
-			return false, err
-		}
-		return true, ctx.Err()
-	})
-	if err == nil {
-		err = l.hand()
+	if err := l.learn(snapshot); err != nil {
+		return err
 	}
+	err := l.vectors(ctx, snapshot)
 	l.handSparse()
 	if err == nil {
 		err = l.link(ctx)
@@ -198,6 +195,76 @@ func (l *loading) reach(slot uint32) {
 	}
 }
 
+// learn shows the graphs some of the points before they get all.
+func (l *loading) learn(snapshot *storage.Snapshot) error {
+	samples := map[string][][]float32{}
+	for i := range min(hnsw.LearnSample, len(l.taken)) {
+		slot := l.taken[i*len(l.taken)/min(hnsw.LearnSample, len(l.taken))]
+		value, err := snapshot.Get(nil, storage.AppendKey(nil, storage.Vector, l.c.space, l.c.ids.key(slot)))
+		if errors.Is(err, storage.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		vectors, err := decodeVectors(value)
+		if err != nil {
+			return err
+		}
+		for name, v := range vectors {
+			dense, _ := v.(Dense)
+			if g := l.c.set().graphs[name]; g != nil && len(dense) == g.Config().Dim {
+				samples[name] = append(samples[name], l.c.params(name).compared(dense))
+			}
+		}
+	}
+	for name, sample := range samples {
+		l.loaders[name].Learn(sample, len(l.taken))
+	}
+	return nil
+}
+
+// vectors reads all points, while a second goroutine puts the vectors read so far
+// into their graphs.
+func (l *loading) vectors(ctx context.Context, snapshot *storage.Snapshot) error {
+	working, ctx := errgroup.WithContext(ctx)
+	read := make(chan map[string][]hnsw.Item)
+	working.Go(func() error {
+		for items := range read {
+			for name, some := range items {
+				if err := l.loaders[name].Vectors(some, l.c.workers); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	hand := func() error {
+		select {
+		case read <- l.items:
+			l.items, l.waiting = map[string][]hnsw.Item{}, 0
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	err := snapshot.Scan(storage.AppendKey(nil, storage.Vector, l.c.space, nil), nil, func(key, value []byte) (bool, error) {
+		err := l.point(storage.Suffix(key), value)
+		if err == nil && l.waiting >= loadBatch {
+			err = hand()
+		}
+		return err == nil, err
+	})
+	if err == nil {
+		err = hand()
+	}
+	close(read)
+	if failed := working.Wait(); failed != nil {
+		return failed
+	}
+	return err
+}
+
 // point adds a point with its vectors.
 func (l *loading) point(key, value []byte) error {
 	c := l.c
@@ -232,21 +299,7 @@ func (l *loading) point(key, value []byte) error {
 		}
 		l.items[name] = append(l.items[name], hnsw.Item{Slot: slot, Vector: c.params(name).compared(dense)})
 	}
-	if l.waiting++; l.waiting < loadBatch {
-		return nil
-	}
-	return l.hand()
-}
-
-// hand gives the vectors that wait to their graphs.
-func (l *loading) hand() error {
-	l.waiting = 0
-	for name, items := range l.items {
-		if err := l.loaders[name].Vectors(items, l.c.workers); err != nil {
-			return err
-		}
-		l.items[name] = items[:0]
-	}
+	l.waiting++
 	return nil
 }
 

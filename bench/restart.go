@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"freshet/server"
+)
+
+// benchRestart fills a folder, closes it, and measures how long it takes from
+// opening it to the first answer: once with its files in the page cache and once
+// without. Beside it, how long the same bytes take to be read, and the recall before
+// and after.
+func benchRestart(ctx context.Context, d *dataset) (s *section, err error) {
+	kth, err := d.truth(ctx)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "freshet-bench-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	progress("%s: filling", d.name)
+	before, filling, err := fillFolder(ctx, dir, d, kth)
+	if err != nil {
+		return nil, err
+	}
+	t := table{Head: []string{"", "seconds to the first answer", "CPU seconds", "reading the files", "× reading", "recall@10", "before"}}
+	var bytes int64
+	for _, cold := range []bool{false, true} {
+		progress("%s: opening, cold: %v", d.name, cold)
+		var reading time.Duration
+		if bytes, reading, err = readFolder(dir, cold); err != nil {
+			return nil, err
+		}
+		if cold {
+			if err := eachFile(dir, forget); err != nil {
+				return nil, err
+			}
+		}
+		opened, after, err := openFolder(ctx, dir, d, kth)
+		if err != nil {
+			return nil, err
+		}
+		name := "files in the page cache"
+		if cold {
+			name = "files on the disk"
+		}
+		t.Rows = append(t.Rows, []string{
+			name, fmt.Sprintf("%.2f", opened.wall.Seconds()), fmt.Sprintf("%.2f", opened.cpu.Seconds()),
+			fmt.Sprintf("%.2f", reading.Seconds()), fmt.Sprintf("%.1f", opened.wall.Seconds()/reading.Seconds()),
+			fmt.Sprintf("%.4f", after), fmt.Sprintf("%.4f", before),
+		})
+	}
+	return &section{
+		Title: "Restart: " + d.name,
+		Lead: fmt.Sprintf("%s, %d MB on disk, in a folder that took %.0f s to fill with batches of %d points and was closed. Searches at hnsw_ef %d.",
+			d.describe(), bytes/1e6, filling.wall.Seconds(), batch, httpEf),
+		Tables: []table{t},
+	}, nil
+}
+
+// fillFolder fills a folder with the data, and returns the recall in it.
+func fillFolder(ctx context.Context, dir string, d *dataset, kth []float32) (recall float64, took spent, err error) {
+	db, c, err := databaseIn(ctx, dir, d.base.dim)
+	if err != nil {
+		return 0, took, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	stop := watch()
+	if err := fill(ctx, c, d.base); err != nil {
+		return 0, took, err
+	}
+	took = stop()
+	recall, err = collectionRecall(ctx, c, d, kth)
+	return recall, took, err
+}
+
+// openFolder opens a folder and searches it.
+func openFolder(ctx context.Context, dir string, d *dataset, kth []float32) (took spent, recall float64, err error) {
+	stop := watch()
+	db, err := server.Open(ctx, dir, server.Options{})
+	if err != nil {
+		return took, 0, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	c, err := db.Collection(benchCollection)
+	if err != nil {
+		return took, 0, err
+	}
+	if _, err := nearest(ctx, c, d.queries.row(0)); err != nil {
+		return took, 0, err
+	}
+	took = stop()
+	recall, err = collectionRecall(ctx, c, d, kth)
+	return took, recall, err
+}
+
+// readFolder reads all files of a folder one after the other, after they were taken out
+// of the page cache if so asked, and returns how many bytes there are.
+func readFolder(dir string, cold bool) (bytes int64, took time.Duration, err error) {
+	if cold {
+		if err := eachFile(dir, forget); err != nil {
+			return 0, 0, err
+		}
+	}
+	began := time.Now()
+	err = eachFile(dir, func(f *os.File) error {
+		n, err := io.Copy(io.Discard, f)
+		bytes += n
+		return err
+	})
+	return bytes, time.Since(began), err
+}
+
+func eachFile(dir string, do func(f *os.File) error) error {
+	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
+			return err
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		return errors.Join(do(f), f.Close())
+	})
+}
+
+// nearest returns the rows that a search finds.
+func nearest(ctx context.Context, c *server.Collection, query []float32) ([]int, error) {
+	found, err := c.Search(ctx, server.SearchRequest{Vector: server.Dense(query), Limit: k, Ef: httpEf})
+	if err != nil {
+		return nil, err
+	}
+	rows := make([]int, len(found))
+	for i, p := range found {
+		n, ok := p.ID.AsNumber()
+		if !ok {
+			return nil, fmt.Errorf("a point has the id %s", p.ID)
+		}
+		rows[i] = int(n)
+	}
+	return rows, nil
+}
+
+func collectionRecall(ctx context.Context, c *server.Collection, d *dataset, kth []float32) (float64, error) {
+	n := 0
+	for i := range d.queries.rows {
+		rows, err := nearest(ctx, c, d.queries.row(i))
+		if err != nil {
+			return 0, err
+		}
+		n += found(d.queries.row(i), d.base, kth[i], rows)
+	}
+	return float64(n) / float64(k*d.queries.rows), nil
+}
