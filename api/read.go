@@ -1,6 +1,9 @@
 package api
 
 import (
+	"cmp"
+	"strconv"
+
 	"freshet/server"
 	"freshet/server/filter"
 	"freshet/server/object"
@@ -20,14 +23,59 @@ func getPoint(r *request) (any, error) {
 	if err := c.AdmitReads(server.Demand{}); err != nil {
 		return nil, err
 	}
+	switch r.QueryParam("with_source") {
+	case "", "false":
+	case "true":
+		return pointWithSource(c, id)
+	default:
+		return nil, badQuery("with_source: provided string was not `true` or `false`")
+	}
 	records, err := c.Retrieve(r.ctx, []point.ID{id}, payload.All(), server.VectorSelector{All: true})
 	if err != nil {
 		return nil, err
 	}
 	if len(records) == 0 {
-		return nil, &server.Error{Kind: server.NotFound, Text: "Point with id " + id.String() + " does not exists!"}
+		return nil, noPoint(id)
 	}
 	return encoded(appendRecord(nil, &records[0])), nil
+}
+
+func noPoint(id point.ID) error {
+	return &server.Error{Kind: server.NotFound, Text: "Point with id " + id.String() + " does not exists!"}
+}
+
+// pointWithSource says of a point also which record it is of.
+func pointWithSource(c *server.Collection, id point.ID) (any, error) {
+	record, from, err := c.Written(id)
+	if err != nil {
+		return nil, err
+	}
+	if record == nil {
+		return nil, noPoint(id)
+	}
+	out := appendRecord(nil, record)
+	out = appendOrigin(out[:len(out)-len("}")], from)
+	return encoded(append(out, '}')), nil
+}
+
+// appendOrigin writes what a point has been written by: null for a request over REST.
+func appendOrigin(dst []byte, from server.Origin) []byte {
+	dst = append(dst, `,"source":`...)
+	if s := from.Stream; s == (server.Stream{}) {
+		dst = append(dst, "null"...)
+	} else {
+		dst = appendString(append(dst, `{"name":`...), s.Source)
+		dst = appendString(append(dst, `,"topic":`...), s.Topic)
+		dst = strconv.AppendInt(append(dst, `,"partition":`...), int64(s.Partition), 10)
+		dst = strconv.AppendInt(append(dst, `,"offset":`...), from.Offset, 10)
+		dst = strconv.AppendInt(append(dst, `,"timestamp":`...), cmp.Or(from.Timestamp, from.Time), 10)
+		dst = strconv.AppendInt(append(dst, `,"version":`...), from.Time, 10)
+		dst = append(dst, '}')
+	}
+	if from.Expires != 0 {
+		dst = strconv.AppendInt(append(dst, `,"expires_at":`...), from.Expires, 10)
+	}
+	return dst
 }
 
 // maxRetrieve bounds the points that one request may ask for by id.

@@ -88,6 +88,7 @@ func deadline(ctx context.Context) error {
 // graphs.
 func (c *Collection) write() {
 	defer close(c.stopped)
+	defer c.expiry.Stop()
 	for {
 		idle := c.idle()
 		select {
@@ -96,6 +97,8 @@ func (c *Collection) write() {
 			c.keepUp()
 		case <-idle:
 			c.maintain()
+		case <-c.expiry.C:
+			c.expire()
 		case <-c.closing:
 			for {
 				select {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"freshet/hnsw"
 	"freshet/storage"
@@ -39,6 +40,7 @@ type Collection struct {
 	moved atomic.Pointer[chan struct{}] // closed at the next publish
 	dirty *atomic.Bool                  // set when a commit awaits the log's sync
 	cores *cores                        // shared with the other collections
+	now   func() time.Time              // for what expires
 
 	reads, writes bucket // of requests, where strict mode bounds them
 
@@ -64,6 +66,8 @@ type Collection struct {
 	deaths      int           // slots retired since the repair last went on
 	births      int           // and those that came
 	dropped     []*hnsw.Graph // of vectors that were dropped; views may show them
+	expiry      *time.Timer   // of the next look for points that expire
+	expiryDue   time.Time     // when that is; zero for never
 	readers     []*view       // views not yet released, the oldest first; some may be
 }
 
@@ -100,6 +104,8 @@ func openCollection(ctx context.Context, db *DB, entry catalogEntry) (*Collectio
 		stopped:  make(chan struct{}),
 		streams:  newStreamTable(),
 		workers:  runtime.GOMAXPROCS(0),
+		now:      db.now,
+		expiry:   time.NewTimer(never),
 	}
 	c.config.Store(&entry.Config)
 	c.vectorSet.Store(&vectorSet{})
@@ -118,6 +124,10 @@ func openCollection(ctx context.Context, db *DB, entry catalogEntry) (*Collectio
 	}
 	if err != nil {
 		close(c.stopped) // the writer, that never began
+		return nil, errors.Join(fmt.Errorf("open collection %q: %w", entry.Name, err), c.close())
+	}
+	if err := c.scheduleExpiry(); err != nil {
+		close(c.stopped)
 		return nil, errors.Join(fmt.Errorf("open collection %q: %w", entry.Name, err), c.close())
 	}
 	go c.write()

@@ -30,6 +30,8 @@ type Options struct {
 	SnapshotsDir string
 	// MaxSnapshotBytes bounds a snapshot that is recovered; default 1 TiB.
 	MaxSnapshotBytes int64
+
+	now func() time.Time // for what expires; default: time.Now
 }
 
 // DB is a data folder with its collections and aliases. It is safe for
@@ -39,6 +41,7 @@ type DB struct {
 	log   *slog.Logger
 	cores *cores
 	jobs  *jobs
+	now   func() time.Time
 
 	snapshotsDir     string
 	maxSnapshotBytes int64
@@ -84,12 +87,15 @@ func Open(ctx context.Context, dir string, o Options) (*DB, error) {
 	if o.MaxSnapshotBytes == 0 {
 		o.MaxSnapshotBytes = 1 << 40
 	}
+	if o.now == nil {
+		o.now = time.Now
+	}
 	store, err := storage.Open(dir, storage.Options{Logger: o.Logger, FS: o.FS})
 	if err != nil {
 		return nil, err
 	}
 	db := &DB{
-		store: store, log: o.Logger, cores: newCores(), jobs: newJobs(),
+		store: store, log: o.Logger, cores: newCores(), jobs: newJobs(), now: o.now,
 		snapshotsDir: snapshots, maxSnapshotBytes: o.MaxSnapshotBytes,
 		stopSync: make(chan struct{}), syncDone: make(chan struct{}),
 		collections: map[string]*Collection{}, aliases: map[string]string{},

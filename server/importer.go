@@ -123,6 +123,11 @@ func (im *importer) point(key, value []byte) error {
 	if len(s.payload) > 0 && (s.payload[0] != '{' || !json.Valid(s.payload)) {
 		return damaged("the payload of a point is not a JSON object")
 	}
+	if s.expires != 0 {
+		if err := im.batch.Set(expiryKey(im.space, s.expires, key), nil); err != nil {
+			return err
+		}
+	}
 	im.points++
 	im.pointIDs.Write(framed(key))
 	im.payload += uint64(len(s.payload))

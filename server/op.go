@@ -15,6 +15,8 @@ type Point struct {
 	ID      point.ID
 	Vectors Vectors
 	Payload json.RawMessage
+	// Expires is when an upserted point ends, in Unix milliseconds; 0 for never.
+	Expires int64
 }
 
 // OpKind says what an Op does.
@@ -72,6 +74,9 @@ type Version struct {
 	Stream Stream
 	Offset int64
 	Time   int64
+	// Timestamp is the record's own (Unix milliseconds) where Time is something else,
+	// 0 where it is the same. It orders nothing.
+	Timestamp int64
 
 	// log is 0 for the stream's present log; earlier ones count from 1 (see
 	// Position.NewLog). Offsets are compared within one log only.

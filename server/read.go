@@ -46,33 +46,39 @@ func (c *Collection) retrieve(ctx context.Context, v *view, ids []point.ID, with
 	return records, nil
 }
 
-// Written returns a point with all it has and the version that wrote it; nil if
-// there is none. The version of a REST write has the zero Stream.
-func (c *Collection) Written(id point.ID) (*Record, Version, error) {
+// Origin says what wrote a point.
+type Origin struct {
+	Version       // of a REST write: with the zero Stream
+	Expires int64 // as Point.Expires
+}
+
+// Written returns a point with all it has and what wrote it; nil if there is none.
+func (c *Collection) Written(id point.ID) (*Record, Origin, error) {
 	v, err := c.acquire()
 	if err != nil {
-		return nil, Version{}, err
+		return nil, Origin{}, err
 	}
 	defer v.release()
 	key := id.AppendKey(nil)
 	slot, ok := c.ids.visible(key, v.slots)
 	if !ok {
-		return nil, Version{}, nil
+		return nil, Origin{}, nil
 	}
 	value, err := v.snapshot.Get(nil, storage.AppendKey(nil, storage.Point, c.space, key))
 	if err != nil {
-		return nil, Version{}, err
+		return nil, Origin{}, err
 	}
 	s, err := decodeStored(value)
 	if err != nil {
-		return nil, Version{}, err
+		return nil, Origin{}, err
 	}
-	version, err := full(v.origins, s.version)
-	if err != nil {
-		return nil, Version{}, err
+	from := Origin{Expires: s.expires}
+	if from.Version, err = full(v.origins, s.version); err != nil {
+		return nil, Origin{}, err
 	}
+	from.Timestamp = s.timestamp
 	record, err := c.shape(v, id, slot, s, payload.All(), VectorSelector{All: true})
-	return &record, version, err
+	return &record, from, err
 }
 
 // Scroll returns one page of the points that match, in id order.

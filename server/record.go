@@ -11,6 +11,8 @@ import (
 type stored struct {
 	operation uint64
 	version   storedVersion
+	timestamp int64           // as Version.Timestamp
+	expires   int64           // as Point.Expires
 	payload   json.RawMessage // an object, or empty for none
 }
 
@@ -24,6 +26,15 @@ type storedVersion struct {
 
 const recordFormat = 1
 
+// markedFormat is that of point records with more: behind the version is a byte that
+// says what follows it.
+const (
+	markedFormat  = 2
+	hasTimestamp  = 1 << 0
+	hasExpiry     = 1 << 1
+	allPointMarks = hasTimestamp | hasExpiry
+)
+
 func appendVersion(dst []byte, v storedVersion) []byte {
 	dst = binary.AppendUvarint(dst, uint64(v.stream))
 	dst = binary.AppendVarint(dst, v.time)
@@ -31,9 +42,29 @@ func appendVersion(dst []byte, v storedVersion) []byte {
 }
 
 func (s *stored) append(dst []byte) []byte {
-	dst = append(dst, recordFormat)
+	var marks byte
+	if s.timestamp != 0 {
+		marks |= hasTimestamp
+	}
+	if s.expires != 0 {
+		marks |= hasExpiry
+	}
+	format := byte(recordFormat)
+	if marks != 0 {
+		format = markedFormat
+	}
+	dst = append(dst, format)
 	dst = binary.AppendUvarint(dst, s.operation)
 	dst = appendVersion(dst, s.version)
+	if marks != 0 {
+		dst = append(dst, marks)
+	}
+	if s.timestamp != 0 {
+		dst = binary.AppendVarint(dst, s.timestamp)
+	}
+	if s.expires != 0 {
+		dst = binary.AppendVarint(dst, s.expires)
+	}
 	return append(dst, s.payload...)
 }
 
@@ -42,7 +73,19 @@ func decodeStored(value []byte) (stored, error) {
 	r := reader{rest: value}
 	format := r.byte()
 	s := stored{operation: r.uvarint(), version: r.version()}
-	if r.bad || format != recordFormat {
+	if format == markedFormat {
+		marks := r.byte()
+		r.bad = r.bad || marks == 0 || marks&^allPointMarks != 0
+		if marks&hasTimestamp != 0 {
+			s.timestamp = r.varint()
+			r.bad = r.bad || s.timestamp == 0
+		}
+		if marks&hasExpiry != 0 {
+			s.expires = r.varint()
+			r.bad = r.bad || s.expires <= 0
+		}
+	}
+	if r.bad || format != recordFormat && format != markedFormat {
 		return stored{}, fmt.Errorf("a point record is damaged (format byte %d, %d bytes)", format, len(value))
 	}
 	s.payload = json.RawMessage(r.rest)

@@ -728,12 +728,14 @@ func TestCrashKeepsPointsAndPositionsTogether(t *testing.T) {
 func FuzzRecords(f *testing.F) {
 	s := stored{operation: 3, version: storedVersion{1, -5, 9}, payload: json.RawMessage(`{}`)}
 	f.Add(s.append(nil))
+	s.timestamp, s.expires = -3, 7
+	f.Add(s.append(nil))
 	f.Add(appendVectors(nil, Vectors{"": Dense{1, 2}, "b": Dense{3}}))
 	f.Add(appendTombstone(nil, tombstone{deleted: 4}))
 	f.Add(appendStream(nil, Stream{"a", "b", 3}))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		if s, err := decodeStored(raw); err == nil {
-			if again, err := decodeStored(s.append(nil)); err != nil || !cmp.Equal(again.payload, s.payload) || again.version != s.version {
+			if again, err := decodeStored(s.append(nil)); err != nil || !cmp.Equal(again.payload, s.payload) || again.version != s.version || again.expires != s.expires || again.timestamp != s.timestamp {
 				t.Fatalf("%+v became %+v, %v", s, again, err)
 			}
 		}

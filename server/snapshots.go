@@ -170,6 +170,9 @@ func archiveCollection(ctx context.Context, out *archive.Writer, snapshot *stora
 	count := uint64(0)
 	space := storage.Space{Collection: e.ID}
 	for _, ks := range storage.PerSpace() {
+		if ks == storage.Expiry {
+			continue // follows from the points
+		}
 		err := snapshot.Scan(storage.AppendKey(nil, ks, space, nil), nil, func(key, value []byte) (bool, error) {
 			count++
 			err := out.Write(archive.Entry{Kind: archive.Record, Space: byte(ks), Key: storage.Suffix(key), Value: value})

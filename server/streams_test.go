@@ -70,9 +70,12 @@ func TestNewLog(t *testing.T) {
 func TestWrittenTellsTheSource(t *testing.T) {
 	c := testCollection(t)
 	v := Version{Stream: Stream{Source: "s", Topic: "t", Partition: 3}, Offset: 7, Time: 5}
-	apply(t, c, Batch{Ops: []Op{upsert(point.Number(1), v, 1, 2, `{"a":1}`), upsert(point.Number(2), Version{}, 1, 2, "")}})
+	v.Timestamp = 6
+	op := upsert(point.Number(1), v, 1, 2, `{"a":1}`)
+	op.Points[0].Expires = 9e15
+	apply(t, c, Batch{Ops: []Op{op, upsert(point.Number(2), Version{}, 1, 2, "")}})
 	record, got, err := c.Written(point.Number(1))
-	if err != nil || record == nil || string(record.Payload) != `{"a":1}` || got != v {
+	if err != nil || record == nil || string(record.Payload) != `{"a":1}` || got.Version != v || got.Expires != 9e15 {
 		t.Errorf("got %+v, %+v, %v", record, got, err)
 	}
 	if record, got, err = c.Written(point.Number(2)); err != nil || record == nil || got.Stream != (Stream{}) || got.Time == 0 {

@@ -25,6 +25,7 @@ type tx struct {
 	moves    []Position
 	letters  []DeadLetter
 	redriven []uint64 // numbers of dead letters
+	forget   [][]byte // keys of storage.Expiry that no point has
 	failed   error    // a commit failed: nothing more is tried
 
 	commitTime, indexTime time.Duration
@@ -35,6 +36,7 @@ type pending struct {
 	exists, existed bool
 	stored          stored
 	was             []byte // payload that is stored
+	expiry          int64  // that is stored
 	versioned       bool   // stored.version is that of a write or a delete
 	tombstone       bool   // the delete's version is, or was, in the store
 	vectors         Vectors
@@ -70,7 +72,7 @@ func (tx *tx) lookup(key []byte) (*pending, error) {
 			return nil, getErr
 		}
 		p.stored, err = decodeStored(value)
-		p.was = p.stored.payload
+		p.was, p.expiry = p.stored.payload, p.stored.expires
 	} else {
 		err = tx.loadTombstone(p, key)
 	}
@@ -100,6 +102,10 @@ func (tx *tx) loadTombstone(p *pending, key []byte) error {
 // change applies an operation to one point. given is the point of an upsert or
 // a vector update, nil for the others.
 func (tx *tx) change(op *Op, key []byte, given *Point, version Version, applied *Applied) error {
+	kind := op.Kind
+	if kind == Upsert && given.Expires != 0 && given.Expires <= tx.c.now().UnixMilli() {
+		kind = Delete // older records must not bring back what it replaces
+	}
 	p, err := tx.lookup(key)
 	if err != nil {
 		return err
@@ -129,20 +135,21 @@ func (tx *tx) change(op *Op, key []byte, given *Point, version Version, applied 
 			return err
 		}
 	}
-	if op.Kind == Delete && !p.exists && !tx.leavesTombstone(version) {
+	if kind == Delete && !p.exists && !tx.leavesTombstone(version) {
 		return nil
 	}
-	if err := tx.mutate(op, key, p, given); err != nil {
+	if err := tx.mutate(kind, op, key, p, given); err != nil {
 		return err
 	}
 	p.stored.operation = tx.c.operation
 	p.stored.version = storedVersion{stream: tx.stream(version.Stream), time: version.Time, offset: version.Offset}
+	p.stored.timestamp = version.Timestamp
 	p.versioned = true
 	if !p.changed {
 		p.changed = true
 		tx.order = append(tx.order, string(key))
 	}
-	if op.Kind == Delete {
+	if kind == Delete {
 		applied.Deleted++
 	} else {
 		applied.Upserted++
@@ -159,15 +166,14 @@ func (tx *tx) leavesTombstone(v Version) bool {
 	return v.Stream != (Stream{}) || len(tx.c.streams.byNum) > 1
 }
 
-func (tx *tx) mutate(op *Op, key []byte, p *pending, given *Point) error {
-	switch op.Kind {
+func (tx *tx) mutate(kind OpKind, op *Op, key []byte, p *pending, given *Point) error {
+	switch kind {
 	case Upsert:
-		p.exists, p.stored.payload = true, given.Payload
+		p.exists, p.stored.payload, p.stored.expires = true, given.Payload, given.Expires
 		tx.c.settle(given.Vectors)
 		p.setVectors(given.Vectors)
 	case Delete:
-		p.exists, p.stored.payload = false, nil
-		p.setVectors(nil)
+		p.remove()
 	case UpdateVectors, DeleteVectors:
 		return tx.mutateVectors(op, key, p, given)
 	case ClearPayload:
@@ -176,6 +182,11 @@ func (tx *tx) mutate(op *Op, key []byte, p *pending, given *Point) error {
 		return mutatePayload(op, p)
 	}
 	return nil
+}
+
+func (p *pending) remove() {
+	p.exists, p.stored.payload, p.stored.expires = false, nil, 0
+	p.setVectors(nil)
 }
 
 func (p *pending) setVectors(v Vectors) { p.vectors, p.loaded, p.moved = v, true, true }
@@ -274,7 +285,7 @@ func (tx *tx) flush() error {
 	if tx.failed != nil {
 		return tx.failed
 	}
-	if len(tx.order) == 0 && len(tx.moves) == 0 && len(tx.letters)+len(tx.redriven) == 0 {
+	if len(tx.order) == 0 && len(tx.moves) == 0 && len(tx.letters)+len(tx.redriven)+len(tx.forget) == 0 {
 		return nil
 	}
 	if err := tx.commit(); err != nil {
@@ -282,7 +293,7 @@ func (tx *tx) flush() error {
 		return err
 	}
 	clear(tx.points)
-	tx.order, tx.moves, tx.letters, tx.redriven = tx.order[:0], nil, nil, nil
+	tx.order, tx.moves, tx.letters, tx.redriven, tx.forget = tx.order[:0], nil, nil, nil, nil
 	return nil
 }
 
@@ -430,7 +441,12 @@ func (tx *tx) fill(b *storage.Batch) error {
 				errs[1], errs[2] = drop(storage.Point, id), drop(storage.Vector, id)
 			}
 		}
-		if err := errors.Join(errs[:]...); err != nil {
+		if err := errors.Join(append(errs[:], tx.fillExpiry(b, id, p))...); err != nil {
+			return err
+		}
+	}
+	for _, key := range tx.forget {
+		if err := b.Delete(key); err != nil {
 			return err
 		}
 	}
@@ -469,6 +485,9 @@ func (tx *tx) settle(staged stagedSlots) {
 	c.payloads += tx.payloadGrowth()
 	for i, id := range tx.order {
 		p := tx.points[id]
+		if p.stored.expires != 0 {
+			c.expireAt(time.UnixMilli(p.stored.expires))
+		}
 		old, hadSlot := c.ids.current([]byte(id))
 		switch {
 		case hadSlot && (p.moved || !p.exists):

@@ -8,7 +8,7 @@ import (
 // Keyspace is the first byte of every key.
 type Keyspace byte
 
-// The key spaces of format 2. A number is never used again for something else.
+// The key spaces of format 4. A number is never used again for something else.
 const (
 	spaceFormat Keyspace = 0x00 // the format's number
 
@@ -25,10 +25,11 @@ const (
 	DeadLetter Keyspace = 0x14 // Space, sequence number → record that made no point
 	Meta       Keyspace = 0x15 // Space, field name → value
 	Neighbours Keyspace = 0x16 // Space, slot → point id and its neighbours in the graphs
+	Expiry     Keyspace = 0x17 // Space, time, point id → nothing; follows from Point
 )
 
 // perSpace lists the key spaces whose keys begin with a Space.
-var perSpace = [...]Keyspace{Point, Vector, Tombstone, Position, DeadLetter, Meta, Neighbours}
+var perSpace = [...]Keyspace{Point, Vector, Tombstone, Position, DeadLetter, Meta, Neighbours, Expiry}
 
 // PerSpace returns the key spaces whose keys begin with a Space, ascending.
 func PerSpace() []Keyspace { return slices.Clone(perSpace[:]) }

@@ -15,8 +15,9 @@ import (
 
 // Format is the version of the layout this build writes. It reads the older ones and
 // makes them this one: a build for format 1, which has no Neighbours, would leave those
-// behind the vectors, and one for format 2 knows dense vectors only.
-const Format = 3
+// behind the vectors, one for format 2 knows dense vectors only, and one for format 3 no
+// points that expire.
+const Format = 4
 
 var (
 	// ErrLocked means that another process has the folder open.

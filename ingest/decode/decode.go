@@ -39,6 +39,9 @@ func (m *Mapping) Decode(ctx context.Context, stream server.Stream, r *kgo.Recor
 		return d, Bad(TooLarge, "a record of %d bytes is larger than %d", max(len(r.Key), len(r.Value)), MaxRecord)
 	}
 	version := server.Version{Stream: stream, Offset: r.Offset, Time: r.Timestamp.UnixMilli()}
+	if m.version != byTimestamp {
+		version.Timestamp = version.Time
+	}
 	if m.version == byOffset {
 		version.Time = r.Offset
 	}
