@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -43,7 +44,7 @@ func (s *session) findPartitions(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var assigned []server.Position
+	assigned := map[*server.Collection][]server.Position{}
 	add := map[string]map[int32]kgo.Offset{}
 	for p, b := range logs {
 		before, seen, err := s.seen(p, b)
@@ -53,31 +54,20 @@ func (s *session) findPartitions(ctx context.Context) error {
 		if seen {
 			continue
 		}
-		position, stored, err := s.position(ctx, p, b)
+		at, err := s.positions(ctx, p, b)
 		if err != nil {
 			return err
 		}
-		g := findGap(position, b, before.end)
-		if before.state == Gap && !before.vanished && position.Next == before.next && (g == nil || g.missing < before.missing) {
-			continue // a log that was cut grows again, by other records than those it had
-		}
-		if g != nil {
-			next, ok := s.crossGap(p, g, position, max(b.end, position.Next))
-			if !ok {
-				continue
-			}
-			position, stored = next, false
-		}
-		if !stored || position.TopicID != b.topicID {
-			position.TopicID = b.topicID
-			assigned = append(assigned, position)
+		next, ok := s.settle(p, b, before, at, assigned)
+		if !ok {
+			continue
 		}
 		if add[p.topic] == nil {
 			add[p.topic] = map[int32]kgo.Offset{}
 		}
-		add[p.topic][p.number] = kgo.NewOffset().At(position.Next)
+		add[p.topic][p.number] = kgo.NewOffset().At(next)
 		s.mu.Lock()
-		s.partitions[p] = &partitionState{state: Running, next: position.Next, end: b.end, topicID: b.topicID, faults: before.faults}
+		s.partitions[p] = &partitionState{state: Running, next: next, end: b.end, topicID: b.topicID, faults: before.faults}
 		s.mu.Unlock()
 	}
 	if err := s.parkVanished(logs); err != nil {
@@ -85,10 +75,11 @@ func (s *session) findPartitions(ctx context.Context) error {
 	}
 	s.seenBefore = true
 	// What "latest" was must not change with a restart.
-	if c := s.current(); c != nil && len(assigned) > 0 {
-		if _, err := c.Apply(ctx, server.Batch{Positions: assigned}); err != nil {
+	for c, positions := range assigned {
+		if _, err := c.Apply(ctx, server.Batch{Positions: positions}); err != nil {
 			return err
 		}
+		s.reach(c, positions)
 	}
 	if !s.paused {
 		s.client.AddConsumePartitions(add)
@@ -176,37 +167,94 @@ func (s *session) logs(ctx context.Context) (map[partition]bounds, error) {
 	return logs, nil
 }
 
-// position returns where to continue: where the collection says, else where
-// the configuration does, else, for a partition that was added to a topic while
-// it was consumed, at the beginning.
-func (s *session) position(ctx context.Context, p partition, b bounds) (position server.Position, stored bool, err error) {
-	if c := s.current(); c != nil {
-		position, ok, err := c.Position(s.stream(p))
-		if err != nil || ok {
-			return position, ok, err
+// standing is where a collection has come to, or is to begin.
+type standing struct {
+	server.Position
+	collection *server.Collection // nil if it is still to be made
+	stored     bool
+}
+
+// positions returns where to continue: where the collections say, else where the
+// configuration does.
+func (s *session) positions(ctx context.Context, p partition, b bounds) ([]standing, error) {
+	var list []standing
+	for i, c := range s.keepers() {
+		position, stored, err := c.Position(s.stream(p))
+		if err == nil && !stored && i == 0 {
+			position, err = s.begin(ctx, p, b)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if stored || i == 0 {
+			list = append(list, standing{position, c, stored})
 		}
 	}
+	if len(list) > 0 {
+		return list, nil
+	}
+	position, err := s.begin(ctx, p, b)
+	return []standing{{Position: position}}, err
+}
+
+// settle returns the offset from which a partition is read: the least that one of the
+// collections has come to. It adds the positions that are to be stored; false means that
+// the partition is parked.
+func (s *session) settle(p partition, b bounds, before partitionState, at []standing, assigned map[*server.Collection][]server.Position) (int64, bool) {
+	var worst *gap
+	behind := at[0].Position
+	for _, k := range at {
+		switch g := findGap(k.Position, b, before.end); {
+		case g != nil && (worst == nil || g.missing > worst.missing):
+			worst, behind = g, k.Position
+		case worst == nil && k.Next < behind.Next:
+			behind = k.Position
+		}
+	}
+	if before.state == Gap && !before.vanished && behind.Next == before.next && (worst == nil || worst.missing < before.missing) {
+		return 0, false // a log that was cut grows again, by other records than those it had
+	}
+	if worst != nil && !s.crossGap(p, worst, behind, max(b.end, behind.Next)) {
+		return 0, false
+	}
+	next := int64(math.MaxInt64)
+	for _, k := range at {
+		position, changed := k.Position, !k.stored || k.TopicID != b.topicID
+		if g := findGap(k.Position, b, before.end); g != nil {
+			position, changed = g.cross(s.cfg.OnGap), true
+		}
+		next = min(next, position.Next)
+		if position.TopicID = b.topicID; changed && k.collection != nil {
+			assigned[k.collection] = append(assigned[k.collection], position)
+		}
+	}
+	return next, true
+}
+
+// begin returns where a partition without a stored position begins: where the
+// configuration says or, if it was added while others were consumed, with its log.
+func (s *session) begin(ctx context.Context, p partition, b bounds) (position server.Position, err error) {
 	at := func(next int64) server.Position {
 		return server.Position{Stream: s.stream(p), Next: next, TopicID: b.topicID}
 	}
 	switch {
 	case s.seenBefore || !s.start.latest && s.start.at < 0:
-		return at(b.start), false, nil
+		return at(b.start), nil
 	case s.start.latest:
-		return at(b.end), false, nil
+		return at(b.end), nil
 	}
 	listed, err := s.admin.ListOffsetsAfterMilli(ctx, s.start.at, p.topic)
 	if err == nil {
 		err = listed.Error()
 	}
 	if err != nil {
-		return position, false, fmt.Errorf("list offsets at the start time: %w", err)
+		return position, fmt.Errorf("list offsets at the start time: %w", err)
 	}
 	o, ok := listed.Lookup(p.topic, p.number)
 	if !ok || o.Offset < 0 {
-		return at(b.end), false, nil
+		return at(b.end), nil
 	}
-	return at(o.Offset), false, nil
+	return at(o.Offset), nil
 }
 
 // park leaves a partition alone, for the reason that its new state has.

@@ -27,6 +27,9 @@ type Source struct {
 	Name       string   `yaml:"name"`
 	Collection string   `yaml:"collection"` // default: the name
 	Topics     []string `yaml:"topics"`
+	// Route makes the name of a record's collection of ${topic} and ${field:<name>}; "":
+	// all records are for Collection.
+	Route string `yaml:"route,omitempty"`
 	// TopicsRegex is matched with whole names of topics, in place of Topics; those that
 	// come to be later are consumed, too.
 	TopicsRegex string            `yaml:"topics.regex,omitempty"`
@@ -56,7 +59,7 @@ type Source struct {
 
 // settings returns the part of the description that tells what records mean.
 func (s *Source) settings() decode.Settings {
-	return decode.Settings{Collection: s.Collection, Format: s.Format, ID: s.ID, Vectors: s.Vectors, Embedded: len(s.Embed) > 0, Payload: withTexts(s.Payload, s.textFields()), Schema: s.Schema, KeySchema: s.KeySchema, Version: s.Version}
+	return decode.Settings{Collection: s.Collection, Route: s.Route, Format: s.Format, ID: s.ID, Vectors: s.Vectors, Embedded: len(s.Embed) > 0, Payload: withTexts(s.Payload, s.textFields()), Schema: s.Schema, KeySchema: s.KeySchema, Version: s.Version}
 }
 
 // OnCreate allows a source to make its collection from the first record, which
@@ -66,6 +69,9 @@ type OnCreate struct {
 	Distance    server.Distance `yaml:"distance"` // default Cosine
 	M           int             `yaml:"m"`
 	EfConstruct int             `yaml:"ef_construct"`
+	// MaxCollections bounds how many collections a source with a route may come to feed
+	// by making them; default 100.
+	MaxCollections int `yaml:"max_collections,omitempty"`
 }
 
 // Batch holds the law by which the size of batches adapts.
@@ -120,6 +126,9 @@ func (c *Config) SetDefaults() {
 		fallback(&s.Format, decode.Auto)
 		fallback(&s.Version, "timestamp")
 		fallback(&s.OnCreate.Distance, server.Cosine)
+		if s.Route != "" {
+			fallback(&s.OnCreate.MaxCollections, 100)
+		}
 		fallback(&s.Start, "earliest")
 		fallback(&s.Batch.TargetP99Ms, 100)
 		fallback(&s.Batch.GrowBelowMs, 50)
@@ -189,8 +198,16 @@ func (s *Source) validate(report func(field, format string, args ...any)) {
 	if s.Name == "" || len(s.Name) > maxName {
 		report("name", "needs 1 to %d bytes", maxName)
 	}
-	if err := server.CheckName(s.Collection); err != nil {
+	if strings.Contains(s.Collection, "${") {
+		report("collection", "%.200q: the collection where the source lives does not depend on the record; route says which one a record goes to", s.Collection)
+	} else if err := server.CheckName(s.Collection); err != nil {
 		report("collection", "%v", err)
+	}
+	switch limit := s.OnCreate.MaxCollections; {
+	case s.Route == "" && limit != 0:
+		report("on_create.max_collections", "is for a source with a route")
+	case s.Route != "" && (limit < 1 || limit > maxCollections):
+		report("on_create.max_collections", "%d is not between 1 and %d", limit, maxCollections)
 	}
 	s.subscription(report)
 	if !slices.Contains(decode.Formats, s.Format) {

@@ -19,7 +19,7 @@ import (
 // consume applies what arrives, at once, up to the limit.
 func (s *session) consume(ctx context.Context) error {
 	for {
-		fetches := s.client.PollRecords(ctx, s.control.limit)
+		fetches := s.poll(ctx)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -28,15 +28,32 @@ func (s *session) consume(ctx context.Context) error {
 			return err
 		}
 		records, backlog := s.received(fetches)
+		if len(records) > 0 {
+			if err := s.apply(ctx, records, polled); err != nil {
+				return err
+			}
+		}
+		if s.cfg.Route != "" {
+			if err := s.advanceIdle(ctx); err != nil {
+				return err
+			}
+		}
 		if len(records) == 0 {
 			continue
-		}
-		if err := s.apply(ctx, records, polled); err != nil {
-			return err
 		}
 		s.control.observe(batch{ended: time.Now(), took: time.Since(polled), records: len(records), backlog: backlog})
 		s.publishLimit()
 	}
+}
+
+// poll waits for records; not for long while collections are to be brought forward.
+func (s *session) poll(ctx context.Context) kgo.Fetches {
+	if s.cfg.Route != "" && s.lags() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, advanceIdleEvery)
+		defer cancel()
+	}
+	return s.client.PollRecords(ctx, s.control.limit)
 }
 
 // received lists the records of the partitions that are consumed, in the order
@@ -70,6 +87,7 @@ func (s *session) fetchErrors(ctx context.Context, fetches kgo.Fetches) error {
 		switch {
 		case errors.Is(e.Err, kerr.OffsetOutOfRange):
 			s.outOfRange(p)
+		case errors.Is(e.Err, context.DeadlineExceeded) && e.Topic == "": // of poll
 		case kerr.IsRetriable(e.Err):
 			s.log.Debug("fetch", "topic", e.Topic, "partition", e.Partition, "err", e.Err)
 		default:
@@ -88,6 +106,7 @@ type letter struct {
 // decoded is what a batch of records comes to.
 type decoded struct {
 	batch   server.Batch
+	shares  map[*server.Collection][]server.Op // in place of the batch's, with a route
 	letters []letter
 	records []*kgo.Record // those that count as applied
 	formats map[decode.Format]int64
@@ -123,7 +142,12 @@ func (s *session) apply(ctx context.Context, records []*kgo.Record, polled time.
 	d.batch.DeadLetters = append(s.held.DeadLetters, d.batch.DeadLetters...)
 	s.held = server.Batch{}
 	positions := d.batch.Positions
-	applied, err := c.Apply(ctx, d.batch)
+	var applied server.Applied
+	if s.cfg.Route == "" {
+		applied, err = c.Apply(ctx, d.batch)
+	} else {
+		applied, err = s.deal(ctx, d.batch, d.shares)
+	}
 	if err != nil {
 		return fmt.Errorf("apply %d records: %w", len(records), err)
 	}
@@ -147,6 +171,7 @@ func (s *session) decode(ctx context.Context, records []*kgo.Record) (*decoded, 
 		records: make([]*kgo.Record, 0, len(records)),
 		formats: map[decode.Format]int64{},
 		stopped: map[partition]letter{},
+		shares:  map[*server.Collection][]server.Op{},
 	}
 	batch, err := s.read(ctx, records, d)
 	if err != nil {
@@ -159,20 +184,28 @@ func (s *session) decode(ctx context.Context, records []*kgo.Record) (*decoded, 
 			continue
 		}
 		if !r.Attrs.IsControl() {
-			record, err := s.admit(ctx, batch[i])
+			record, c, err := s.admit(ctx, batch[i])
 			op := record.Op
 			var failed *decode.Error
+			isBad := errors.As(err, &failed)
+			routed := s.cfg.Route != ""
 			switch {
-			case errors.As(err, &failed) && s.cfg.ErrorsTolerance == "none":
+			case routed && isBad && s.has(s.current(), p, r.Offset):
+			case routed && err == nil && (c == nil || s.has(c, p, r.Offset)):
+			case isBad && s.cfg.ErrorsTolerance == "none":
 				d.stopped[p] = letter{r, failed}
 				continue
-			case errors.As(err, &failed):
+			case isBad:
 				d.letters = append(d.letters, letter{r, failed})
 			case err != nil:
 				return nil, err
 			default:
 				d.formats[record.Format]++
-				d.batch.Ops = append(d.batch.Ops, op)
+				if routed {
+					d.shares[c] = append(d.shares[c], op)
+				} else {
+					d.batch.Ops = append(d.batch.Ops, op)
+				}
 				if op.Kind == server.Upsert {
 					d.upserts++
 				}
@@ -236,41 +269,29 @@ func share(n int, work func(i int)) {
 	group.Wait()
 }
 
-// admit tells whether the collection takes what was read, and makes the collection if
-// that is still to do.
-func (s *session) admit(ctx context.Context, p parsed) (decode.Decoded, error) {
+// admit tells whether the record's collection takes what was read, and makes the
+// collection if that is still to do.
+func (s *session) admit(ctx context.Context, p parsed) (decode.Decoded, *server.Collection, error) {
 	record, err := p.Decoded, p.err
 	if err != nil {
-		return record, err
+		return record, nil, err
 	}
 	c := s.current()
-	if c == nil && record.Op.Kind == server.Upsert {
-		if c, err = s.create(ctx, &record.Op); err != nil {
-			return record, err
-		}
+	switch {
+	case s.cfg.Route != "":
+		c, err = s.target(ctx, record.Collection, &record.Op)
+	case c == nil && record.Op.Kind == server.Upsert:
+		c, err = s.create(ctx, &record.Op)
 	}
-	if c == nil {
-		return record, nil
+	if c == nil || err != nil {
+		return record, nil, err
 	}
-	return record, decode.Check(c, &record.Op)
+	return record, c, decode.Check(c, &record.Op)
 }
 
-// create makes the collection as the first record has it.
+// create makes the source's collection.
 func (s *session) create(ctx context.Context, op *server.Op) (*server.Collection, error) {
-	cfg := s.cfg.OnCreate.config(op.Points[0].Vectors)
-	if err := cfg.Validate(); err != nil {
-		return nil, decode.Bad(decode.Rejected, "no collection can be made from it: %v", err)
-	}
-	if err := decode.Fits(cfg, op); err != nil {
-		return nil, err // nothing is made of a record that is bad itself
-	}
-	switch err := s.db.CreateCollection(ctx, s.cfg.Collection, cfg); {
-	case err == nil:
-		s.log.Info("collection made from the first record", "collection", s.cfg.Collection, "offset", op.Version.Offset)
-	case server.KindOf(err) != server.Exists:
-		return nil, err
-	}
-	c, err := s.db.Collection(s.cfg.Collection)
+	c, err := s.make(ctx, s.cfg.Collection, op)
 	if err != nil {
 		return nil, err
 	}
@@ -278,6 +299,24 @@ func (s *session) create(ctx context.Context, op *server.Op) (*server.Collection
 	s.collection = c
 	s.mu.Unlock()
 	return c, nil
+}
+
+// make makes a collection as its first record has it.
+func (s *session) make(ctx context.Context, name string, op *server.Op) (*server.Collection, error) {
+	cfg := s.cfg.OnCreate.config(op.Points[0].Vectors)
+	if err := cfg.Validate(); err != nil {
+		return nil, decode.Bad(decode.Rejected, "no collection can be made from it: %v", err)
+	}
+	if err := decode.Fits(cfg, op); err != nil {
+		return nil, err // nothing is made of a record that is bad itself
+	}
+	switch err := s.db.CreateCollection(ctx, name, cfg); {
+	case err == nil:
+		s.log.Info("collection made from the first record", "collection", name, "offset", op.Version.Offset)
+	case server.KindOf(err) != server.Exists:
+		return nil, err
+	}
+	return s.db.Collection(name)
 }
 
 // Bounds of the dead letters held while there is no collection; the oldest go first.

@@ -127,7 +127,7 @@ func (s *session) headers(l letter) []kgo.RecordHeader {
 		header("topic", l.record.Topic),
 		header("partition", strconv.Itoa(int(l.record.Partition))),
 		header("offset", strconv.FormatInt(l.record.Offset, 10)),
-		header("connector.name", s.cfg.Name),
+		header("connector.name", s.cfg.streamName()),
 		header("task.id", "0"),
 		header("stage", stageOf(l.err)),
 		header("class.name", "freshet.ingest"),

@@ -21,14 +21,18 @@ const markEvery = time.Second
 // sources at a time. What waiting cannot bring is told at once (Unavailable); when ctx
 // ends first the error (Timeout) says what is missing.
 func (m *Manager) CatchUp(ctx context.Context, collection string, since time.Time) error {
-	all := m.of(collection)
-	if len(all) == 0 {
-		return nil
-	}
 	c, err := m.db.Collection(collection)
+	if err != nil {
+		if len(m.of(collection)) == 0 {
+			return nil
+		}
+		return err
+	}
+	positions, err := c.Positions()
 	if err != nil {
 		return err
 	}
+	all := m.feeding(collection, positions)
 	var want []server.Position
 	for _, g := range all {
 		missing, err := g.current().missing(ctx, c, since)
@@ -47,7 +51,7 @@ func (m *Manager) CatchUp(ctx context.Context, collection string, since time.Tim
 // everything that was in the logs then. It is false where there are no sources, or one
 // has not caught up since it was started.
 func (m *Manager) AsOf(collection string, positions []server.Position) (time.Time, bool) {
-	all := m.of(collection)
+	all := m.feeding(collection, positions)
 	if len(all) == 0 {
 		return time.Time{}, false
 	}

@@ -54,24 +54,26 @@ func findGap(stored server.Position, b bounds, end int64) *gap {
 	return nil
 }
 
-// crossGap applies the source's policy to a gap: it returns the position at which
-// to go on, or parks the partition.
-func (s *session) crossGap(p partition, g *gap, stored server.Position, end int64) (server.Position, bool) {
-	var to server.Position
-	switch s.cfg.OnGap {
-	case gapSkip:
-		to = g.skip
-	case gapReplay:
-		to = g.replay
-	default:
-		s.park(p, &partitionState{state: Gap, err: g.text, next: stored.Next, end: end, missing: g.missing, topicID: stored.TopicID})
-		return to, false
+// cross returns where a policy goes on behind a gap.
+func (g *gap) cross(policy string) server.Position {
+	if policy == gapReplay {
+		return g.replay
 	}
-	s.log.Warn("the log has a gap", "topic", p.topic, "partition", p.number, "gap", g.text, "policy", s.cfg.OnGap, "go_on_at", to.Next)
+	return g.skip
+}
+
+// crossGap says whether the source's policy crosses a gap. If not, the partition is
+// parked.
+func (s *session) crossGap(p partition, g *gap, stored server.Position, end int64) bool {
+	if s.cfg.OnGap == gapFail {
+		s.park(p, &partitionState{state: Gap, err: g.text, next: stored.Next, end: end, missing: g.missing, topicID: stored.TopicID})
+		return false
+	}
+	s.log.Warn("the log has a gap", "topic", p.topic, "partition", p.number, "gap", g.text, "policy", s.cfg.OnGap, "go_on_at", g.cross(s.cfg.OnGap).Next)
 	if g.missing > 0 {
 		s.metrics.records.WithLabelValues("skipped", "gap").Add(float64(g.missing))
 	}
-	return to, true
+	return true
 }
 
 // parkVanished handles the partitions that have a position but no log: their topic was
@@ -91,7 +93,7 @@ func (s *session) parkVanished(logs map[partition]bounds) error {
 	}
 	for _, stored := range positions {
 		p := partition{stored.Stream.Topic, stored.Stream.Partition}
-		if _, ok := logs[p]; ok || stored.Stream.Source != s.cfg.Name || !s.topics.has(p.topic) {
+		if _, ok := logs[p]; ok || stored.Stream.Source != s.cfg.streamName() || !s.topics.has(p.topic) {
 			continue
 		}
 		s.mu.Lock()

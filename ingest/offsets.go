@@ -34,7 +34,7 @@ func (m *Manager) Offsets(key sources.Key) ([]sources.Offset, error) {
 		return nil, err
 	}
 	for _, p := range positions {
-		if p.Stream.Source == g.key.Name {
+		if p.Stream.Source == g.current().cfg.streamName() {
 			list = append(list, sources.Offset{
 				Partition: sources.TopicPartition{Topic: p.Stream.Topic, Partition: p.Stream.Partition},
 				Offset:    &sources.KafkaOffset{Offset: p.Next},
@@ -163,6 +163,9 @@ func (m *Manager) move(ctx context.Context, key sources.Key, where func(*look) (
 				if err != nil {
 					return err
 				}
+				if err := l.moveOthers(ctx, c, next); err != nil {
+					return err
+				}
 				_, err = c.Apply(ctx, server.Batch{Positions: next, Sync: true})
 				return err
 			})
@@ -219,18 +222,23 @@ func (l *look) all(ctx context.Context, from start) ([]server.Position, error) {
 // begin returns where a start is in a partition.
 func (l *look) begin(ctx context.Context, p partition, from start) (server.Position, error) {
 	like := &session{source: &source{cfg: l.cfg, start: from}, admin: l.admin}
-	position, _, err := like.position(ctx, p, l.logs[p])
+	position, err := like.begin(ctx, p, l.logs[p])
 	return l.at(p, position.Next), err
 }
 
 // at is a position in the log that a partition has now, which may be another one than
 // that of the stored position.
 func (l *look) at(p partition, offset int64) server.Position {
-	var none server.TopicID
 	b, stream := l.logs[p], l.source.stream(p)
 	before, known := l.stored[stream]
+	return server.Position{Stream: stream, Next: offset, TopicID: b.topicID, NewLog: known && b.isNewFor(before)}
+}
+
+// isNewFor says whether a position is in a log that there is no more.
+func (b bounds) isNewFor(before server.Position) bool {
+	var none server.TopicID
 	recreated := before.TopicID != none && b.topicID != none && before.TopicID != b.topicID
-	return server.Position{Stream: stream, Next: offset, TopicID: b.topicID, NewLog: known && (recreated || before.Next > b.end)}
+	return recreated || before.Next > b.end
 }
 
 // WaitFor returns once everything before the positions is visible; without any,

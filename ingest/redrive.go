@@ -67,7 +67,7 @@ func (m *Manager) letters(ctx context.Context, s *source, visit func(l *server.D
 		return err
 	}
 	return c.ScanDeadLetters(ctx, func(l *server.DeadLetter) (bool, error) {
-		if l.Stream.Source != s.cfg.Name {
+		if l.Stream.Source != s.cfg.streamName() {
 			return true, nil
 		}
 		return visit(l, true)
@@ -83,7 +83,7 @@ func (s *source) lettersOfTopic(ctx context.Context, visit func(*server.DeadLett
 		}
 		return look.read(ctx, from, func(r *kgo.Record) (bool, error) {
 			l := s.letterOf(r)
-			if l.Stream.Source != s.cfg.Name {
+			if l.Stream.Source != s.cfg.streamName() {
 				return true, nil
 			}
 			return visit(l)
@@ -148,17 +148,20 @@ func (m *Manager) Redrive(ctx context.Context, key sources.Key, what sources.Red
 		return report, err
 	}
 	var batch server.Batch
+	others := map[*server.Collection][]server.Op{} // with a route
+	tried := 0
 	flush := func() error {
-		if len(batch.Ops) == 0 || what.DryRun {
-			report.Applied += len(batch.Ops)
-			batch = server.Batch{}
+		if tried == 0 || what.DryRun {
+			report.Applied += tried
+			batch, tried = server.Batch{}, 0
 			return nil
 		}
 		batch.Sync = true
-		applied, err := c.Apply(ctx, batch)
-		report.Applied += len(batch.Ops) - applied.Stale
+		applied, err := redriven(ctx, c, batch, others)
+		others = map[*server.Collection][]server.Op{}
+		report.Applied += tried - applied.Stale
 		report.Stale += applied.Stale
-		batch = server.Batch{}
+		batch, tried = server.Batch{}, 0
 		return err
 	}
 	err = m.letters(ctx, s, func(l *server.DeadLetter, kept bool) (bool, error) {
@@ -166,7 +169,7 @@ func (m *Manager) Redrive(ctx context.Context, key sources.Key, what sources.Red
 			return true, nil
 		}
 		report.Matched++
-		op, err := s.reread(ctx, c, l)
+		op, target, err := s.reread(ctx, c, l)
 		var failed *decode.Error
 		switch {
 		case errors.As(err, &failed):
@@ -181,11 +184,17 @@ func (m *Manager) Redrive(ctx context.Context, key sources.Key, what sources.Red
 		case err != nil:
 			return false, err
 		}
-		batch.Ops = append(batch.Ops, op)
+		switch {
+		case target == c:
+			batch.Ops = append(batch.Ops, op)
+		case target != nil: // else it deletes in a collection that there is not
+			others[target] = append(others[target], op)
+		}
+		tried++
 		if kept {
 			batch.Redriven = append(batch.Redriven, l.Number)
 		}
-		if len(batch.Ops) < redriveBatch {
+		if tried < redriveBatch {
 			return true, nil
 		}
 		return true, flush()
@@ -193,32 +202,60 @@ func (m *Manager) Redrive(ctx context.Context, key sources.Key, what sources.Red
 	return report, errors.Join(err, flush())
 }
 
-// reread turns a dead letter into an operation. An *decode.Error says that it still
-// cannot become one.
-func (s *source) reread(ctx context.Context, c *server.Collection, l *server.DeadLetter) (server.Op, error) {
+// redriven applies what letters have become: to other collections first, so that a letter
+// is gone only when it has taken effect.
+func redriven(ctx context.Context, home *server.Collection, b server.Batch, others map[*server.Collection][]server.Op) (server.Applied, error) {
+	stale := 0
+	for c, ops := range others {
+		applied, err := c.Apply(ctx, server.Batch{Ops: ops, Sync: true})
+		if err != nil {
+			return applied, err
+		}
+		stale += applied.Stale
+	}
+	applied, err := home.Apply(ctx, b)
+	applied.Stale += stale
+	return applied, err
+}
+
+// reread turns a dead letter into an operation on a collection, nil if that does not
+// exist. An *decode.Error says that it still cannot become one.
+func (s *source) reread(ctx context.Context, c *server.Collection, l *server.DeadLetter) (server.Op, *server.Collection, error) {
 	if l.Truncated {
-		return server.Op{}, decode.Bad(decode.TooLarge, "only the beginning of the record was kept")
+		return server.Op{}, nil, decode.Bad(decode.TooLarge, "only the beginning of the record was kept")
 	}
 	r := &kgo.Record{Topic: l.Stream.Topic, Partition: l.Stream.Partition, Offset: l.Offset, Timestamp: l.Time, Key: l.Key, Value: l.Value}
 	for _, h := range l.Headers {
 		r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
 	}
-	record, err := s.readOne(ctx, c, l.Stream, r)
-	return record.Op, err
+	record, target, err := s.readOne(ctx, c, l.Stream, r)
+	if err == nil && target == nil && record.Op.Kind == server.Upsert {
+		err = decode.Bad(decode.UnknownCollection, "there is no collection %q yet: the next record of its makes it", record.Collection)
+	}
+	return record.Op, target, err
 }
 
-// readOne reads a record by itself. Without a collection it is not checked whether that
-// takes it.
-func (s *source) readOne(ctx context.Context, c *server.Collection, stream server.Stream, r *kgo.Record) (decode.Decoded, error) {
+// readOne reads a record by itself, and returns the collection it is for. Without one it
+// is not checked whether that takes it.
+func (s *source) readOne(ctx context.Context, c *server.Collection, stream server.Stream, r *kgo.Record) (decode.Decoded, *server.Collection, error) {
 	batch := make([]parsed, 1)
 	batch[0].Decoded, batch[0].err = s.mapping.Decode(ctx, stream, r)
 	if s.embedder != nil {
 		if err := s.embedder.embed(ctx, batch); err != nil {
-			return batch[0].Decoded, err
+			return batch[0].Decoded, nil, err
 		}
 	}
-	if batch[0].err != nil || c == nil {
-		return batch[0].Decoded, batch[0].err
+	if batch[0].err != nil {
+		return batch[0].Decoded, nil, batch[0].err
 	}
-	return batch[0].Decoded, decode.Check(c, &batch[0].Op)
+	if s.cfg.Route != "" {
+		var err error
+		if c, err = s.lookUp(batch[0].Collection); err != nil {
+			return batch[0].Decoded, nil, err
+		}
+	}
+	if c == nil {
+		return batch[0].Decoded, nil, nil
+	}
+	return batch[0].Decoded, c, decode.Check(c, &batch[0].Op)
 }

@@ -62,9 +62,11 @@ type source struct {
 	marks      map[partition]marks
 	marking    *marking // under way; nil if none is
 	connected  *session // that has a connection; nil if none has
-	limit      LimitStatus
-	formats    map[decode.Format]int64 // records applied by format
-	letters    LetterStatus
+	// targets are the collections that a source with a route feeds, its home among them.
+	targets map[*server.Collection]reached
+	limit   LimitStatus
+	formats map[decode.Format]int64 // records applied by format
+	letters LetterStatus
 }
 
 // partition names one partition of one topic.
@@ -90,7 +92,7 @@ type partitionState struct {
 }
 
 func (s *source) stream(p partition) server.Stream {
-	return server.Stream{Source: s.cfg.Name, Topic: p.topic, Partition: p.number}
+	return server.Stream{Source: s.cfg.streamName(), Topic: p.topic, Partition: p.number}
 }
 
 // run consumes, and begins anew from the stored positions after every fault.
@@ -149,7 +151,8 @@ type session struct {
 	assign     chan struct{}      // asks for a look at the partitions
 	seenBefore bool               // partitions found from now on are new ones
 	// held is what has been read before there is a collection to keep it.
-	held server.Batch
+	held    server.Batch
+	advance time.Time // when collections that get nothing are next brought forward
 }
 
 func (s *source) attend(ctx context.Context) error {
@@ -163,11 +166,23 @@ func (s *source) attend(ctx context.Context) error {
 	switch c, err := s.db.Collection(s.cfg.Collection); {
 	case err == nil:
 		ses.collection = c
+		if s.cfg.Route != "" {
+			break // of each record's collection that is seen with the record
+		}
 		if err := s.embedder.fits(c); err != nil {
 			return err
 		}
 	case server.KindOf(err) != server.NotFound || !s.cfg.OnCreate.Auto:
 		return err
+	case s.cfg.Route != "":
+		if ses.collection, err = ses.makeHome(ctx); err != nil {
+			return err
+		}
+	}
+	if s.cfg.Route != "" {
+		if err := ses.findTargets(); err != nil {
+			return err
+		}
 	}
 	s.mu.Lock()
 	for p, state := range s.partitions {
@@ -216,6 +231,9 @@ func (s *session) keep(ctx context.Context) error {
 		case <-s.assign:
 		case <-tick.C:
 			s.reportToGroup(ctx)
+			if s.replaced() {
+				return errReplaced
+			}
 		}
 		switch err := s.findPartitions(ctx); {
 		case ctx.Err() != nil:

@@ -15,8 +15,10 @@ type Status struct {
 	State            State
 	Error            string // of the last failed attempt, while State is Retrying
 	Limit            LimitStatus
-	Stages           []StageStatus
-	Partitions       []PartitionStatus // by topic and number
+	// Collections are those that a source with a route feeds beside its own.
+	Collections []string
+	Stages      []StageStatus
+	Partitions  []PartitionStatus // by topic and number
 	// Formats counts the records applied since the start by the format in which
 	// they were read: what auto has found.
 	Formats map[decode.Format]int64
@@ -57,11 +59,18 @@ func (s *source) publishLimit() {
 }
 
 func (s *source) status() Status {
+	home, _ := s.db.Collection(s.cfg.Collection) // nil if there is none
 	status := Status{Name: s.cfg.Name, Collection: s.cfg.Collection, Stages: s.metrics.stages.status()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	status.State, status.Error, status.Limit = s.state, s.fault, s.limit
 	status.Formats, status.Letters = maps.Clone(s.formats), s.letters
+	for c := range s.targets {
+		if c != home {
+			status.Collections = append(status.Collections, c.Name())
+		}
+	}
+	slices.Sort(status.Collections)
 	for p, state := range s.partitions {
 		ps := PartitionStatus{
 			Topic: p.topic, Partition: p.number, State: state.state, Error: state.err,

@@ -140,7 +140,7 @@ func (d *dryRun) record(ctx context.Context, r *kgo.Record) error {
 	if r.Value != nil {
 		d.values++
 	}
-	got, err := d.source.readOne(ctx, d.collection, d.source.stream(partition{r.Topic, r.Partition}), r)
+	got, _, err := d.source.readOne(ctx, d.collection, d.source.stream(partition{r.Topic, r.Partition}), r)
 	d.Formats[string(got.Format)]++
 	var failed *decode.Error
 	switch {

@@ -19,6 +19,8 @@ const MaxRecord = 16 << 20
 type Decoded struct {
 	Op     server.Op
 	Format Format // in which the record was read
+	// Collection is the one the record is for, if the settings have a route.
+	Collection string
 }
 
 // message is a record whose key and value are JSON, text or, as a value, floats:
@@ -55,12 +57,18 @@ func (m *Mapping) Decode(ctx context.Context, stream server.Stream, r *kgo.Recor
 	if r.Value == nil {
 		ids, err := m.idsBesideValue(&msg)
 		d.Op = deletion(ids, version)
+		if err == nil && m.route != nil {
+			d.Collection, err = m.route.collection(nil, &msg)
+		}
 		return d, err
 	}
 	w := m.newRow(msg.format)
 	err := w.read(msg.value)
 	if err == nil {
 		d.Op, err = w.op(version, &msg)
+	}
+	if err == nil && m.route != nil {
+		d.Collection, err = m.route.collection(w.routing, &msg)
 	}
 	return d, err
 }

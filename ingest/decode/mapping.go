@@ -64,6 +64,7 @@ type Mapping struct {
 	kafka        bool
 	headers      bool
 	collection   string
+	route        route      // nil: all records are for collection
 	registry     *Registry  // nil: none
 	schema       transcoder // of values that do not name theirs; nil: they do
 	keySchema    transcoder
@@ -95,6 +96,12 @@ func New(s Settings) (*Mapping, error) {
 			return nil, &FieldError{"id", err.Error()}
 		}
 		m.id = id
+	}
+	if s.Route != "" {
+		var err error
+		if m.route, err = parseRoute(s.Route); err != nil {
+			return nil, &FieldError{"route", err.Error()}
+		}
 	}
 	m.embedded = s.Embedded
 	if err := m.mapVectors(s.Vectors); err != nil {

@@ -35,7 +35,7 @@ func (m *Mapping) inCollection(raw []byte) error {
 	if err := json.Unmarshal(raw, &name); err != nil {
 		return Bad(Undecodable, "the name of the collection is not text")
 	}
-	if name != m.collection {
+	if name != m.collection && m.route == nil {
 		return Bad(UnknownCollection, "the record is for the collection %.60q, the source feeds %q", name, m.collection)
 	}
 	return nil

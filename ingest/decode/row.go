@@ -25,7 +25,8 @@ type row struct {
 	payload []byte // an object without its closing brace
 	version *int64
 	mode    server.UpdateMode
-	deletes bool // of the members only the id and the version count
+	deletes bool              // of the members only the id and the version count
+	routing map[string][]byte // the fields that tell the collection
 }
 
 func (m *Mapping) newRow(format Format) *row {
@@ -68,6 +69,12 @@ func (w *row) member(field string, raw []byte) error {
 // around takes note of a member that is not part of the point, or not only: it
 // may be the id or the version.
 func (w *row) around(field string, raw []byte) error {
+	if w.m.route.wants(field) {
+		if w.routing == nil {
+			w.routing = map[string][]byte{}
+		}
+		w.routing[field] = raw
+	}
 	if field == w.m.versionField && w.m.version == byField {
 		n, err := strconv.ParseInt(string(bytes.Trim(raw, `"`)), 10, 64)
 		if err != nil {

@@ -5,6 +5,7 @@ import "strings"
 // Settings say what the records of a source mean.
 type Settings struct {
 	Collection string // that the source feeds
+	Route      string // makes the collection's name of each record's topic or fields; "" for Collection
 	Format     Format
 	ID         string            // key, key.<field>, value.<field>, header.<name>; "" by format
 	Vectors    map[string]string // vector name → value.<field>; none: value.embedding or value.vector

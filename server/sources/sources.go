@@ -38,13 +38,15 @@ type Info struct {
 
 // Status describes what a source is doing.
 type Status struct {
-	Name       string      `json:"name"`
-	Collection string      `json:"collection"`
-	State      string      `json:"state"`
-	Error      string      `json:"error,omitempty"` // of the last failed attempt
-	Batch      Batch       `json:"batch"`
-	Stages     []Stage     `json:"stages"`
-	Partitions []Partition `json:"partitions"` // by topic and number
+	Name       string `json:"name"`
+	Collection string `json:"collection"`
+	State      string `json:"state"`
+	// Collections are those that a source with a route feeds beside its own.
+	Collections []string    `json:"collections,omitempty"`
+	Error       string      `json:"error,omitempty"` // of the last failed attempt
+	Batch       Batch       `json:"batch"`
+	Stages      []Stage     `json:"stages"`
+	Partitions  []Partition `json:"partitions"` // by topic and number
 	// Formats counts the records applied since the start by the format they were in.
 	Formats     map[string]int64 `json:"formats"`
 	DeadLetters LetterCounts     `json:"dead_letters"`

@@ -1,0 +1,296 @@
+package ingest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"freshet/ingest"
+	"freshet/ingest/decode"
+	"freshet/server"
+	"freshet/server/payload"
+	"freshet/server/sources"
+)
+
+// newRouted returns a rig whose source lives in c.
+func newRouted(t *testing.T, partitions int32, s ingest.Source) *rig {
+	t.Helper()
+	s.OnCreate.Auto = true
+	r := newRig(t, partitions, s)
+	return r
+}
+
+// of returns the points of a collection as id → payload, and its operations.
+func (r *rig) of(name string) (points string, operations uint64) {
+	r.t.Helper()
+	c, err := r.db.Collection(name)
+	if err != nil {
+		return err.Error(), 0
+	}
+	page, err := c.Scroll(context.Background(), server.ScrollRequest{Limit: 1 << 20, WithPayload: payload.All()})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	info, err := c.Info()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	m := map[string]string{}
+	for _, record := range page.Records {
+		m[record.ID.String()] = string(record.Payload)
+	}
+	return fmt.Sprint(m), info.Operation
+}
+
+func (r *rig) holds(name string, want map[string]string) {
+	r.t.Helper()
+	r.eventually(func() string {
+		if got, _ := r.of(name); got != fmt.Sprint(want) {
+			return fmt.Sprintf("%s has %s, want %v", name, got, want)
+		}
+		return ""
+	})
+}
+
+func tenant(id int, tenant string) *kgo.Record {
+	return value(fmt.Sprintf(`{"id":%d,"embedding":[1],"tenant":%q}`, id, tenant))
+}
+
+// TestRoute spreads records over collections, which it makes up to a bound.
+func TestRoute(t *testing.T) {
+	r := newRouted(t, 1, ingest.Source{
+		Route: "of-${field:tenant}", OnCreate: ingest.OnCreate{MaxCollections: 2}, Payload: decode.Payload{Exclude: []string{"tenant"}},
+	})
+	r.run()
+	r.produce(tenant(1, "a"), tenant(2, "b"), tenant(3, "a"), tenant(4, "x/../../y"), tenant(5, strings.Repeat("z", 300)),
+		value(`{"id":6,"embedding":[1]}`), tenant(7, "c"), value(`{"id":8,"embedding":[1,2],"tenant":"b"}`), value(`{"embedding":[1],"tenant":"b"}`))
+	r.everywhere(8)
+	r.holds("of-a", map[string]string{"1": `{}`, "3": `{}`})
+	r.holds("of-b", map[string]string{"2": `{}`})
+	got := []string{}
+	for _, l := range r.letters() {
+		got = append(got, fmt.Sprintf("%d:%s", l.Offset, l.Reason))
+	}
+	if want := "[3:unknown_collection 4:unknown_collection 5:unknown_collection 6:unknown_collection 7:wrong_dimension 8:no_id]"; fmt.Sprint(got) != want {
+		t.Errorf("dead letters %v", got)
+	}
+	if names := fmt.Sprint(r.db.Collections()); names != "[c of-a of-b]" {
+		t.Errorf("collections %s", names)
+	}
+	// What is idle is brought forward: a client may wait for any record.
+	for _, name := range []string{"of-a", "of-b"} {
+		c, err := r.db.Collection(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		if err := c.WaitOffsets(ctx, []server.MinOffset{{Topic: "t", Offset: 8}}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		cancel()
+	}
+	r.waits()
+	if s := r.manager.Status()[0]; fmt.Sprint(s.Collections) != "[of-a of-b]" {
+		t.Errorf("the source says that it feeds %v", s.Collections)
+	}
+	r.produce(tenant(1, "a")) // a strong read of the other one waits for it, too
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := r.manager.CatchUp(ctx, "of-b", time.Now()); err != nil {
+		t.Error(err)
+	}
+	c, err := r.db.Collection("of-b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, _, err := c.Position(server.Stream{Source: "c/src", Topic: "t"}); err != nil || p.Next != 10 {
+		t.Errorf("%+v, %v", p, err)
+	}
+
+	// A collection that is made by hand takes its dead letter.
+	if err := r.db.CreateCollection(t.Context(), "of-c", server.Config{Vectors: server.VectorsConfig{Single: true, Named: map[string]server.VectorParams{"": {Size: 1, Distance: server.Dot}}}}); err != nil {
+		t.Fatal(err)
+	}
+	report, err := r.manager.Redrive(t.Context(), src, sources.Redrive{})
+	if err != nil || report.Applied != 1 || report.Failed != 5 {
+		t.Errorf("%+v, %v", report, err)
+	}
+	r.holds("of-c", map[string]string{"7": `{}`})
+	if n := len(r.letters()); n != 5 {
+		t.Errorf("%d letters are left", n)
+	}
+	r.produce(tenant(9, "c"))
+	r.holds("of-c", map[string]string{"7": `{}`, "9": `{}`})
+	r.drop("of-c") // the source goes on for the others
+	r.produce(tenant(10, "a"))
+	r.holds("of-a", map[string]string{"1": `{}`, "3": `{}`, "10": `{}`})
+}
+
+// TestRouteByTopic has a collection for each topic, and follows an alias.
+func TestRouteByTopic(t *testing.T) {
+	r := newBare(t, 1)
+	r.create(1)
+	r.makeTopic("a")
+	r.makeTopic("b")
+	if err := r.db.UpdateAliases(t.Context(), []server.AliasAction{{Create: &server.Alias{Alias: "b", Collection: "c"}}}); err != nil {
+		t.Fatal(err)
+	}
+	r.run()
+	r.add(`{"name":"src","topics":["a","b"],"route":"${topic}"}`)
+	r.produce(inTopic("a", `{"id":1,"embedding":[1]}`), inTopic("b", `{"id":2,"embedding":[1]}`))
+	r.lists("a:0 running 1/1", "b:0 running 1/1")
+	r.holds("c", map[string]string{"2": `{}`})
+	if l := r.letters(); len(l) != 1 || l[0].Reason != "unknown_collection" || l[0].Stream.Topic != "a" || !strings.Contains(l[0].Detail, "on_create.auto") {
+		t.Errorf("dead letters %+v", l)
+	}
+	if letters, err := r.manager.DeadLetters(t.Context(), src, 10, sources.LetterFilter{}); err != nil || len(letters) != 1 {
+		t.Errorf("%+v, %v", letters, err)
+	}
+	validation, err := r.manager.Validate(t.Context(), "c", []byte(`{"topics":["a","b"],"route":"${topic}"}`), 10)
+	if err != nil || len(validation.Points) != 1 || len(validation.Errors) != 1 || validation.Errors[0].Reason != "unknown_collection" {
+		t.Errorf("%+v, %v", validation, err)
+	}
+}
+
+// TestRouteMoves goes back for all collections.
+func TestRouteMoves(t *testing.T) {
+	r := newBare(t, 1)
+	r.run()
+	r.add(`{"name":"src","topics":["t"],"route":"${field:tenant}","on_create":{"auto":true},"payload":{"exclude":["tenant"]}}`)
+	r.produce(tenant(1, "a"), tenant(2, "b"))
+	r.everywhere(1)
+	_, before := r.of("a")
+	if _, err := r.manager.Patch(t.Context(), src, []byte(`{"payload":null}`)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.manager.ResetOffsets(t.Context(), src); err != nil {
+		t.Fatal(err)
+	}
+	r.waits()
+	r.holds("a", map[string]string{"1": `{"tenant":"a"}`})
+	r.holds("b", map[string]string{"2": `{"tenant":"b"}`})
+	if _, after := r.of("a"); after != before+1 {
+		t.Errorf("%d operations, %d before the record was read again", after, before)
+	}
+	zero, two := int32(0), int64(2)
+	if _, err := r.manager.SkipRecord(t.Context(), src, sources.Skip{Partition: &zero, Offset: &two}); err == nil {
+		t.Error("a record that there is not was skipped")
+	}
+	r.turns(sources.Stopped)
+	r.produce(tenant(3, "a"), tenant(4, "a"))
+	if _, err := r.manager.SkipRecord(t.Context(), src, sources.Skip{Partition: &zero, Offset: &two}); err != nil {
+		t.Fatal(err)
+	}
+	r.turns(sources.Running)
+	r.holds("a", map[string]string{"1": `{"tenant":"a"}`, "4": `{"tenant":"a"}`})
+}
+
+// TestRouteCountsOnceOverCrashes kills the database while records flow into several
+// collections, from partitions in turns, and counts the operations of each: as many as
+// it has records.
+func TestRouteCountsOnceOverCrashes(t *testing.T) {
+	r := newRouted(t, 2, ingest.Source{Route: "${field:tenant}", Batch: ingest.Batch{Max: 5}})
+	if err := r.db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	fs := vfs.NewCrashableMem()
+	r.fs = fs
+	r.open()
+	tenants := []string{"a", "b", "rare"}
+	want := map[string]map[string]string{"a": {}, "b": {}, "rare": {}}
+	id, crashes := 0, 0
+	for range 12 {
+		r.run()
+		for range 10 {
+			var batch []*kgo.Record
+			for range 4 {
+				name := tenants[rand.IntN(2)]
+				if id%37 == 0 {
+					name = tenants[2]
+				}
+				rec := value(fmt.Sprintf(`{"id":%d,"embedding":[1],"tenant":%q}`, id, name))
+				rec.Partition = int32(rand.IntN(2))
+				batch = append(batch, rec)
+				want[name][fmt.Sprint(id)] = fmt.Sprintf(`{"tenant":%q}`, name)
+				id++
+			}
+			r.produce(batch...)
+		}
+		// What a crash of the machine leaves, at any moment.
+		clone := fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: rand.IntN(101), RNG: rand.New(rand.NewPCG(rand.Uint64(), 1))})
+		r.halt()
+		if err := r.db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		fs, r.fs = clone, clone
+		r.open()
+		crashes++
+	}
+	r.run()
+	r.waits()
+	for name, points := range want {
+		r.holds(name, points)
+		if _, operations := r.of(name); operations != uint64(len(points)) {
+			t.Errorf("%s: %d operations of %d records, after %d crashes", name, operations, len(points), crashes)
+		}
+	}
+}
+
+// TestRouteAfterSnapshot puts one of the collections back to an older state: it gets what
+// it lacks, and the others get nothing twice.
+func TestRouteAfterSnapshot(t *testing.T) {
+	r := newRouted(t, 1, ingest.Source{Route: "${field:tenant}", Payload: decode.Payload{Exclude: []string{"tenant"}}})
+	r.run()
+	r.produce(tenant(1, "a"), tenant(2, "b"))
+	r.everywhere(1)
+	a, err := r.db.Collection("a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	snapshot, err := r.db.CreateSnapshot(t.Context(), a.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.produce(tenant(3, "a"), tenant(4, "b"))
+	r.everywhere(3)
+	r.holds("a", map[string]string{"1": `{}`, "3": `{}`})
+	_, before := r.of("b")
+	r.restore("a", snapshot.Name)
+	r.holds("a", map[string]string{"1": `{}`, "3": `{}`})
+	r.produce(tenant(5, "b"))
+	r.holds("b", map[string]string{"2": `{}`, "4": `{}`, "5": `{}`})
+	if _, after := r.of("b"); after != before+1 {
+		t.Errorf("%d operations, %d before one more record", after, before)
+	}
+}
+
+// everywhere waits until the source has applied an offset everywhere.
+func (r *rig) everywhere(offset int64) {
+	r.t.Helper()
+	r.eventually(func() string {
+		list, err := r.manager.Offsets(src)
+		if err != nil || len(list) == 0 || list[0].Offset.Offset <= offset {
+			return fmt.Sprintf("offsets %+v, %v", list, err)
+		}
+		return ""
+	})
+}
+
+// restore puts a collection back to what a snapshot has.
+func (r *rig) restore(collection, snapshot string) {
+	r.t.Helper()
+	file, info, err := r.db.OpenSnapshot(collection, snapshot)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if err := errors.Join(r.db.Recover(context.Background(), collection, file, info.Checksum), file.Close()); err != nil {
+		r.t.Fatal(err)
+	}
+}
