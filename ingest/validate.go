@@ -79,6 +79,7 @@ type dryRun struct {
 	reasons    map[decode.Reason]int
 	details    map[decode.Reason]string // the first of each
 	members    map[string]bool          // of payloads
+	expiring   bool                     // there is a point with a time to live
 	keyed      []*kgo.Record
 	partitions map[string]int
 }
@@ -170,6 +171,7 @@ func (d *dryRun) sample(r *kgo.Record, op *server.Op) sources.Sample {
 	}
 	for i := range op.Points {
 		p := &op.Points[i]
+		d.expiring = d.expiring || p.Expires != 0
 		s.IDs, s.Payload, s.Vectors = append(s.IDs, p.ID.String()), p.Payload, map[string]int{}
 		for name, v := range p.Vectors {
 			switch v := v.(type) {
@@ -195,6 +197,7 @@ func (d *dryRun) sample(r *kgo.Record, op *server.Op) sources.Sample {
 var settingOf = map[decode.Reason]string{
 	decode.Undecodable: "format", decode.NoID: "id", decode.BadID: "id",
 	decode.NoVector: "vectors", decode.BadVector: "vectors", decode.WrongDimension: "vectors", decode.BadVersion: "version",
+	decode.BadTTL: "ttl",
 	decode.NoText: "embed",
 }
 
@@ -208,6 +211,10 @@ func (d *dryRun) judge() {
 		if field := settingOf[reason]; field != "" && readable > 0 && d.reasons[reason] >= readable {
 			d.problem(field, "none of the records fits: %s", d.details[reason])
 		}
+	}
+	upserts := slices.ContainsFunc(d.Points, func(s sources.Sample) bool { return s.Operation == "upsert" })
+	if ttl := d.source.cfg.TTL; ttl != "" && upserts && !d.expiring {
+		d.problem("ttl", "no record has %s", ttl)
 	}
 	if len(d.Points) > 0 && d.values > 0 {
 		for _, field := range d.source.cfg.Payload.Include {

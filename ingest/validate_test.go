@@ -51,6 +51,7 @@ func TestValidate(t *testing.T) {
 		"id":              `"id":"value.missing"`,
 		"vectors":         `"vectors":{"":"value.missing"}`,
 		"version":         `"version":"value.missing"`,
+		"ttl":             `"ttl":"header.missing"`,
 		"payload.include": `"payload":{"include":["missing"]}`,
 		"topics":          `"topics":["none"]`,
 	} {

@@ -31,7 +31,7 @@ func readDebezium(w *row, value []byte) error {
 	default:
 		return Bad(BadOperation, "the operation %.40s is not one of c, u, r, d", e.op)
 	}
-	if w.m.version == byField || w.m.id.place == inValue || w.m.route != nil {
+	if w.m.version == byField || w.m.id.place == inValue || w.m.route != nil || w.m.ttl.from.place == inValue {
 		err := members(value, func(field string, raw []byte) error {
 			if isEventPart(field) {
 				return nil

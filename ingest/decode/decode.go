@@ -115,6 +115,10 @@ func (w *row) op(version server.Version, r *message) (server.Op, error) {
 	if err := w.complete(); err != nil {
 		return server.Op{}, err
 	}
+	expires, err := w.expires(r.Record)
+	if err != nil {
+		return server.Op{}, err
+	}
 	w.addAround(r.Record)
 	compact, err := payload.Compact(append(w.payload, '}'))
 	if err != nil {
@@ -125,7 +129,7 @@ func (w *row) op(version server.Version, r *message) (server.Op, error) {
 	}
 	return server.Op{
 		Kind: server.Upsert, Mode: w.mode, Version: version,
-		Points: []server.Point{{ID: ids[0], Vectors: w.vectors, Payload: compact}},
+		Points: []server.Point{{ID: ids[0], Vectors: w.vectors, Payload: compact, Expires: expires}},
 	}, nil
 }
 

@@ -70,6 +70,7 @@ type Mapping struct {
 	keySchema    transcoder
 	version      versionRule
 	versionField string
+	ttl          ttl
 }
 
 // defaultIDField holds the id, in the value or in a key that is an object.
@@ -118,6 +119,10 @@ func New(s Settings) (*Mapping, error) {
 	}
 	for _, field := range s.Payload.Exclude {
 		m.exclude[field] = true
+	}
+	var err error
+	if m.ttl, err = parseTTL(s.TTL); err != nil {
+		return nil, err
 	}
 	switch field, isField := strings.CutPrefix(s.Version, "value."); {
 	case s.Version == "timestamp":

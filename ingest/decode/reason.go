@@ -16,6 +16,7 @@ const (
 	WrongDimension    Reason = "wrong_dimension"    // not what the collection has
 	ZeroVector        Reason = "zero_vector"        // it has no direction, which Cosine needs
 	BadVersion        Reason = "bad_version"        // the version field is no integer
+	BadTTL            Reason = "bad_ttl"            // neither a number of milliseconds nor a duration
 	BadOperation      Reason = "bad_operation"      // neither an upsert nor a delete
 	UnknownCollection Reason = "unknown_collection" // not the one that the source feeds
 	UnknownSchema     Reason = "unknown_schema"     // the registry says that it has none of the id

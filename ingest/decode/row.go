@@ -24,6 +24,7 @@ type row struct {
 	vectors server.Vectors
 	payload []byte // an object without its closing brace
 	version *int64
+	ttl     int64 // milliseconds, 0 for none
 	mode    server.UpdateMode
 	deletes bool              // of the members only the id and the version count
 	routing map[string][]byte // the fields that tell the collection
@@ -81,6 +82,12 @@ func (w *row) around(field string, raw []byte) error {
 			return Bad(BadVersion, "the field %q holds %.40s, which is no 64-bit integer", field, raw)
 		}
 		w.version = &n
+	}
+	if from := &w.m.ttl.from; from.place == inValue && field == from.field && !w.deletes {
+		var err error
+		if w.ttl, err = lifeOf(raw); err != nil {
+			return err
+		}
 	}
 	if field == w.idField && string(raw) != "null" {
 		var err error

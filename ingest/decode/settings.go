@@ -14,6 +14,9 @@ type Settings struct {
 	KeySchema  string    // of plain Avro keys, JSON
 	Registry   *Registry // nil: none
 	Version    string    // timestamp, offset, value.<field>
+	// TTL is how long points live, a duration, or where the record says it, value.<field>
+	// or header.<name>; "" for ever.
+	TTL string
 	// Embedded says that vectors are made of texts later: no default field has one.
 	Embedded bool
 }
