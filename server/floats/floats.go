@@ -5,6 +5,7 @@
 package floats
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -32,9 +33,10 @@ func Scan(dst []float32, src []byte) (values []float32, rest []byte, err error) 
 		return dst, s[1:], nil
 	}
 	for {
-		var x float32
-		x, s, err = number(s)
-		if err != nil {
+		x, n := usual(s)
+		if n > 0 {
+			s = s[n:]
+		} else if x, s, err = number(s); err != nil {
 			return dst, src, err
 		}
 		dst = append(dst, x)
@@ -64,6 +66,61 @@ func skipSpace(s []byte) []byte {
 	}
 	return s
 }
+
+// usual reads a number of the form that vectors mostly have: one digit, a point, and up
+// to 18 or 19 others, with room behind. It returns how long it is; 0 if it is of another
+// form or its last bit is in doubt. It reads eight digits at a time, and has few
+// branches that depend on the digits, since those are guessed wrong.
+func usual(s []byte) (x float32, n int) {
+	if len(s) < 1+2+24 {
+		return 0, 0
+	}
+	negative := (uint64(s[0]^'-') - 1) >> 63
+	text := (*[2 + 24]byte)(s[negative:])
+	mantissa := uint64(text[0] - '0')
+	if mantissa > 9 || text[1] != '.' {
+		return 0, 0
+	}
+	most := maxDigits // a zero in front takes no room
+	if mantissa > 0 {
+		most--
+	}
+	number, n := digits(text[2:])
+	mantissa = mantissa*tens[n] + number
+	if n == 8 {
+		number, more := digits(text[2+8:])
+		mantissa = mantissa*tens[more] + number
+		n += more
+	}
+	if n == 16 {
+		number, more := digits(text[2+16:])
+		mantissa = mantissa*tens[more] + number
+		n += more
+	}
+	if n == 0 || n > most || text[2+n]|0x20 == 'e' {
+		return 0, 0
+	}
+	wide := float64(mantissa) / powers[n]
+	if inDoubt(wide, mantissa) {
+		return 0, 0
+	}
+	return math.Float32frombits(math.Float32bits(float32(wide)) | uint32(negative)<<31), 2 + n + int(negative)
+}
+
+// digits reads up to eight digits from the front of s and returns how many there are.
+// It works on all of them at once, as the bytes of a word, the first in the lowest.
+func digits(s []byte) (number uint64, count int) {
+	const each = 0x0101010101010101
+	word := binary.LittleEndian.Uint64(s) ^ '0'*each                   // digits are now 0 to 9
+	other := (word&(0x7f*each) + (0x7f-9)*each | word) & (0x80 * each) // marks what is more
+	n := uint(bits.TrailingZeros64(other)) / 8                         // 8 if nothing is
+	word <<= 64 - 8*n                                                  // now zeros are in front
+	word = (10*word + word>>8) & 0x00ff00ff00ff00ff                    // neighbours make two digits,
+	word = (100*word + word>>16) & 0x0000ffff0000ffff                  // then four,
+	return (10000*word + word>>32) & 0xffffffff, int(n)                // then all
+}
+
+var tens = [...]uint64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8}
 
 // maxDigits is how many decimal digits always fit the 64-bit mantissa.
 const maxDigits = 19
@@ -168,25 +225,27 @@ func convert(mantissa uint64, exponent int) (float32, bool) {
 	if exponent < -22 || exponent > 22 {
 		return 0, false
 	}
-	slack := uint64(1) // possible error of x in units of its last place
-	if bits.Len64(mantissa) > 53 {
-		slack = 2 // the mantissa was rounded too
-	}
 	x := float64(mantissa)
 	if exponent < 0 {
 		x /= powers[-exponent]
 	} else {
 		x *= powers[exponent]
 	}
-	if x < 0x1p-126 || x > math.MaxFloat32 {
-		return 0, false
-	}
-	const middle, mask = 1 << 28, 1<<29 - 1 // of the 29 bits that float32 lacks
-	tail := math.Float64bits(x) & mask
-	if tail+slack >= middle && tail <= middle+slack {
+	if x < 0x1p-126 || x > math.MaxFloat32 || inDoubt(x, mantissa) {
 		return 0, false
 	}
 	return float32(x), true
+}
+
+// inDoubt says whether x, made of the mantissa and a power of ten, is so near to the
+// middle between two float32 that it may be rounded to the wrong one.
+func inDoubt(x float64, mantissa uint64) bool {
+	slack := uint64(1) // possible error of x in units of its last place
+	if mantissa >= 1<<53 {
+		slack = 2 // the mantissa was rounded too
+	}
+	const middle, mask = 1 << 28, 1<<29 - 1 // of the 29 bits that float32 lacks
+	return math.Float64bits(x)&mask-(middle-slack) <= 2*slack
 }
 
 var powers = [...]float64{

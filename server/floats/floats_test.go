@@ -48,7 +48,12 @@ func TestScanKeepsRest(t *testing.T) {
 func same(t *testing.T, text string) {
 	t.Helper()
 	want, wantErr := strconv.ParseFloat(text, 32)
-	got, _, err := Scan(nil, []byte("["+text+"]"))
+	// One with room behind it is read in another way than one without.
+	last, _, err := Scan(nil, []byte("["+text+"]"))
+	got, _, roomErr := Scan(nil, []byte("["+text+",0                        ]"))
+	if (err == nil) != (roomErr == nil) || err == nil && math.Float32bits(got[0]) != math.Float32bits(last[0]) {
+		t.Fatalf("%s: %v, %v; as the last %v, %v", text, got, roomErr, last, err)
+	}
 	if (err == nil) != (wantErr == nil) {
 		t.Fatalf("%s: %v, strconv says %v", text, err, wantErr)
 	}
@@ -67,6 +72,7 @@ func TestSameAsStrconv(t *testing.T) {
 		same(t, strconv.FormatFloat(float64(x), 'g', -1, 32))
 		same(t, strconv.FormatFloat(float64(x), 'g', 17, 64))
 		same(t, strconv.FormatFloat(r.NormFloat64(), 'f', r.IntN(20), 64))
+		same(t, strconv.FormatFloat(r.NormFloat64()/100, 'f', r.IntN(26), 64))
 		// The middle between two neighbours, and just beside it.
 		mid := (float64(x) + float64(math.Nextafter32(x, 2*x+1))) / 2
 		for _, m := range []float64{mid, math.Nextafter(mid, 0), math.Nextafter(mid, math.Inf(1))} {
@@ -100,22 +106,29 @@ func FuzzScan(f *testing.F) {
 	})
 }
 
-func BenchmarkScan384(b *testing.B) {
-	r := rand.New(rand.NewPCG(1, 2))
-	text := []byte("[")
-	for i := range 384 {
-		if i > 0 {
-			text = append(text, ',')
-		}
-		text = strconv.AppendFloat(text, float64(float32(r.NormFloat64()/20)), 'g', -1, 32)
-	}
-	text = append(text, ']')
-	dst := make([]float32, 0, 384)
-	b.SetBytes(int64(len(text)))
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, _, err := Scan(dst, text); err != nil {
-			b.Fatal(err)
-		}
+// BenchmarkScan reads vectors of 384 numbers, as short as float32 can be written and as
+// Python writes those of numpy, in double precision. There are so many that the CPU
+// cannot learn their digits by heart.
+func BenchmarkScan(b *testing.B) {
+	for _, bits := range []int{32, 64} {
+		b.Run(strconv.Itoa(bits), func(b *testing.B) {
+			r := rand.New(rand.NewPCG(1, 2))
+			texts := make([][]byte, 256)
+			for i := range texts {
+				for range 384 {
+					texts[i] = strconv.AppendFloat(append(texts[i], ','), float64(float32(r.NormFloat64()/20)), 'g', -1, bits)
+				}
+				texts[i][0] = '['
+				texts[i] = append(texts[i], ']')
+			}
+			dst := make([]float32, 0, 384)
+			b.SetBytes(int64(len(texts[0])))
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				if _, _, err := Scan(dst, texts[i%len(texts)]); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
