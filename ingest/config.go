@@ -52,6 +52,10 @@ type Source struct {
 	Buffer Buffer               `yaml:"buffer"`
 	OnGap  string               `yaml:"on_gap"` // fail (default), skip or replay
 
+	// KeyPolicy is warn (default): records without a key in several partitions are
+	// reported; or require: such a record is a dead letter.
+	KeyPolicy string `yaml:"key_policy"`
+
 	// ErrorsTolerance is all (default): a bad record becomes a dead letter; or
 	// none: it stops its partition.
 	ErrorsTolerance string `yaml:"errors.tolerance"`
@@ -142,6 +146,7 @@ func (c *Config) SetDefaults() {
 		fallback(&s.Buffer.PartitionBytes, 1<<20)
 		fallback(&s.Buffer.TotalBytes, 64<<20)
 		fallback(&s.OnGap, gapFail)
+		fallback(&s.KeyPolicy, keyWarn)
 		fallback(&s.ErrorsTolerance, "all")
 	}
 }
@@ -217,6 +222,7 @@ func (s *Source) validate(report func(field, format string, args ...any)) {
 		report("format", "%q is not one of %s", s.Format, decode.FormatNames())
 	}
 	oneOf("on_gap", s.OnGap, gapFail, gapSkip, gapReplay)
+	oneOf("key_policy", s.KeyPolicy, keyWarn, keyRequire)
 	oneOf("errors.tolerance", s.ErrorsTolerance, "all", "none")
 	_, known := s.OnCreate.Distance.Metric()
 	if !known {

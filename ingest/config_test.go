@@ -48,6 +48,7 @@ func TestValidate(t *testing.T) {
 		{"thresholds", func(c *Config) { c.Sources[0].Batch.GrowBelowMs = 101 }, "sources[0].batch: grow_below_ms 101"},
 		{"buffer", func(c *Config) { c.Sources[0].Buffer.TotalBytes = 1 }, "sources[0].buffer: partition_bytes"},
 		{"gap", func(c *Config) { c.Sources[0].OnGap = "guess" }, "sources[0].on_gap: \"guess\" is not one of fail, skip"},
+		{"key policy", func(c *Config) { c.Sources[0].KeyPolicy = "ignore" }, "sources[0].key_policy: \"ignore\" is not one of warn, require"},
 		{"tolerance", func(c *Config) { c.Sources[0].ErrorsTolerance = "some" }, "sources[0].errors.tolerance: \"some\" is not one of all, none"},
 	} {
 		c := Config{Kafka: Kafka{BootstrapServers: "localhost:9092"}, Sources: []Source{{Name: "s", Topics: []string{"t"}}}}

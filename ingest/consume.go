@@ -152,6 +152,7 @@ func (s *session) apply(ctx context.Context, records []*kgo.Record, polled time.
 		return fmt.Errorf("apply %d records: %w", len(records), err)
 	}
 	s.applied(d, positions)
+	s.noteKeys(d.records, applied)
 	s.countLetters(d.letters, len(kept))
 	s.metrics.batch(d, applied, polled, decoding)
 	for p, l := range d.stopped {
@@ -235,7 +236,9 @@ func (s *session) read(ctx context.Context, records []*kgo.Record, d *decoded) (
 	batch := make([]parsed, len(records))
 	share(len(records), func(i int) {
 		if r := records[i]; !r.Attrs.IsControl() {
-			batch[i].Decoded, batch[i].err = s.mapping.Decode(ctx, s.stream(partition{r.Topic, r.Partition}), r)
+			if batch[i].err = s.checkKey(r); batch[i].err == nil {
+				batch[i].Decoded, batch[i].err = s.mapping.Decode(ctx, s.stream(partition{r.Topic, r.Partition}), r)
+			}
 		}
 	})
 	if s.embedder == nil {

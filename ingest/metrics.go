@@ -16,6 +16,7 @@ type metrics struct {
 	stage     *prometheus.HistogramVec
 	batches   *prometheus.HistogramVec
 	kept      *prometheus.CounterVec
+	keys      *prometheus.CounterVec
 }
 
 // freshnessBuckets reach from a millisecond to the age of a neglected backlog.
@@ -36,6 +37,9 @@ func newMetrics() *metrics {
 		batches: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "freshet_source_batch_seconds", Help: "Time from the poll of a batch to its visibility.", Buckets: freshnessBuckets,
 		}, labels),
+		keys: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "freshet_source_key_problems_total", Help: "Records whose keys do not keep points in their partitions.",
+		}, append(labels, "problem")),
 		kept: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "freshet_source_kept_letters_total", Help: "Dead letters that the collection keeps: there is no topic for them, or they are too large for it.",
 		}, labels),
@@ -43,7 +47,7 @@ func newMetrics() *metrics {
 }
 
 func (m *metrics) register(r prometheus.Registerer, gauges prometheus.Collector) error {
-	for _, c := range []prometheus.Collector{m.records, m.freshness, m.stage, m.batches, m.kept, gauges} {
+	for _, c := range []prometheus.Collector{m.records, m.freshness, m.stage, m.batches, m.kept, m.keys, gauges} {
 		if err := r.Register(c); err != nil {
 			return err
 		}
@@ -56,6 +60,7 @@ func (m *metrics) forget(s *Source) {
 	labels := prometheus.Labels{"collection": s.Collection, "source": s.Name}
 	m.records.DeletePartialMatch(labels)
 	m.kept.DeletePartialMatch(labels)
+	m.keys.DeletePartialMatch(labels)
 	for _, h := range []*prometheus.HistogramVec{m.freshness, m.stage, m.batches} {
 		h.DeletePartialMatch(labels)
 	}
@@ -68,6 +73,7 @@ type sourceMetrics struct {
 	stage     []prometheus.Observer // by AllStages, without Total
 	batches   prometheus.Observer
 	kept      prometheus.Counter
+	keys      *prometheus.CounterVec
 	stages    stages
 }
 
@@ -75,6 +81,7 @@ func (m *metrics) of(s *Source) *sourceMetrics {
 	labels := prometheus.Labels{"collection": s.Collection, "source": s.Name}
 	sm := &sourceMetrics{
 		records:   m.records.MustCurryWith(labels),
+		keys:      m.keys.MustCurryWith(labels),
 		freshness: m.freshness.With(labels),
 		batches:   m.batches.With(labels),
 		kept:      m.kept.With(labels),

@@ -239,7 +239,9 @@ func (s *source) reread(ctx context.Context, c *server.Collection, l *server.Dea
 // is not checked whether that takes it.
 func (s *source) readOne(ctx context.Context, c *server.Collection, stream server.Stream, r *kgo.Record) (decode.Decoded, *server.Collection, error) {
 	batch := make([]parsed, 1)
-	batch[0].Decoded, batch[0].err = s.mapping.Decode(ctx, stream, r)
+	if batch[0].err = s.checkKey(r); batch[0].err == nil {
+		batch[0].Decoded, batch[0].err = s.mapping.Decode(ctx, stream, r)
+	}
 	if s.embedder != nil {
 		if err := s.embedder.embed(ctx, batch); err != nil {
 			return batch[0].Decoded, nil, err

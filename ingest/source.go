@@ -67,6 +67,8 @@ type source struct {
 	limit   LimitStatus
 	formats map[decode.Format]int64 // records applied by format
 	letters LetterStatus
+	keys    KeyStatus
+	unkeyed map[string]*unkeyed // by topic, of which there are some without a key
 }
 
 // partition names one partition of one topic.

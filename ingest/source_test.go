@@ -44,6 +44,7 @@ type rig struct {
 	metrics *prometheus.Registry
 	models  *embed.Models
 	fs      vfs.FS // of the database; nil for that of the machine
+	log     *slog.Logger
 }
 
 func newRig(t *testing.T, partitions int32, s ingest.Source) *rig {
@@ -82,7 +83,7 @@ func (r *rig) open() {
 func (r *rig) run() {
 	r.t.Helper()
 	r.metrics = prometheus.NewRegistry()
-	o := ingest.Options{Refresh: 20 * time.Millisecond, Registry: r.metrics, Models: r.models}
+	o := ingest.Options{Refresh: 20 * time.Millisecond, Registry: r.metrics, Models: r.models, Logger: r.log}
 	if os.Getenv("FRESHET_TEST_LOG") != "" {
 		o.Logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}

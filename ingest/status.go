@@ -15,6 +15,7 @@ type Status struct {
 	State            State
 	Error            string // of the last failed attempt, while State is Retrying
 	Limit            LimitStatus
+	Keys             KeyStatus
 	// Collections are those that a source with a route feeds beside its own.
 	Collections []string
 	Stages      []StageStatus
@@ -65,6 +66,7 @@ func (s *source) status() Status {
 	defer s.mu.Unlock()
 	status.State, status.Error, status.Limit = s.state, s.fault, s.limit
 	status.Formats, status.Letters = maps.Clone(s.formats), s.letters
+	status.Keys = s.keys
 	for c := range s.targets {
 		if c != home {
 			status.Collections = append(status.Collections, c.Name())

@@ -91,7 +91,9 @@ func (d *dryRun) problem(field, format string, args ...any) {
 func (d *dryRun) run(ctx context.Context, l *look, limit int) error {
 	d.partitions = map[string]int{}
 	filled := 0
+	d.source.partitions = map[partition]*partitionState{} // as if it consumed them
 	for p, b := range l.logs {
+		d.source.partitions[p] = &partitionState{}
 		d.partitions[p.topic]++
 		d.Logs = append(d.Logs, sources.Log{Topic: p.topic, Partition: p.number, Begin: b.start, End: b.end})
 		if b.start < b.end {

@@ -115,12 +115,12 @@ func (tx *tx) change(op *Op, key []byte, given *Point, version Version, applied 
 		if err != nil {
 			return err
 		}
+		if from, s := current.Stream, version.Stream; from.Partition != s.Partition && from.Source == s.Source && from.Topic == s.Topic {
+			applied.Crossed++
+		}
 		if version.compare(current) < 0 {
 			applied.Stale++
 			return nil
-		}
-		if from, s := current.Stream, version.Stream; from.Partition != s.Partition && from.Source == s.Source && from.Topic == s.Topic {
-			applied.Crossed++
 		}
 	}
 	if !p.exists && op.Kind != Upsert && op.Kind != Delete {

@@ -10,6 +10,7 @@ type Reason string
 const (
 	Undecodable       Reason = "undecodable"        // not what the format says
 	NoID              Reason = "no_id"              // neither value nor key has one
+	NoKey             Reason = "no_key"             // it is required, as the topic has several partitions
 	BadID             Reason = "bad_id"             // neither unsigned integer nor text of 1 to 1024 bytes
 	NoVector          Reason = "no_vector"          // missing or null
 	BadVector         Reason = "bad_vector"         // not an array of finite 32-bit floats

@@ -50,6 +50,13 @@ type Status struct {
 	// Formats counts the records applied since the start by the format they were in.
 	Formats     map[string]int64 `json:"formats"`
 	DeadLetters LetterCounts     `json:"dead_letters"`
+	Keys        Keys             `json:"keys"`
+}
+
+// Keys counts, since the start, records whose keys do not keep points in their partitions.
+type Keys struct {
+	Unkeyed int64 `json:"unkeyed"` // without a key, in topics where several partitions have such
+	Crossed int64 `json:"crossed"` // for points that another partition of the topic had written
 }
 
 // LetterCounts counts dead letters since the start.
