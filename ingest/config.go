@@ -40,6 +40,8 @@ type Source struct {
 	Schema      string            `yaml:"schema"`     // of plain Avro values; none: each record names its schema
 	KeySchema   string            `yaml:"key_schema"` // of plain Avro keys
 	Version     string            `yaml:"version"`    // timestamp (default), offset, value.<field>
+	// Operation says where records tell what they do; default: by their format.
+	Operation *decode.Operation `yaml:"operation,omitempty"`
 	// TTL is how long points live, a duration, or value.<field> or header.<name>, where
 	// the record says it; default for ever.
 	TTL      string   `yaml:"ttl,omitempty"`
@@ -66,7 +68,7 @@ type Source struct {
 
 // settings returns the part of the description that tells what records mean.
 func (s *Source) settings() decode.Settings {
-	return decode.Settings{Collection: s.Collection, Route: s.Route, Format: s.Format, ID: s.ID, Vectors: s.Vectors, Embedded: len(s.Embed) > 0, Payload: withTexts(s.Payload, s.textFields()), Schema: s.Schema, KeySchema: s.KeySchema, Version: s.Version, TTL: s.TTL}
+	return decode.Settings{Collection: s.Collection, Route: s.Route, Format: s.Format, ID: s.ID, Vectors: s.Vectors, Embedded: len(s.Embed) > 0, Payload: withTexts(s.Payload, s.textFields()), Schema: s.Schema, KeySchema: s.KeySchema, Version: s.Version, TTL: s.TTL, Operation: s.Operation}
 }
 
 // OnCreate allows a source to make its collection from the first record, which

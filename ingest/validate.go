@@ -199,7 +199,7 @@ func (d *dryRun) sample(r *kgo.Record, op *server.Op) sources.Sample {
 var settingOf = map[decode.Reason]string{
 	decode.Undecodable: "format", decode.NoID: "id", decode.BadID: "id",
 	decode.NoVector: "vectors", decode.BadVector: "vectors", decode.WrongDimension: "vectors", decode.BadVersion: "version",
-	decode.BadTTL: "ttl",
+	decode.BadTTL: "ttl", decode.BadOperation: "operation",
 	decode.NoText: "embed",
 }
 

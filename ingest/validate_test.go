@@ -52,6 +52,7 @@ func TestValidate(t *testing.T) {
 		"vectors":         `"vectors":{"":"value.missing"}`,
 		"version":         `"version":"value.missing"`,
 		"ttl":             `"ttl":"header.missing"`,
+		"operation":       `"operation":{"from":"value.missing","delete":["d"],"upsert":["c"]}`,
 		"payload.include": `"payload":{"include":["missing"]}`,
 		"topics":          `"topics":["none"]`,
 	} {

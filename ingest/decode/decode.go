@@ -63,7 +63,10 @@ func (m *Mapping) Decode(ctx context.Context, stream server.Stream, r *kgo.Recor
 		return d, err
 	}
 	w := m.newRow(msg.format)
-	err := w.read(msg.value)
+	err := w.decide(&msg)
+	if err == nil {
+		err = w.read(msg.value)
+	}
 	if err == nil {
 		d.Op, err = w.op(version, &msg)
 	}
@@ -87,6 +90,9 @@ func (w *row) read(value []byte) error {
 	case OpenSearch:
 		return readOpenSearch(w, value)
 	case Float32:
+		if w.deletes {
+			return nil
+		}
 		return readFloat32(w, value)
 	default:
 		return w.fields(value)

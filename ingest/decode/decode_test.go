@@ -185,7 +185,7 @@ func FuzzDecode(f *testing.F) {
 	mappings := []*Mapping{
 		mappingOf(f, Settings{}),
 		mappingOf(f, Settings{Format: UpsertKafka, Payload: Payload{Kafka: true}}),
-		mappingOf(f, Settings{Format: JSON, ID: "key.k", Version: "value.v", TTL: "value.x"}),
+		mappingOf(f, Settings{Format: JSON, ID: "key.k", Version: "value.v", TTL: "value.x", Operation: &Operation{From: "value.o", Delete: []string{"d"}, Upsert: []string{""}}}),
 		mappingOf(f, Settings{Vectors: map[string]string{"a": "value.a", "b": "value.b"}, Payload: Payload{Exclude: []string{"x"}}}),
 		mappingOf(f, Settings{Format: Debezium}),
 		mappingOf(f, Settings{Format: Qdrant, Collection: "c"}),

@@ -71,6 +71,7 @@ type Mapping struct {
 	version      versionRule
 	versionField string
 	ttl          ttl
+	operation    operation
 }
 
 // defaultIDField holds the id, in the value or in a key that is an object.
@@ -122,6 +123,9 @@ func New(s Settings) (*Mapping, error) {
 	}
 	var err error
 	if m.ttl, err = parseTTL(s.TTL); err != nil {
+		return nil, err
+	}
+	if m.operation, err = parseOperation(s.Operation, s.Format); err != nil {
 		return nil, err
 	}
 	switch field, isField := strings.CutPrefix(s.Version, "value."); {

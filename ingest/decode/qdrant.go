@@ -42,6 +42,9 @@ func (m *Mapping) inCollection(raw []byte) error {
 }
 
 func (w *row) qdrantVectors(raw []byte) error {
+	if w.deletes {
+		return nil
+	}
 	if raw[0] != '{' {
 		return w.named("", raw)
 	}

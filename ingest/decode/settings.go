@@ -14,6 +14,9 @@ type Settings struct {
 	KeySchema  string    // of plain Avro keys, JSON
 	Registry   *Registry // nil: none
 	Version    string    // timestamp, offset, value.<field>
+	// Operation says where records tell what they do; nil where all write a point, but
+	// for null values and what the format has.
+	Operation *Operation
 	// TTL is how long points live, a duration, or where the record says it, value.<field>
 	// or header.<name>; "" for ever.
 	TTL string
