@@ -17,31 +17,60 @@ const (
 // startLimit is the limit before anything has been measured.
 const startLimit = 100
 
-// drainShare is the part of the backlog that one batch may always take: a
-// limit that cannot drain the backlog makes records older, however fast each
-// batch is.
-const drainShare = 4
+// Draining: the rate has to be above that of arrivals by so much, and what waits has to
+// be gone in about so long. Before it is known what a batch costs, one may always take
+// that part of the backlog.
+const (
+	headroom   = 1.1
+	drainTime  = time.Second
+	drainShare = 4
+)
 
-// controller sets the limit of records in a batch, by this law: when the 99th
-// percentile of a window's batch durations is above the target, the limit
-// shrinks; when it is below the lower threshold and batches were full, it
-// grows. Growing is by at least one record, so that no limit is a trap; an
-// idle topic, whose batches are never full, does not drift upwards; and the
-// limit never falls below a quarter of the backlog. It does not look at a
+// move is why the limit last moved, or why it stays while the target is missed.
+type move string
+
+const (
+	moveNone    move = "start"
+	moveSlow    move = "slow"        // P99 above the target
+	moveFast    move = "fast"        // P99 below the lower threshold, and batches were full
+	moveBacklog move = "backlog"     // a smaller limit would not drain what arrives
+	moveOver    move = "over_budget" // no size meets the target: what counts is to drain
+)
+
+// moves lists them.
+var moves = []move{moveNone, moveSlow, moveFast, moveBacklog, moveOver}
+
+// controller sets the limit of records in a batch. Once per window it compares the 99th
+// percentile of the batches' durations with its law: above the target the limit shrinks,
+// below the lower threshold it grows if batches were full, so that an idle topic does not
+// drift upwards, and by at least one record, so that no limit is a trap. Two things
+// overrule the law. Where no size would meet the target, to shrink would cost throughput
+// and gain nothing. And a limit that drains less than what arrives makes records older,
+// however fast each batch is. Both are told from what batches have cost. It looks at no
 // clock and belongs to one goroutine.
 type controller struct {
-	law    Batch
-	limit  int
-	window []time.Duration
-	full   bool // a batch of the window was full
-	opened time.Time
-	p99    time.Duration // of the last window
-	why    string        // why the limit last moved
-	over   bool          // the target is missed and the backlog forbids smaller batches
+	law   Batch
+	limit int
+
+	window  []time.Duration
+	full    bool // a batch of the window was full
+	records int  // of the window
+	opened  time.Time
+
+	cost    cost
+	closed  time.Time // end of the last window
+	backlog int       // at that time
+	arrival float64   // records per second
+
+	p99   time.Duration // of the last window
+	moved move
+	why   string // moved, with its figures
+	over  bool   // the target is missed, and a smaller limit is no remedy
+	count map[move]int
 }
 
 func newController(law Batch) *controller {
-	return &controller{law: law, limit: min(max(startLimit, law.Min), law.Max), why: "start"}
+	return &controller{law: law, limit: min(max(startLimit, law.Min), law.Max), moved: moveNone, why: string(moveNone), count: map[move]int{}}
 }
 
 // batch is what the controller learns of one batch.
@@ -59,33 +88,78 @@ func (c *controller) observe(b batch) {
 	}
 	c.window = append(c.window, b.took)
 	c.full = c.full || b.records >= c.limit
+	c.records += b.records
+	c.cost.add(b.records, b.took)
 	if len(c.window) < windowBatches && b.ended.Sub(c.opened) < windowTime {
 		return
 	}
 	c.p99 = percentile(c.window, 0.99)
+	c.measureArrival(b)
+	c.cost.fit()
 	c.decide(b.backlog)
-	c.window, c.full = c.window[:0], false
+	c.window, c.full, c.records, c.closed, c.backlog = c.window[:0], false, 0, b.ended, b.backlog
+}
+
+// measureArrival follows how many records arrive: those that were applied, and those by
+// which the backlog has grown.
+func (c *controller) measureArrival(b batch) {
+	if c.closed.IsZero() {
+		c.closed = c.opened
+	}
+	passed := b.ended.Sub(c.closed).Seconds()
+	if passed <= 0 {
+		return
+	}
+	rate := max(float64(c.records+b.backlog-c.backlog), 0) / passed
+	c.arrival += (rate - c.arrival) / 2
 }
 
 func (c *controller) decide(backlog int) {
-	next, why := c.limit, ""
+	target, slow := c.law.target(), c.p99 > c.law.target()
+	next, moved := c.limit, c.moved
+	c.over = slow && c.cost.known && c.predict(c.law.Min) > target
+	larger := max(c.limit+1, int(float64(c.limit)*c.law.Grow))
 	switch {
-	case c.p99 > c.law.target():
-		next = int(float64(c.limit) * c.law.Shrink)
-		why = fmt.Sprintf("P99 %s above %s", c.p99.Round(time.Millisecond), c.law.target())
+	case c.over:
+		moved = moveOver
+		if c.full && backlog > 0 {
+			next = larger
+		}
+	case slow:
+		next, moved = int(float64(c.limit)*c.law.Shrink), moveSlow
 	case c.p99 < c.law.growBelow() && c.full:
-		next = max(c.limit+1, int(float64(c.limit)*c.law.Grow))
-		why = fmt.Sprintf("P99 %s below %s", c.p99.Round(time.Millisecond), c.law.growBelow())
+		next, moved = larger, moveFast
 	}
-	c.over = false
-	if floor := backlog / drainShare; next < floor {
-		c.over = c.p99 > c.law.target()
-		next, why = floor, fmt.Sprintf("backlog of %d records", backlog)
+	if floor := c.floor(backlog); next < floor {
+		c.over = c.over || slow
+		next, moved = floor, moveBacklog
 	}
 	next = min(max(next, c.law.Min), c.law.Max)
-	if next != c.limit {
-		c.limit, c.why = next, why
+	if next == c.limit {
+		return
 	}
+	c.limit, c.moved = next, moved
+	c.count[moved]++
+	c.why = fmt.Sprintf("%s: P99 %s, target %s, %d records wait, %.0f arrive per second",
+		moved, c.p99.Round(time.Millisecond), target, backlog, c.arrival)
+}
+
+// predict returns what the P99 would be at another limit, all else being equal.
+func (c *controller) predict(limit int) time.Duration {
+	now := c.cost.of(float64(c.limit))
+	if now <= 0 {
+		return c.p99
+	}
+	return time.Duration(float64(c.p99) * c.cost.of(float64(limit)) / now)
+}
+
+// floor returns the limit that drains, by Little's law: the one with which batches take
+// more records per second than arrive, and the backlog goes away besides.
+func (c *controller) floor(backlog int) int {
+	if !c.cost.known {
+		return backlog / drainShare
+	}
+	return int(math.Ceil(c.cost.limitFor(c.arrival*headroom + float64(backlog)/drainTime.Seconds())))
 }
 
 // percentile returns the q-quantile of unsorted values by the nearest rank, 0

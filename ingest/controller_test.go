@@ -57,51 +57,6 @@ func TestControllerFollowsItsLaw(t *testing.T) {
 	}
 }
 
-// TestControllerRecoversFromAStall runs the controller against a model of a
-// database: a batch of n records costs a + b·n, and for ten seconds each call
-// stalls. The backlog has to drain and the limit has to come back.
-func TestControllerRecoversFromAStall(t *testing.T) {
-	const (
-		rate   = 500.0 // records per second
-		fixed  = 2 * time.Millisecond
-		each   = 400 * time.Microsecond
-		stall  = 10 * time.Second
-		length = 120 * time.Second
-	)
-	c := newController(lawOf(t))
-	now, applied := time.Duration(0), 0
-	var late []time.Duration // ages of the oldest record of batches in the last minute
-	lowest := c.limit
-	for now < length {
-		arrived := int(rate * now.Seconds())
-		waiting := arrived - applied
-		if waiting == 0 {
-			now += 2 * time.Millisecond
-			continue
-		}
-		n := min(waiting, c.limit)
-		took := fixed + time.Duration(n)*each
-		if now > 5*time.Second && now < 5*time.Second+stall {
-			took += 2 * time.Second
-		}
-		oldest := time.Duration(float64(applied) / rate * float64(time.Second))
-		now += took
-		applied += n
-		if now > length/2 {
-			late = append(late, now-oldest)
-		}
-		c.observe(batch{ended: time.Unix(0, int64(now)), took: took, records: n, backlog: waiting - n})
-		lowest = min(lowest, c.limit)
-	}
-	if p99 := percentile(late, 0.99); p99 > 100*time.Millisecond {
-		t.Errorf("a minute after the stall records are %s old, with a limit of %d", p99, c.limit)
-	}
-	if c.limit < 10 {
-		t.Errorf("the limit ended at %d (%s)", c.limit, c.why)
-	}
-	t.Logf("lowest limit %d, last %d (%s)", lowest, c.limit, c.why)
-}
-
 // TestControllerLeavesAnIdleTopicAlone checks that batches of one record do
 // not drive the limit up.
 func TestControllerLeavesAnIdleTopicAlone(t *testing.T) {

@@ -37,7 +37,8 @@ type LimitStatus struct {
 	Records    int           // limit of a batch
 	P99        time.Duration // of the last window's batches
 	Why        string        // why the limit last moved
-	OverBudget bool          // no smaller batch would drain the backlog
+	OverBudget bool          // the target is missed, and smaller batches would not help
+	Moves      map[move]int  // of the limit, by why
 }
 
 // PartitionStatus describes one partition.
@@ -56,7 +57,8 @@ type PartitionStatus struct {
 func (s *source) publishLimit() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.limit = LimitStatus{Records: s.control.limit, P99: s.control.p99, Why: s.control.why, OverBudget: s.control.over}
+	c := s.control
+	s.limit = LimitStatus{Records: c.limit, P99: c.p99, Why: c.why, OverBudget: c.over, Moves: maps.Clone(c.count)}
 }
 
 func (s *source) status() Status {
