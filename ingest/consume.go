@@ -27,7 +27,7 @@ func (s *session) consume(ctx context.Context) error {
 		if err := s.fetchErrors(ctx, fetches); err != nil {
 			return err
 		}
-		records, backlog := s.received(fetches)
+		records := s.received(fetches)
 		if len(records) > 0 {
 			if err := s.apply(ctx, records, polled); err != nil {
 				return err
@@ -41,7 +41,7 @@ func (s *session) consume(ctx context.Context) error {
 		if len(records) == 0 {
 			continue
 		}
-		s.control.observe(batch{ended: time.Now(), took: time.Since(polled), records: len(records), backlog: backlog})
+		s.control.observe(batch{ended: time.Now(), took: time.Since(polled), records: len(records), backlog: s.backlog()})
 		s.publishLimit()
 	}
 }
@@ -57,9 +57,9 @@ func (s *session) poll(ctx context.Context) kgo.Fetches {
 }
 
 // received lists the records of the partitions that are consumed, in the order
-// of each log, and how many are known to wait behind them.
-func (s *session) received(fetches kgo.Fetches) (records []*kgo.Record, backlog int) {
-	records = make([]*kgo.Record, 0, fetches.NumRecords())
+// of each log.
+func (s *session) received(fetches kgo.Fetches) []*kgo.Record {
+	records := make([]*kgo.Record, 0, fetches.NumRecords())
 	fetches.EachPartition(func(f kgo.FetchTopicPartition) {
 		s.mu.Lock()
 		state := s.partitions[partition{f.Topic, f.Partition}]
@@ -73,10 +73,22 @@ func (s *session) received(fetches kgo.Fetches) (records []*kgo.Record, backlog 
 		s.mu.Unlock()
 		if consumed && len(f.Records) > 0 {
 			records = append(records, f.Records...)
-			backlog += int(max(f.HighWatermark-f.Records[len(f.Records)-1].Offset-1, 0))
 		}
 	})
-	return records, backlog
+	return records
+}
+
+// backlog returns how many records are known to wait.
+func (s *session) backlog() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := int64(0)
+	for _, state := range s.partitions {
+		if state.state == Running {
+			n += max(state.end-state.next, 0)
+		}
+	}
+	return int(n)
 }
 
 // fetchErrors handles the errors of single partitions. What it cannot handle

@@ -37,8 +37,8 @@ const (
 	moveOver    move = "over_budget" // no size meets the target: what counts is to drain
 )
 
-// moves lists them.
-var moves = []move{moveNone, moveSlow, moveFast, moveBacklog, moveOver}
+// moves lists them, but for the beginning.
+var moves = []move{moveSlow, moveFast, moveBacklog, moveOver}
 
 // controller sets the limit of records in a batch. Once per window it compares the 99th
 // percentile of the batches' durations with its law: above the target the limit shrinks,

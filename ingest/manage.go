@@ -223,7 +223,7 @@ func (s Status) view() sources.Status {
 	v := sources.Status{
 		Name: s.Name, Collection: s.Collection, State: string(s.State), Error: s.Error,
 		Collections: s.Collections, Keys: sources.Keys(s.Keys),
-		Batch:  sources.Batch{Limit: s.Limit.Records, P99Ms: ms(s.Limit.P99), Why: s.Limit.Why, OverBudget: s.Limit.OverBudget},
+		Batch:  sources.Batch{Limit: s.Limit.Records, P99Ms: ms(s.Limit.P99), AgeP99Ms: ms(s.ageP99()), Why: s.Limit.Why, OverBudget: s.Limit.OverBudget},
 		Stages: make([]sources.Stage, 0, len(s.Stages)), Partitions: make([]sources.Partition, 0, len(s.Partitions)),
 		Formats: map[string]int64{}, DeadLetters: sources.LetterCounts{Total: s.Letters.Total, Kept: s.Letters.Kept},
 	}

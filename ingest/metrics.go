@@ -142,12 +142,15 @@ var (
 		[]string{"collection", "source", "topic", "partition"}, nil)
 	limitDesc  = prometheus.NewDesc("freshet_source_batch_limit", "Records that one batch may have.", []string{"collection", "source"}, nil)
 	p99Desc    = prometheus.NewDesc("freshet_source_batch_p99_seconds", "99th percentile of the last window's batch durations.", []string{"collection", "source"}, nil)
+	ageDesc    = prometheus.NewDesc("freshet_source_record_age_p99_seconds", "99th percentile of the newest records' ages when they became visible.", []string{"collection", "source"}, nil)
+	movesDesc  = prometheus.NewDesc("freshet_source_batch_limit_moves_total", "Moves of the limit by why.", []string{"collection", "source", "reason"}, nil)
+	overDesc   = prometheus.NewDesc("freshet_source_over_budget", "1 while batches miss the target and smaller ones would not help.", []string{"collection", "source"}, nil)
 	pausedDesc = prometheus.NewDesc("freshet_source_paused", "Partitions that are not consumed.", []string{"collection", "source", "reason"}, nil)
 )
 
 // Describe names the gauges.
 func (g gauges) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{lagRecordsDesc, lagSecondsDesc, limitDesc, p99Desc, pausedDesc} {
+	for _, d := range []*prometheus.Desc{lagRecordsDesc, lagSecondsDesc, limitDesc, p99Desc, ageDesc, movesDesc, overDesc, pausedDesc} {
 		ch <- d
 	}
 }
@@ -160,6 +163,15 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 	for _, s := range g.m.Status() {
 		gauge(limitDesc, float64(s.Limit.Records), s.Collection, s.Name)
 		gauge(p99Desc, s.Limit.P99.Seconds(), s.Collection, s.Name)
+		gauge(ageDesc, s.ageP99().Seconds(), s.Collection, s.Name)
+		over := 0.0
+		if s.Limit.OverBudget {
+			over = 1
+		}
+		gauge(overDesc, over, s.Collection, s.Name)
+		for _, why := range moves {
+			ch <- prometheus.MustNewConstMetric(movesDesc, prometheus.CounterValue, float64(s.Limit.Moves[why]), s.Collection, s.Name, string(why))
+		}
 		paused := map[State]int{Gap: 0, Failed: 0, Paused: 0}
 		for _, p := range s.Partitions {
 			number := strconv.Itoa(int(p.Partition))

@@ -213,8 +213,10 @@ func TestSimulation(t *testing.T) {
 			}
 			return 1500
 		}, linear(20*ms, ms/2)}, 20 * time.Second, 0, 2, 2, 250 * ms, 90, false},
-		"ramp": {scenario{90 * time.Second, func(at time.Duration) float64 { return 20 * at.Seconds() },
-			linear(10*ms, ms/2)}, 0, 0, 3, 6, 250 * ms, 50, false},
+		"ramp": {scenario{
+			90 * time.Second, func(at time.Duration) float64 { return 20 * at.Seconds() },
+			linear(10*ms, ms/2),
+		}, 0, 0, 3, 6, 250 * ms, 50, false},
 		"noise": {scenario{120 * time.Second, bursts(300, time.Second), func(_ time.Duration, n int, rng *rand.Rand) time.Duration {
 			return time.Duration(float64(5*ms+time.Duration(n)*ms) * math.Exp(0.2*rng.NormFloat64()))
 		}}, 0, 0, 1000, 8, 600 * ms, 30, false},

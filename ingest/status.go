@@ -41,6 +41,17 @@ type LimitStatus struct {
 	Moves      map[move]int  // of the limit, by why
 }
 
+// ageP99 returns the 99th percentile of the newest records' ages when they became
+// visible.
+func (s *Status) ageP99() time.Duration {
+	for _, stage := range s.Stages {
+		if stage.Stage == Total {
+			return stage.P99
+		}
+	}
+	return 0
+}
+
 // PartitionStatus describes one partition.
 type PartitionStatus struct {
 	Topic     string

@@ -67,10 +67,11 @@ type LetterCounts struct {
 
 // Batch describes how the size of batches adapts.
 type Batch struct {
-	Limit      int     `json:"limit"`  // records
-	P99Ms      float64 `json:"p99_ms"` // of the last window's batches
-	Why        string  `json:"why"`    // why the limit last moved
-	OverBudget bool    `json:"over_budget"`
+	Limit      int     `json:"limit"`       // records
+	P99Ms      float64 `json:"p99_ms"`      // of the last window's batches
+	AgeP99Ms   float64 `json:"age_p99_ms"`  // of the newest records' ages when they became visible
+	Why        string  `json:"why"`         // why the limit last moved
+	OverBudget bool    `json:"over_budget"` // the target is missed, and smaller batches would not help
 }
 
 // Stage says how long the newest records took in a part of their way.
