@@ -57,6 +57,7 @@ type Collection struct {
 	vectorCount int
 	payloads    int64 // bytes
 	lastTime    int64 // newest time given to a REST write
+	tombstones  bool  // there may be some in the store
 	letters     letterbox
 	workers     int
 	searched    int // points whose neighbours the load did not find stored

@@ -37,8 +37,8 @@ func decodeTombstone(value []byte) (tombstone, error) {
 	return t, nil
 }
 
-// dropOldTombstones removes those beyond the horizon. It is called before the
-// collection is served.
+// dropOldTombstones removes those beyond the horizon, and sees whether others are left.
+// It is called before the collection is served.
 func (c *Collection) dropOldTombstones(ctx context.Context, snapshot *storage.Snapshot, now time.Time) error {
 	limit := now.Add(-tombstoneHorizon).UnixMilli()
 	b := c.store.NewBatch()
@@ -51,6 +51,8 @@ func (c *Collection) dropOldTombstones(ctx context.Context, snapshot *storage.Sn
 			if err := b.Delete(key); err != nil {
 				return false, err
 			}
+		} else {
+			c.tombstones = true
 		}
 		return true, ctx.Err()
 	})

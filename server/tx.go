@@ -73,7 +73,7 @@ func (tx *tx) lookup(key []byte) (*pending, error) {
 		}
 		p.stored, err = decodeStored(value)
 		p.was, p.expiry = p.stored.payload, p.stored.expires
-	} else {
+	} else if c.tombstones { // without any, a look for each new point would take as long as the rest
 		err = tx.loadTombstone(p, key)
 	}
 	if err != nil {
@@ -437,6 +437,7 @@ func (tx *tx) fill(b *storage.Batch) error {
 		} else {
 			value = appendTombstone(value[:0], tombstone{version: p.stored.version, deleted: time.Now().UnixMilli()})
 			errs[0] = put(storage.Tombstone, id)
+			c.tombstones = true
 			if p.existed {
 				errs[1], errs[2] = drop(storage.Point, id), drop(storage.Vector, id)
 			}
