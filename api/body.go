@@ -17,8 +17,16 @@ import (
 	"freshet/server"
 )
 
-// body reads the whole request, which is JSON, decompressed, up to MaxBody.
+// body reads the whole request, which has to be JSON.
 func (r *request) body() ([]byte, error) {
+	if media := r.media(); isTable(media) {
+		return nil, &statusError{http.StatusUnsupportedMediaType, fmt.Sprintf("Content-Type %s is not taken here, only by upserts, updates of vectors, and queries", media)}
+	}
+	return r.content()
+}
+
+// content reads the whole request, decompressed, up to MaxBody.
+func (r *request) content() ([]byte, error) {
 	req := r.Request()
 	source, done, err := decompressed(req, http.MaxBytesReader(r.Response(), req.Body, MaxBody))
 	if err != nil {

@@ -21,8 +21,11 @@ type statusError struct {
 
 func (e *statusError) Error() string { return e.text }
 
+// formatError begins the errors of what is no JSON of the right form.
+const formatError = "Format error in JSON body: "
+
 func badFormat(format string, args ...any) error {
-	return &statusError{http.StatusBadRequest, "Format error in JSON body: " + fmt.Sprintf(format, args...)}
+	return &statusError{http.StatusBadRequest, formatError + fmt.Sprintf(format, args...)}
 }
 
 func badQuery(format string, args ...any) error {

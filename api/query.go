@@ -36,9 +36,10 @@ type form struct {
 	read  readSearch
 	name  string
 	write appender
+	table bool // it may come as a table
 }
 
-var queryForm = form{read: (*searchReader).query, name: "internal", write: appendPage}
+var queryForm = form{read: (*searchReader).query, name: "internal", write: appendPage, table: true}
 
 func queryPoints(r *request) (any, error) { return r.searchOne(queryForm) }
 func queryBatch(r *request) (any, error)  { return r.searchMany(queryForm) }
@@ -75,10 +76,17 @@ func (r *request) searchOne(f form) (any, error) {
 		return nil, err
 	}
 	var search server.SearchRequest
-	err = r.searches(func(s *searchReader, o *object.Reader) (err error) {
-		search, err = f.read(s, o, f.name)
-		return err
-	}, func() error { return c.AdmitReads(search.Demands(nil)...) })
+	admit := func() error { return c.AdmitReads(search.Demands(nil)...) }
+	if f.table && isTable(r.media()) {
+		if search, err = r.tableSearch(); err == nil {
+			err = admit()
+		}
+	} else {
+		err = r.searches(func(s *searchReader, o *object.Reader) (err error) {
+			search, err = f.read(s, o, f.name)
+			return err
+		}, admit)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -95,27 +103,7 @@ func (r *request) searchMany(f form) (any, error) {
 		return nil, err
 	}
 	var searches []server.SearchRequest
-	err = r.searches(func(s *searchReader, o *object.Reader) error {
-		s.filters = map[string]*filter.Filter{}
-		err := fields(o, map[string]func() error{"searches": func() error {
-			if o.Kind() != '[' {
-				return mismatch(o, "a sequence")
-			}
-			searches = []server.SearchRequest{}
-			return o.Elements(func(i int) error {
-				if i == maxSearches {
-					return badRequest("one request may have %d searches", maxSearches)
-				}
-				search, err := f.read(s, o, fmt.Sprintf("searches[%d].%s", i, f.name))
-				searches = append(searches, search)
-				return err
-			})
-		}})
-		if err == nil && searches == nil {
-			err = badFormat("missing field `searches`")
-		}
-		return err
-	}, func() error {
+	admit := func() error {
 		if err := c.AdmitBatch(len(searches)); err != nil {
 			return err
 		}
@@ -124,7 +112,17 @@ func (r *request) searchMany(f form) (any, error) {
 			demands = searches[i].Demands(demands)
 		}
 		return c.AdmitReads(demands...)
-	})
+	}
+	if f.table && isTable(r.media()) {
+		if searches, err = r.tableSearches(); err == nil {
+			err = admit()
+		}
+	} else {
+		err = r.searches(func(s *searchReader, o *object.Reader) (err error) {
+			searches, err = s.list(o, f)
+			return err
+		}, admit)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -140,6 +138,29 @@ func (r *request) searchMany(f form) (any, error) {
 		out = f.write(out, points)
 	}
 	return append(out, ']'), nil
+}
+
+// list reads the searches of a batch.
+func (s *searchReader) list(o *object.Reader, f form) (searches []server.SearchRequest, err error) {
+	s.filters = map[string]*filter.Filter{}
+	err = fields(o, map[string]func() error{"searches": func() error {
+		if o.Kind() != '[' {
+			return mismatch(o, "a sequence")
+		}
+		searches = []server.SearchRequest{}
+		return o.Elements(func(i int) error {
+			if i == maxSearches {
+				return badRequest("one request may have %d searches", maxSearches)
+			}
+			search, err := f.read(s, o, fmt.Sprintf("searches[%d].%s", i, f.name))
+			searches = append(searches, search)
+			return err
+		})
+	}})
+	if err == nil && searches == nil {
+		err = badFormat("missing field `searches`")
+	}
+	return searches, err
 }
 
 // inSearch says which search of several an error is about, if it is about one.

@@ -47,7 +47,7 @@ func (s *Server) routes() {
 
 	put(c+"/points", upsertPoints)
 	post(c+"/points/delete", write(plain(readDelete)))
-	put(c+"/points/vectors", write(readUpdateVectors))
+	put(c+"/points/vectors", updateVectors)
 	post(c+"/points/vectors/delete", write(plain(readDeleteVectors)))
 	post(c+"/points/payload", write(plain(readSetPayload)))
 	put(c+"/points/payload", write(plain(readOverwritePayload)))

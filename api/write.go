@@ -16,16 +16,19 @@ func plain(read func(o *object.Reader) (server.Op, error)) operation {
 	return func(_ *vectorReader, o *object.Reader) (server.Op, error) { return read(o) }
 }
 
-var upsertPoints = write(readUpsert)
+var (
+	upsertPoints  = tableOr(server.Upsert, write(readUpsert))
+	updateVectors = tableOr(server.UpdateVectors, write(readUpdateVectors))
+)
 
 // write handles a request that is one operation.
 func write(read operation) handler {
 	return func(r *request) (any, error) {
-		return r.apply(func(v *vectorReader, o *object.Reader, ops *[]server.Op) error {
+		return r.apply(r.json(func(v *vectorReader, o *object.Reader, ops *[]server.Op) error {
 			op, err := read(v, o)
 			*ops = append(*ops, op)
 			return err
-		}, func(results []updateResult) any { return results[0] })
+		}), func(results []updateResult) any { return results[0] })
 	}
 }
 
@@ -43,7 +46,7 @@ var operations = map[string]operation{
 
 // batchPoints applies a list of operations in order, in one commit.
 func batchPoints(r *request) (any, error) {
-	return r.apply(func(v *vectorReader, o *object.Reader, ops *[]server.Op) error {
+	return r.apply(r.json(func(v *vectorReader, o *object.Reader, ops *[]server.Op) error {
 		found := false
 		err := fields(o, map[string]func() error{"operations": func() error {
 			found = true
@@ -60,7 +63,7 @@ func batchPoints(r *request) (any, error) {
 			err = badFormat("missing field `operations`")
 		}
 		return err
-	}, func(results []updateResult) any { return results })
+	}), func(results []updateResult) any { return results })
 }
 
 func readOperation(v *vectorReader, o *object.Reader) (op server.Op, err error) {
@@ -83,8 +86,19 @@ func readOperation(v *vectorReader, o *object.Reader) (op server.Op, err error) 
 	return op, err
 }
 
+// json reads operations of a body that is JSON.
+func (r *request) json(read func(*vectorReader, *object.Reader, *[]server.Op) error) func(*vectorReader, *[]server.Op) error {
+	return func(v *vectorReader, ops *[]server.Op) error {
+		raw, err := r.body()
+		if err != nil {
+			return err
+		}
+		return parse(raw, func(o *object.Reader) error { return read(v, o, ops) })
+	}
+}
+
 // apply reads operations, applies them and answers with a result for each.
-func (r *request) apply(read func(*vectorReader, *object.Reader, *[]server.Op) error, answer func([]updateResult) any) (any, error) {
+func (r *request) apply(read func(*vectorReader, *[]server.Op) error, answer func([]updateResult) any) (any, error) {
 	c, err := r.collection()
 	if err != nil {
 		return nil, err
@@ -99,13 +113,9 @@ func (r *request) apply(read func(*vectorReader, *object.Reader, *[]server.Op) e
 	if err := r.admitTimeout(c); err != nil {
 		return nil, err
 	}
-	raw, err := r.body()
-	if err != nil {
-		return nil, err
-	}
 	ops := []server.Op{}
 	v := &vectorReader{r: r}
-	if err := parse(raw, func(o *object.Reader) error { return read(v, o, &ops) }); err != nil {
+	if err := read(v, &ops); err != nil {
 		return nil, err
 	}
 	if len(ops) == 0 {

@@ -292,7 +292,7 @@ func TestBadFiles(t *testing.T) {
 		{"empty", Import{File: write(t, "f.jsonl", "")}, []string{"f.jsonl is empty"}},
 		{"no file", Import{File: "missing.jsonl"}, []string{"missing.jsonl"}},
 		{"kind", Import{File: write(t, "f.csv", "1")}, []string{"f.csv", ".parquet"}},
-		{"no npy", Import{File: write(t, "f.npy", "hello, this is text")}, []string{"f.npy", "not an .npy file"}},
+		{"no npy", Import{File: write(t, "f.npy", "hello, this is text")}, []string{"f.npy", "not an .npy array"}},
 		{"NaN", Import{File: writeNPY(t, 2, 1, 2, 3, float32(math.NaN()))}, []string{"v.npy: row 2, column 2", "NaN"}},
 		{"short payload", Import{File: writeNPY(t, 2, 1, 2, 3, 4), Payload: write(t, "p.jsonl", "{}\n")}, []string{"p.jsonl: line 2"}},
 		{"no parquet", Import{File: write(t, "f.parquet", "PAR1 this is none PAR1")}, []string{"f.parquet"}},

@@ -3,7 +3,6 @@ package move
 import (
 	"bufio"
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,30 +10,17 @@ import (
 	"iter"
 	"math"
 	"os"
-	"regexp"
 	"strconv"
 
-	"github.com/x448/float16"
+	"freshet/api/table"
 )
 
 // npy reads the rows of an .npy file of two dimensions; their ids are the
 // numbers of the rows, from 0. Payloads are the lines of a JSONL file.
 type npy struct {
 	file, payload string
-	count         int64
-	dim, width    int
-	begin         int64 // of the rows, bytes
-	decode        func([]byte) float64
+	array         table.Array
 }
-
-var (
-	npyDescr = regexp.MustCompile(`'descr': *'([^']+)'`)
-	npyShape = regexp.MustCompile(`'shape': *\((\d+), *(\d+)\)`)
-	npyC     = regexp.MustCompile(`'fortran_order': *False`)
-)
-
-// maxDim is the most numbers that servers take for a vector.
-const maxDim = 65536
 
 func openNPY(file, payload string) (*npy, error) {
 	f, err := os.Open(file)
@@ -42,72 +28,25 @@ func openNPY(file, payload string) (*npy, error) {
 		return nil, &InputError{err}
 	}
 	defer func() { _ = f.Close() }()
-	s := &npy{file: file, payload: payload}
-	if err := s.header(f); err != nil {
-		return nil, wrong("%s: %w", file, err)
-	}
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
-	if want := s.begin + s.count*int64(s.dim*s.width); info.Size() != want {
-		return nil, wrong("%s has %d bytes, its header says %d", file, info.Size(), want)
+	array, err := table.ReadArray(f)
+	if err == nil {
+		err = array.CheckSize(info.Size())
 	}
-	return s, nil
-}
-
-func (s *npy) header(r io.Reader) error {
-	var head [8]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil || string(head[:6]) != "\x93NUMPY" {
-		return errors.New("not an .npy file")
+	switch {
+	case err != nil:
+		return nil, wrong("%s: %w", file, err)
+	case array.Dims != 2:
+		return nil, wrong("%s has %d dimension, want two", file, array.Dims)
 	}
-	var length int
-	switch head[6] {
-	case 1:
-		var n [2]byte
-		if _, err := io.ReadFull(r, n[:]); err != nil {
-			return err
-		}
-		length, s.begin = int(binary.LittleEndian.Uint16(n[:])), 10
-	case 2, 3:
-		var n [4]byte
-		if _, err := io.ReadFull(r, n[:]); err != nil {
-			return err
-		}
-		length, s.begin = int(min(binary.LittleEndian.Uint32(n[:]), 1<<20)), 12
-	default:
-		return fmt.Errorf("version %d of .npy is not known", head[6])
-	}
-	header := make([]byte, length)
-	if _, err := io.ReadFull(r, header); err != nil {
-		return err
-	}
-	s.begin += int64(length)
-	descr, dims := npyDescr.FindSubmatch(header), npyShape.FindSubmatch(header)
-	if descr == nil || dims == nil || !npyC.Match(header) {
-		return fmt.Errorf("header %.200q: want two dimensions in C order", header)
-	}
-	rows, errRows := strconv.ParseInt(string(dims[1]), 10, 40)
-	dim, errDim := strconv.Atoi(string(dims[2]))
-	if errRows != nil || errDim != nil || dim < 1 || dim > maxDim {
-		return fmt.Errorf("shape (%s, %s): want rows of 1 to %d numbers", dims[1], dims[2], maxDim)
-	}
-	s.count, s.dim = rows, dim
-	switch string(descr[1]) {
-	case "<f2":
-		s.width, s.decode = 2, func(b []byte) float64 { return float64(float16.Frombits(binary.LittleEndian.Uint16(b)).Float32()) }
-	case "<f4":
-		s.width, s.decode = 4, func(b []byte) float64 { return float64(math.Float32frombits(binary.LittleEndian.Uint32(b))) }
-	case "<f8":
-		s.width, s.decode = 8, func(b []byte) float64 { return math.Float64frombits(binary.LittleEndian.Uint64(b)) }
-	default:
-		return fmt.Errorf("type %s: want float16, float32 or float64, little-endian", descr[1])
-	}
-	return nil
+	return &npy{file: file, payload: payload, array: array}, nil
 }
 
 func (s *npy) name() string { return s.file }
-func (s *npy) total() int64 { return s.count }
+func (s *npy) total() int64 { return s.array.Rows }
 
 func (s *npy) rows(_ context.Context, after position) iter.Seq2[row, error] {
 	return func(yield func(row, error) bool) {
@@ -123,7 +62,7 @@ func (s *npy) read(from int64, yield func(row) bool) error {
 		return &InputError{err}
 	}
 	defer func() { _ = f.Close() }()
-	if _, err := f.Seek(s.begin+from*int64(s.dim*s.width), io.SeekStart); err != nil {
+	if _, err := f.Seek(s.array.Begin+from*int64(s.array.Dim*s.array.Width), io.SeekStart); err != nil {
 		return err
 	}
 	next, stop := iter.Pull2(lines(s.payload)) // begins with the first call
@@ -134,17 +73,17 @@ func (s *npy) read(from int64, yield func(row) bool) error {
 		}
 	}
 	r := bufio.NewReaderSize(f, 1<<20)
-	raw := make([]byte, s.dim*s.width)
-	for i := from; i < s.count; i++ {
+	raw := make([]byte, s.array.Dim*s.array.Width)
+	for i := from; i < s.array.Rows; i++ {
 		if _, err := io.ReadFull(r, raw); err != nil {
 			return fmt.Errorf("%s: %w", s.file, err)
 		}
 		point := strconv.AppendInt([]byte(`{"id":`), i, 10)
 		id := json.RawMessage(point[len(`{"id":`):len(point):len(point)])
 		point = append(point, `,"vector":`...)
-		for j := range s.dim {
+		for j := range s.array.Dim {
 			point = append(point, "[,"[min(j, 1)])
-			x := s.decode(raw[j*s.width:])
+			x := s.array.Value(raw[j*s.array.Width:])
 			if point, err = appendNumber(point, x); err != nil {
 				return wrongRow(s.file, i+1, strconv.Itoa(j+1), err)
 			}
