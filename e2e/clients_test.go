@@ -25,6 +25,7 @@ func TestClients(t *testing.T) {
 		{"qdrant-client", []string{venv, "-m", "pytest", "clients/test_qdrant_client.py"}},
 		{"langchain-qdrant", []string{venv, "-m", "pytest", "clients/test_langchain.py"}},
 		{"llama-index-vector-stores-qdrant", []string{venv, "-m", "pytest", "clients/test_llama_index.py"}},
+		{"pyarrow", []string{venv, "-m", "pytest", "clients/test_arrow.py"}},
 		{"js-client-rest", []string{"node", "--test", "clients/js/client.cjs"}},
 	} {
 		t.Run(x.name, func(t *testing.T) { runClient(t, f.url, x.command) })
