@@ -89,6 +89,7 @@ func deadline(ctx context.Context) error {
 func (c *Collection) write() {
 	defer close(c.stopped)
 	defer c.expiry.Stop()
+	defer c.tidying.Stop()
 	for {
 		idle := c.idle()
 		select {
@@ -99,6 +100,8 @@ func (c *Collection) write() {
 			c.maintain()
 		case <-c.expiry.C:
 			c.expire()
+		case <-c.tidying.C:
+			c.tidy()
 		case <-c.closing:
 			for {
 				select {

@@ -69,6 +69,8 @@ type Collection struct {
 	dropped     []*hnsw.Graph // of vectors that were dropped; views may show them
 	expiry      *time.Timer   // of the next look for points that expire
 	expiryDue   time.Time     // when that is; zero for never
+	tidying     *time.Timer   // of the next look at old tombstones
+	tombstone   []byte        // key of the next to look at; nil for the first
 	readers     []*view       // views not yet released, the oldest first; some may be
 }
 
@@ -107,6 +109,7 @@ func openCollection(ctx context.Context, db *DB, entry catalogEntry) (*Collectio
 		workers:  runtime.GOMAXPROCS(0),
 		now:      db.now,
 		expiry:   time.NewTimer(never),
+		tidying:  time.NewTimer(betweenSlice),
 	}
 	c.config.Store(&entry.Config)
 	c.vectorSet.Store(&vectorSet{})

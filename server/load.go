@@ -68,7 +68,7 @@ func (c *Collection) loadFrom(ctx context.Context, snapshot *storage.Snapshot) e
 	if err := c.letters.load(c, snapshot); err != nil {
 		return err
 	}
-	if err := c.dropOldTombstones(ctx, snapshot, time.Now()); err != nil {
+	if err := c.findTombstones(snapshot); err != nil {
 		return err
 	}
 	return c.loadPoints(ctx, snapshot)

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -19,6 +18,7 @@ import (
 	"freshet/server/filter"
 	"freshet/server/payload"
 	"freshet/server/point"
+	"freshet/storage"
 )
 
 func openDB(t testing.TB, fs vfs.FS) *DB {
@@ -578,14 +578,67 @@ func TestOldTombstonesGo(t *testing.T) {
 		t.Fatalf("the delete is forgotten at once: %+v", a)
 	}
 	for _, after := range []struct{ days, stale int }{{6, 1}, {8, 0}} {
-		snapshot := c.store.Snapshot()
-		err := c.dropOldTombstones(context.Background(), snapshot, time.Now().Add(time.Duration(after.days)*24*time.Hour))
-		if err := errors.Join(err, snapshot.Close()); err != nil {
-			t.Fatal(err)
-		}
+		tidy(t, c, time.Duration(after.days)*24*time.Hour)
 		if a := apply(t, c, Batch{Ops: cloneOps([]Op{older})}); a.Stale != after.stale {
 			t.Fatalf("after %d days: %+v", after.days, a)
 		}
+	}
+}
+
+// tidy looks at all tombstones as if so much time had passed, and returns in how many
+// steps.
+func tidy(t *testing.T, c *Collection, passed time.Duration) (steps int) {
+	t.Helper()
+	err := c.do(context.Background(), func() error {
+		now := c.now
+		defer func() { c.now = now }()
+		c.now = func() time.Time { return now().Add(passed) }
+		c.tombstone = nil
+		for {
+			steps++
+			if more, err := c.dropOldTombstones(); err != nil || !more {
+				return err
+			}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return steps
+}
+
+func TestManyTombstonesGoInSteps(t *testing.T) {
+	c := testCollection(t)
+	var ids []point.ID
+	for i := range uint64(2*tombstoneStep + 1) {
+		ids = append(ids, point.Number(i))
+	}
+	s := Stream{"s", "t", 0}
+	apply(t, c, Batch{Ops: []Op{remove(Version{Stream: s, Offset: 5, Time: 5}, ids...)}})
+	count := func() (n int) {
+		t.Helper()
+		v, err := c.acquire()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer v.release()
+		err = v.snapshot.Scan(storage.AppendKey(nil, storage.Tombstone, c.space, nil), nil, func([]byte, []byte) (bool, error) {
+			n++
+			return true, nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if steps := tidy(t, c, 6*24*time.Hour); steps != 3 || count() != len(ids) {
+		t.Errorf("%d steps, %d tombstones are left of %d", steps, count(), len(ids))
+	}
+	if steps := tidy(t, c, 8*24*time.Hour); steps != 3 || count() != 0 {
+		t.Errorf("%d steps, %d tombstones are left", steps, count())
+	}
+	if tidy(t, c, 0); c.tombstones {
+		t.Error("new points are still looked for among tombstones")
 	}
 }
 

@@ -1,8 +1,8 @@
 package server
 
 import (
-	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
@@ -37,30 +37,68 @@ func decodeTombstone(value []byte) (tombstone, error) {
 	return t, nil
 }
 
-// dropOldTombstones removes those beyond the horizon, and sees whether others are left.
-// It is called before the collection is served.
-func (c *Collection) dropOldTombstones(ctx context.Context, snapshot *storage.Snapshot, now time.Time) error {
-	limit := now.Add(-tombstoneHorizon).UnixMilli()
-	b := c.store.NewBatch()
-	err := snapshot.Scan(storage.AppendKey(nil, storage.Tombstone, c.space, nil), nil, func(key, value []byte) (bool, error) {
-		t, err := decodeTombstone(value)
-		if err != nil {
-			return false, err
-		}
-		if t.deleted < limit {
-			if err := b.Delete(key); err != nil {
-				return false, err
-			}
-		} else {
-			c.tombstones = true
-		}
-		return true, ctx.Err()
+// Tombstones are looked through in steps, beside writes, from the start on and again
+// tombstonesEvery after the last one was looked at.
+const (
+	tombstoneStep   = 4096
+	tombstonesEvery = time.Hour
+)
+
+// tidy looks at some tombstones and arranges for the next.
+func (c *Collection) tidy() {
+	more, err := c.dropOldTombstones()
+	if err != nil {
+		c.log.Error("old tombstones could not be removed", "err", err)
+	}
+	if more {
+		c.tidying.Reset(betweenSlice)
+		return
+	}
+	c.tidying.Reset(tombstonesEvery)
+}
+
+// findTombstones sees whether there are any.
+func (c *Collection) findTombstones(snapshot *storage.Snapshot) error {
+	return snapshot.Scan(storage.AppendKey(nil, storage.Tombstone, c.space, nil), nil, func([]byte, []byte) (bool, error) {
+		c.tombstones = true
+		return false, nil
 	})
-	if err == nil {
-		err = b.Commit(false)
+}
+
+// dropOldTombstones looks at some tombstones, removes those beyond the horizon, and says
+// whether there are more to look at. The writer calls it.
+func (c *Collection) dropOldTombstones() (more bool, err error) {
+	limit := c.now().Add(-tombstoneHorizon).UnixMilli()
+	v, err := c.acquire()
+	if err != nil {
+		return false, err
 	}
-	if closeErr := b.Close(); err == nil {
-		err = closeErr
+	defer v.release()
+	b := c.store.NewBatch()
+	seen, dropped := 0, 0
+	var next []byte
+	err = v.snapshot.Scan(storage.AppendKey(nil, storage.Tombstone, c.space, nil), c.tombstone, func(key, value []byte) (bool, error) {
+		if seen++; seen > tombstoneStep {
+			next = append([]byte(nil), key...)
+			return false, nil
+		}
+		t, err := decodeTombstone(value)
+		if err != nil || t.deleted >= limit {
+			return err == nil, err
+		}
+		dropped++
+		return true, b.Delete(key)
+	})
+	none := c.tombstone == nil && next == nil && seen == dropped
+	c.tombstone = next
+	if err == nil && dropped > 0 {
+		if err = b.Commit(false); err == nil {
+			c.dirty.Store(true)
+			c.publish() // so that the next look does not see them any more
+		}
 	}
-	return err
+	if err == nil && none {
+		c.tombstones = false
+	}
+	return next != nil, errors.Join(err, b.Close())
 }

@@ -435,7 +435,7 @@ func (tx *tx) fill(b *storage.Batch) error {
 				errs[2] = drop(storage.Tombstone, id)
 			}
 		} else {
-			value = appendTombstone(value[:0], tombstone{version: p.stored.version, deleted: time.Now().UnixMilli()})
+			value = appendTombstone(value[:0], tombstone{version: p.stored.version, deleted: c.now().UnixMilli()})
 			errs[0] = put(storage.Tombstone, id)
 			c.tombstones = true
 			if p.existed {
