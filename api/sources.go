@@ -37,6 +37,11 @@ type Sources interface {
 
 	CatchUp(ctx context.Context, collection string, since time.Time) error
 	AsOf(collection string, positions []server.Position) (time.Time, bool)
+
+	Replay(ctx context.Context, collection string, request []byte) (sources.ReplayStatus, error)
+	Replays(ctx context.Context, collection string) ([]sources.ReplayStatus, error)
+	ReplayStatus(ctx context.Context, collection, into string) (sources.ReplayStatus, error)
+	CancelReplay(ctx context.Context, collection, into string) (dropped bool, err error)
 }
 
 // sourceRoutes are there if there is something that manages sources.
@@ -44,6 +49,7 @@ func (s *Server) sourceRoutes() {
 	if s.o.Sources == nil {
 		return
 	}
+	s.replayRoutes()
 	const list, one = collectionPath + "/sources", collectionPath + "/sources/:source"
 	add := func(method, path string, h handler) { s.echo.Add(method, path, s.handle(h)) }
 	add(http.MethodGet, list, func(r *request) (any, error) {

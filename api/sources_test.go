@@ -124,6 +124,29 @@ func (f *fakeSources) Validate(_ context.Context, collection string, description
 	}, f.do(sources.Key{Collection: collection, Name: "s"}, "validate %s %d", description, limit)
 }
 
+var zero, half, none = 0.0, 0.5, int64(0)
+
+var someReplay = sources.ReplayStatus{
+	Into: "d", Collection: "c", SwitchAlias: "a", State: sources.CatchingUp, WaitsFor: []string{"a lag of 3"}, Sources: []string{"s"},
+	Overlap: &half, Gate: sources.Gate{MaxLag: &none, MaxLagSeconds: &zero, MinPointsFraction: &half, Overlap: &sources.OverlapGate{AtLeast: 1, Queries: 1, Limit: 1}},
+}
+
+func (f *fakeSources) Replay(_ context.Context, collection string, request []byte) (sources.ReplayStatus, error) {
+	return someReplay, f.do(sources.Key{Collection: collection, Name: "s"}, "replay %s", request)
+}
+
+func (f *fakeSources) Replays(_ context.Context, collection string) ([]sources.ReplayStatus, error) {
+	return []sources.ReplayStatus{someReplay}, f.do(sources.Key{Collection: collection, Name: "s"}, "replays")
+}
+
+func (f *fakeSources) ReplayStatus(_ context.Context, collection, into string) (sources.ReplayStatus, error) {
+	return someReplay, f.do(sources.Key{Collection: collection, Name: "s"}, "replay into %s", into)
+}
+
+func (f *fakeSources) CancelReplay(_ context.Context, collection, into string) (bool, error) {
+	return true, f.do(sources.Key{Collection: collection, Name: "s"}, "cancel %s", into)
+}
+
 func TestSourceRoutes(t *testing.T) {
 	s := start(t)
 	fake := &fakeSources{db: s.db}
@@ -133,6 +156,10 @@ func TestSourceRoutes(t *testing.T) {
 		{"GET", "/collections/c/sources", "", "list"},
 		{"POST", "/collections/c/sources", `{"name":"s","topics":["t"]}`, `create {"name":"s","topics":["t"]}`},
 		{"POST", "/collections/c/sources:validate?limit=7", `{"topics":["t"]}`, `validate {"topics":["t"]} 7`},
+		{"POST", "/collections/c/replay", `{"into":"d"}`, `replay {"into":"d"}`},
+		{"GET", "/collections/c/replay", "", "replays"},
+		{"GET", "/collections/c/replay/d%20e", "", "replay into d e"},
+		{"DELETE", "/collections/c/replay/d", "", "cancel d"},
 		{"GET", one, "", "get"},
 		{"PUT", one, `{"topics":["t"]}`, `put {"topics":["t"]}`},
 		{"PATCH", one, `{"id":null}`, `patch {"id":null}`},

@@ -44,7 +44,11 @@ type Manager struct {
 	list  []*managed      // those of the file first, in its order
 	run   context.Context // of Run; nil before
 	ended bool            // no source is started any more
-	wg    sync.WaitGroup  // the goroutines of the sources
+	// replays by the new collection's name; replaying is held by the one who begins,
+	// ends or switches one.
+	replays   map[string]*replay
+	replaying chan struct{}
+	wg        sync.WaitGroup // the goroutines of the sources
 }
 
 // managed is a source and what is wanted of it.
@@ -79,7 +83,10 @@ func New(cfg Config, db *server.DB, o Options) (*Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Manager{kafka: cfg.Kafka, schemas: registry, db: db, o: o, metrics: newMetrics()}
+	m := &Manager{
+		kafka: cfg.Kafka, schemas: registry, db: db, o: o, metrics: newMetrics(),
+		replays: map[string]*replay{}, replaying: make(chan struct{}, 1),
+	}
 	for _, sc := range cfg.Sources {
 		s, err := m.newSource(sc)
 		if err != nil {
@@ -88,6 +95,9 @@ func New(cfg Config, db *server.DB, o Options) (*Manager, error) {
 		m.list = append(m.list, newManaged(sources.File, s))
 	}
 	if err := m.restore(context.Background()); err != nil {
+		return nil, err
+	}
+	if err := m.restoreReplays(context.Background()); err != nil {
 		return nil, err
 	}
 	if o.Registry != nil {
@@ -127,7 +137,7 @@ func (m *Manager) newSource(sc Source) (*source, error) {
 		cfg: sc, topics: sc.subscription(func(string, string, ...any) {}), kafka: m.kafka, mapping: mapping, embedder: texts, start: begin, db: m.db,
 		log: m.o.Logger.With("source", sc.Name), metrics: m.metrics.of(&sc), refresh: m.o.Refresh,
 		control: newController(sc.Batch), state: Starting, formats: map[decode.Format]int64{},
-		ends: map[partition]int64{}, waiting: map[partition]time.Time{}, unkeyed: map[string]*unkeyed{},
+		ends: map[partition]int64{}, unkeyed: map[string]*unkeyed{},
 	}
 	s.publishLimit()
 	return s, nil
@@ -146,7 +156,7 @@ func (m *Manager) Run(ctx context.Context) {
 			g.give()
 		}
 	}
-	<-ctx.Done()
+	m.switchReplays(ctx)
 	m.mu.Lock()
 	m.ended = true
 	m.mu.Unlock()

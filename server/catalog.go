@@ -172,9 +172,11 @@ func (db *DB) UpdateConfig(_ context.Context, name string, change func(*Config) 
 // Alias is a second name of a collection.
 type Alias struct{ Alias, Collection string }
 
-// AliasAction is one change of the aliases; exactly one member is set.
+// AliasAction is one change of the aliases; exactly one of Create, Delete and Rename
+// is set.
 type AliasAction struct {
 	Create *Alias
+	From   string // with Create: the collection that the alias has to name now; "" for any
 	Delete string
 	Rename *AliasRename
 }
@@ -235,6 +237,8 @@ func (db *DB) alias(next map[string]string, a AliasAction) error {
 		return nil
 	}
 	switch {
+	case a.Create != nil && a.From != "" && next[a.Create.Alias] != a.From:
+		return errorf(Conflict, "the alias `%s` does not name the collection `%s`", a.Create.Alias, a.From)
 	case a.Create != nil:
 		return create(a.Create.Alias, a.Create.Collection)
 	case a.Rename != nil:

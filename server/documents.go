@@ -19,6 +19,20 @@ func (db *DB) PutDocument(_ context.Context, name string, value []byte) error {
 	})
 }
 
+// PutDocuments keeps several documents, all or none.
+func (db *DB) PutDocuments(_ context.Context, documents map[string][]byte) error {
+	db.change.Lock()
+	defer db.change.Unlock()
+	return db.commit(func(b *storage.Batch) error {
+		for name, value := range documents {
+			if err := b.Set(storage.GlobalKey(storage.Document, name), value); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // DeleteDocument removes a document. It may have been removed already.
 func (db *DB) DeleteDocument(_ context.Context, name string) error {
 	db.change.Lock()

@@ -24,15 +24,17 @@ type sourceClient struct {
 	out                  io.Writer
 }
 
-// call sends a request and prints the result.
+// call sends a request about the sources and prints the result.
 func (c *sourceClient) call(ctx context.Context, method string, body any, query url.Values, path ...string) error {
+	return c.send(ctx, method, body, query, "/sources"+strings.Join(path, ""))
+}
+
+// send sends a request about the collection and prints the result.
+func (c *sourceClient) send(ctx context.Context, method string, body any, query url.Values, path string) error {
 	if c.collection == "" {
 		return usageError{fmt.Errorf("sources needs --collection")}
 	}
-	target := strings.TrimSuffix(c.url, "/") + "/collections/" + url.PathEscape(c.collection) + "/sources"
-	for _, part := range path {
-		target += part
-	}
+	target := strings.TrimSuffix(c.url, "/") + "/collections/" + url.PathEscape(c.collection) + path
 	if len(query) > 0 {
 		target += "?" + query.Encode()
 	}
@@ -168,7 +170,28 @@ Exit codes: 0 done; 1 failed; 2 the command is wrong.`,
 	}
 	c.positions(add)
 	c.letters(add)
+	c.replays(add)
 	return root
+}
+
+func (c *sourceClient) replays(add adder) {
+	add("replay FILE", "Build a new collection from the logs of the sources; FILE describes it", cobra.ExactArgs(1), func(ctx context.Context, args []string) error {
+		body, err := readDescription(args[0])
+		if err != nil {
+			return err
+		}
+		return c.send(ctx, http.MethodPost, body, nil, "/replay")
+	})
+	add("replays [INTO]", "Show replays, or the one into a collection", cobra.MaximumNArgs(1), func(ctx context.Context, args []string) error {
+		path := "/replay"
+		for _, into := range args {
+			path += "/" + url.PathEscape(into)
+		}
+		return c.send(ctx, http.MethodGet, nil, nil, path)
+	})
+	add("cancel-replay INTO", "Forget a replay; what it has built is dropped unless an alias names it", cobra.ExactArgs(1), func(ctx context.Context, args []string) error {
+		return c.send(ctx, http.MethodDelete, nil, nil, "/replay/"+url.PathEscape(args[0]))
+	})
 }
 
 type adder = func(use, short string, args cobra.PositionalArgs, run func(ctx context.Context, args []string) error) *cobra.Command

@@ -64,6 +64,10 @@ func TestSourcesCommand(t *testing.T) {
 		{"skip SOURCE 1 5", "POST " + one + `/skip {"topic":"","partition":1,"offset":5}`},
 		{"wait SOURCE", "POST " + one + `/wait {"offsets":null,"timeout":60}`},
 		{"dlq SOURCE --reason no_id", "GET " + one + "/dlq?limit=20&reason=no_id"},
+		{"replay FILE", "POST /collections/c/replay " + description},
+		{"replays", "GET /collections/c/replay"},
+		{"replays SOURCE", "GET /collections/c/replay/s%20x"},
+		{"cancel-replay SOURCE", "DELETE /collections/c/replay/s%20x"},
 		{"redrive SOURCE --dry-run", "POST " + one + `/dlq/redrive {"filter":{"reason":"","topic":"","partition":null,"offset":null},"dry_run":true}`},
 	} {
 		args := strings.Fields(test.args)
