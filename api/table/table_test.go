@@ -238,7 +238,7 @@ func TestWrongTables(t *testing.T) {
 }
 
 func nested(depth int) arrow.DataType {
-	var kind arrow.DataType = arrow.PrimitiveTypes.Int8
+	kind := arrow.PrimitiveTypes.Int8
 	for range depth {
 		kind = arrow.ListOf(kind)
 	}
