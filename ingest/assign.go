@@ -76,7 +76,7 @@ func (s *session) findPartitions(ctx context.Context) error {
 	s.seenBefore = true
 	// What "latest" was must not change with a restart.
 	for c, positions := range assigned {
-		if _, err := c.Apply(ctx, server.Batch{Positions: positions}); err != nil {
+		if _, err := commit(ctx, c, server.Batch{Positions: positions}); err != nil {
 			return err
 		}
 		s.reach(c, positions)

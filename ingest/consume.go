@@ -156,7 +156,7 @@ func (s *session) apply(ctx context.Context, records []*kgo.Record, polled time.
 	positions := d.batch.Positions
 	var applied server.Applied
 	if s.cfg.Route == "" {
-		applied, err = c.Apply(ctx, d.batch)
+		applied, err = commit(ctx, c, d.batch)
 	} else {
 		applied, err = s.deal(ctx, d.batch, d.shares)
 	}
@@ -175,6 +175,12 @@ func (s *session) apply(ctx context.Context, records []*kgo.Record, polled time.
 		s.park(p, &state)
 	}
 	return nil
+}
+
+// commit applies a batch and returns once that is done, even if ctx has ended: whoever
+// reads the positions next, and begins there, must not be overtaken by it.
+func commit(ctx context.Context, c *server.Collection, b server.Batch) (server.Applied, error) {
+	return c.Apply(context.WithoutCancel(ctx), b)
 }
 
 // decode reads the records and makes the collection if that is still to do.

@@ -166,7 +166,7 @@ func (m *Manager) move(ctx context.Context, key sources.Key, where func(*look) (
 				if err := l.moveOthers(ctx, c, next); err != nil {
 					return err
 				}
-				_, err = c.Apply(ctx, server.Batch{Positions: next, Sync: true})
+				_, err = commit(ctx, c, server.Batch{Positions: next, Sync: true})
 				return err
 			})
 		})

@@ -211,7 +211,7 @@ func (s *session) deal(ctx context.Context, home server.Batch, shares map[*serve
 	var sum server.Applied
 	apply := func(ctx context.Context, c *server.Collection, b server.Batch) error {
 		b.Positions = s.ahead(c, home.Positions)
-		applied, err := c.Apply(ctx, b)
+		applied, err := commit(ctx, c, b)
 		if err != nil {
 			return fmt.Errorf("collection %q: %w", c.Name(), err)
 		}
@@ -253,7 +253,7 @@ func (s *session) advanceIdle(ctx context.Context) error {
 		s.advance = time.Now().Add(max(advanceIdleEvery, 20*time.Since(began)))
 	}()
 	return s.eachIdle(func(c *server.Collection, positions []server.Position) error {
-		if _, err := c.Apply(ctx, server.Batch{Positions: positions}); err != nil {
+		if _, err := commit(ctx, c, server.Batch{Positions: positions}); err != nil {
 			return fmt.Errorf("collection %q: %w", c.Name(), err)
 		}
 		s.reach(c, positions)
@@ -319,7 +319,7 @@ func (l *look) moveOthers(ctx context.Context, home *server.Collection, position
 		if len(moved) == 0 {
 			continue
 		}
-		if _, err := c.Apply(ctx, server.Batch{Positions: moved, Sync: true}); err != nil {
+		if _, err := commit(ctx, c, server.Batch{Positions: moved, Sync: true}); err != nil {
 			return fmt.Errorf("collection %q: %w", name, err)
 		}
 	}
