@@ -62,7 +62,7 @@ func benchRestart(ctx context.Context, d *dataset) (s *section, err error) {
 	return &section{
 		Title: "Restart: " + d.name,
 		Lead: fmt.Sprintf("%s, %d MB on disk, in a folder that took %.0f s to fill with batches of %d points and was closed. Searches at hnsw_ef %d.",
-			d.describe(), bytes/1e6, filling.wall.Seconds(), batch, httpEf),
+			d.describe(), bytes/1e6, filling.wall.Seconds(), batch, filterEf),
 		Tables: []table{t},
 	}, nil
 }
@@ -79,7 +79,7 @@ func fillFolder(ctx context.Context, dir string, d *dataset, kth []float32) (rec
 		return 0, took, err
 	}
 	took = stop()
-	recall, err = collectionRecall(ctx, c, d, kth)
+	recall, err = unfilteredRecall(ctx, c, d, kth)
 	return recall, took, err
 }
 
@@ -95,11 +95,12 @@ func openFolder(ctx context.Context, dir string, d *dataset, kth []float32) (too
 	if err != nil {
 		return took, 0, err
 	}
-	if _, err := nearest(ctx, c, d.queries.row(0)); err != nil {
+	first := &matrix{rows: 1, dim: d.queries.dim, data: d.queries.row(0)}
+	if _, err := searchFiltered(ctx, c, first, nil, false); err != nil {
 		return took, 0, err
 	}
 	took = stop()
-	recall, err = collectionRecall(ctx, c, d, kth)
+	recall, err = unfilteredRecall(ctx, c, d, kth)
 	return took, recall, err
 }
 
@@ -133,31 +134,11 @@ func eachFile(dir string, do func(f *os.File) error) error {
 	})
 }
 
-// nearest returns the rows that a search finds.
-func nearest(ctx context.Context, c *server.Collection, query []float32) ([]int, error) {
-	found, err := c.Search(ctx, server.SearchRequest{Vector: server.Dense(query), Limit: k, Ef: httpEf})
+// unfilteredRecall is that of searches for all queries.
+func unfilteredRecall(ctx context.Context, c *server.Collection, d *dataset, kth []float32) (float64, error) {
+	rows, err := searchFiltered(ctx, c, d.queries, nil, false)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	rows := make([]int, len(found))
-	for i, p := range found {
-		n, ok := p.ID.AsNumber()
-		if !ok {
-			return nil, fmt.Errorf("a point has the id %s", p.ID)
-		}
-		rows[i] = int(n)
-	}
-	return rows, nil
-}
-
-func collectionRecall(ctx context.Context, c *server.Collection, d *dataset, kth []float32) (float64, error) {
-	n := 0
-	for i := range d.queries.rows {
-		rows, err := nearest(ctx, c, d.queries.row(i))
-		if err != nil {
-			return 0, err
-		}
-		n += found(d.queries.row(i), d.base, kth[i], rows)
-	}
-	return float64(n) / float64(k*d.queries.rows), nil
+	return recallOf(d, d.queries, kth, rows, k), nil
 }
