@@ -31,25 +31,15 @@ func parseTemplate(s string) (template, error) {
 		return template{{field: field}}, nil
 	}
 	var t template
-	fields := 0
-	for rest := s; rest != ""; {
-		literal, after, found := strings.Cut(rest, "${")
-		if literal != "" {
-			t = append(t, piece{literal: literal})
-		}
-		if !found {
-			break
-		}
-		name, after, closed := strings.Cut(after, "}")
+	n, ok := decode.Placeholders(s, func(text string) { t = append(t, piece{literal: text}) }, func(name string) bool {
 		field, isValue := strings.CutPrefix(name, "value.")
-		if !closed || !isValue || field == "" {
-			return nil, fmt.Errorf("%.100q has a ${ that is not that of ${value.<field>}", s)
-		}
 		t = append(t, piece{field: field})
-		fields++
-		rest = after
-	}
-	if fields == 0 {
+		return isValue && field != ""
+	})
+	switch {
+	case !ok:
+		return nil, fmt.Errorf("%.100q has a ${ that is not that of ${value.<field>}", s)
+	case n == 0:
 		return nil, fmt.Errorf("%.100q is not value.<field> or a text with ${value.<field>} in it", s)
 	}
 	return t, nil

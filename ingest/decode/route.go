@@ -23,29 +23,22 @@ type step struct {
 // parseRoute reads a text with ${topic} or ${field:<name>} in it.
 func parseRoute(s string) (route, error) {
 	var r route
-	varies := false
-	for rest := s; rest != ""; {
-		literal, after, found := strings.Cut(rest, "${")
-		if literal != "" {
-			r = append(r, step{literal: literal})
-		}
-		if !found {
-			break
-		}
-		name, after, closed := strings.Cut(after, "}")
+	n, ok := Placeholders(s, func(text string) { r = append(r, step{literal: text}) }, func(name string) bool {
 		field, isField := strings.CutPrefix(name, "field:")
 		switch {
-		case closed && name == "topic":
+		case name == "topic":
 			r = append(r, step{topic: true})
-		case closed && isField && field != "":
+		case isField && field != "":
 			r = append(r, step{field: field})
 		default:
-			return nil, fmt.Errorf("%.100q has a ${ that is not that of ${topic} or ${field:<name>}", s)
+			return false
 		}
-		varies = true
-		rest = after
-	}
-	if !varies {
+		return true
+	})
+	switch {
+	case !ok:
+		return nil, fmt.Errorf("%.100q has a ${ that is not that of ${topic} or ${field:<name>}", s)
+	case n == 0:
 		return nil, fmt.Errorf("%.100q has no ${topic} or ${field:<name>} in it", s)
 	}
 	return r, nil
