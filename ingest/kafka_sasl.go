@@ -136,7 +136,7 @@ func (k *Kafka) credentials() (credentials, error) {
 		{"sasl.oauthbearer.client.credentials.client.secret", k.OAuthClientSecret, &c.clientSecret, false},
 	} {
 		var err error
-		if *x.into, err = x.secret.read(); err != nil {
+		if *x.into, err = x.secret.Read(); err != nil {
 			return c, keyError(x.key, "%w", err)
 		}
 		if x.needed && *x.into == "" {
@@ -150,9 +150,9 @@ func (k *Kafka) credentials() (credentials, error) {
 // it is not searched for placeholders.
 func (k *Kafka) jaasCredentials(mechanism string) (credentials, error) {
 	if !k.JAASConfig.wholePlaceholder() {
-		return fromJAAS(string(k.JAASConfig), mechanism, func(v string) (string, error) { return Secret(v).read() })
+		return fromJAAS(string(k.JAASConfig), mechanism, func(v string) (string, error) { return Secret(v).Read() })
 	}
-	text, err := k.JAASConfig.read()
+	text, err := k.JAASConfig.Read()
 	if err != nil {
 		return credentials{}, err
 	}

@@ -163,7 +163,7 @@ func (k *Kafka) authorities() ([]*x509.Certificate, error) {
 	case k.TruststoreCertificates != "":
 		key = "ssl.truststore.certificates"
 		var inline string
-		inline, err = k.TruststoreCertificates.read()
+		inline, err = k.TruststoreCertificates.Read()
 		text = []byte(inline)
 	case k.StrimziCADir != "":
 		key = "strimzi.ca.dir"
@@ -232,11 +232,11 @@ func (k *Kafka) identity() (*tls.Certificate, error) {
 		}
 		return parseIdentity("ssl.keystore.location", text, text)
 	case k.KeystoreKey != "":
-		key, err := k.KeystoreKey.read()
+		key, err := k.KeystoreKey.Read()
 		if err != nil {
 			return nil, keyError("ssl.keystore.key", "%w", err)
 		}
-		chain, err := k.KeystoreCertificateChain.read()
+		chain, err := k.KeystoreCertificateChain.Read()
 		if err != nil {
 			return nil, keyError("ssl.keystore.certificate.chain", "%w", err)
 		}

@@ -41,8 +41,8 @@ func (s Secret) wholePlaceholder() bool {
 	return at != nil && at[0] == 0 && at[1] == len(s)
 }
 
-// read returns the secret as it is now. Its errors do not contain it.
-func (s Secret) read() (string, error) {
+// Read returns the secret as it is now. Its errors do not contain it.
+func (s Secret) Read() (string, error) {
 	var errs []error
 	text := placeholder.ReplaceAllStringFunc(string(s), func(match string) string {
 		parts := placeholder.FindStringSubmatch(match)

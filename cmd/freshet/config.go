@@ -43,7 +43,8 @@ type httpConfig struct {
 	// Insecure allows to listen beyond this machine, to anyone.
 	Insecure bool `yaml:"insecure"`
 	// APIKey and AltAPIKey allow everything, ReadOnlyAPIKey to read. With none of
-	// them everybody may do everything.
+	// them everybody may do everything. ${file:PATH} and ${env:NAME} stand for what
+	// these hold at the start.
 	APIKey         string `yaml:"api_key,omitempty"`
 	AltAPIKey      string `yaml:"alt_api_key,omitempty"`
 	ReadOnlyAPIKey string `yaml:"read_only_api_key,omitempty"`
@@ -186,6 +187,9 @@ func loadConfig(cmd *cobra.Command, environ []string) (config, error) {
 		}
 	}
 	c.setDefaults()
+	if err := c.HTTP.readKeys(); err != nil {
+		return c, err
+	}
 	return c, c.validate()
 }
 
@@ -298,6 +302,27 @@ func (h *httpConfig) validate() error {
 		return nil
 	}
 	return fmt.Errorf("http.listen: %s can be reached from other machines, and anybody there may do everything; http.api_key makes them bring a key, --insecure allows it", h.Listen)
+}
+
+// readKeys puts what files and variables hold in the place of the keys that name
+// them. What holds nothing is no key: it would open the server to everybody.
+func (h *httpConfig) readKeys() error {
+	for _, k := range []struct {
+		name string
+		key  *string
+	}{
+		{"api_key", &h.APIKey}, {"alt_api_key", &h.AltAPIKey}, {"read_only_api_key", &h.ReadOnlyAPIKey},
+	} {
+		held, err := ingest.Secret(*k.key).Read()
+		if err == nil && held == "" && *k.key != "" {
+			err = fmt.Errorf("%s holds nothing", *k.key)
+		}
+		if err != nil {
+			return fmt.Errorf("http.%s: %w", k.name, err)
+		}
+		*k.key = held
+	}
+	return nil
 }
 
 func (h *httpConfig) validateKeys() error {

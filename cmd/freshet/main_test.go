@@ -122,6 +122,9 @@ func TestConfigurationIsRefused(t *testing.T) {
 		{"http: {api_key: a, read_only_api_key: a}", nil, nil, "http.read_only_api_key: is the same as http.api_key"},
 		{"http: {api_key: a, alt_api_key: a}", nil, nil, "http.alt_api_key: is the same as http.api_key"},
 		{"", []string{"FRESHET_API_KEY=a b"}, nil, "http.api_key: a key consists of visible characters"},
+		{"http: {api_key: '${file:/dev/null}'}", nil, nil, "http.api_key: ${file:/dev/null} holds nothing"},
+		{"http: {api_key: a, alt_api_key: '${file:/nowhere/key}'}", nil, nil, "http.alt_api_key: open /nowhere/key: no such file"},
+		{"http: {read_only_api_key: '${vault:a}'}", nil, nil, "http.read_only_api_key: of ${…:…} only ${env:NAME} and ${file:PATH} are known"},
 	} {
 		_, err := load(t, x.file, x.env, x.args...)
 		if err == nil || !strings.Contains(err.Error(), x.want) || strings.Contains(oneLine(err), "\n") {
@@ -135,7 +138,11 @@ func TestConfigurationIsRefused(t *testing.T) {
 
 // TestKeys checks that keys reach the server and are not printed.
 func TestKeys(t *testing.T) {
-	c, err := load(t, "http: {listen: '0.0.0.0:6333', api_key: first, read_only_api_key: third}", []string{"FRESHET_ALT_API_KEY=second"})
+	mounted := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(mounted, []byte("first\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := load(t, "http: {listen: '0.0.0.0:6333', api_key: '${file:"+mounted+"}', read_only_api_key: third}", []string{"FRESHET_ALT_API_KEY=second"})
 	if err != nil {
 		t.Fatal(err)
 	}
