@@ -2,12 +2,15 @@ package api_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"mime"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,6 +28,7 @@ var undone = map[string]bool{}
 
 // document is the OpenAPI document with its schemas compiled as they are needed.
 type document struct {
+	whole    any
 	paths    map[string]any
 	compiler *jsonschema.Compiler
 	mu       sync.Mutex
@@ -40,7 +44,7 @@ var theDocument = sync.OnceValues(func() (*document, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &document{compiler: jsonschema.NewCompiler(), schemas: map[string]*jsonschema.Schema{}}
+	d := &document{whole: parsed, compiler: jsonschema.NewCompiler(), schemas: map[string]*jsonschema.Schema{}}
 	d.paths = at(parsed, "paths")
 	return d, d.compiler.AddResource("document.json", parsed)
 })
@@ -114,12 +118,60 @@ func parameters(path, url string) int {
 	return n
 }
 
-// accepts tells what is wrong with a request that was accepted.
-func (d *document) accepts(path, verb string, body []byte) error {
-	if at(d.paths, path, verb, "requestBody", "content", "application/json") == nil {
+// accepts tells what is wrong with a request that was accepted. A body without a type
+// is JSON.
+func (d *document) accepts(path, verb, contentType string, body []byte) error {
+	content := at(d.paths, path, verb, "requestBody", "content")
+	switch media, _, err := mime.ParseMediaType(cmp.Or(contentType, "application/json")); {
+	case err != nil:
+		return err
+	case content == nil:
+		return nil
+	case content[media] == nil:
+		return fmt.Errorf("%s %s has no bodies of the type %s", verb, path, media)
+	case media != "application/json":
 		return nil
 	}
 	return d.fits(body, "paths", path, verb, "requestBody", "content", "application/json", "schema")
+}
+
+// acceptsQuery tells what is wrong with the parameters of a URL that were accepted.
+func (d *document) acceptsQuery(path, verb string, query url.Values) error {
+	pointers := map[string][]string{}
+	parameters, _ := at(d.paths, path, verb)["parameters"].([]any)
+	for i, p := range parameters {
+		parameter, pointer := at(p), []string{"paths", path, verb, "parameters", strconv.Itoa(i)}
+		if ref, ok := parameter["$ref"].(string); ok {
+			pointer = strings.Split(strings.TrimPrefix(ref, "#/"), "/")
+			parameter = at(d.whole, pointer...)
+		}
+		if parameter["in"] != "query" {
+			continue
+		}
+		if at(parameter, "content") != nil {
+			pointer = append(pointer, "content", "application/json")
+		}
+		pointers[parameter["name"].(string)] = append(pointer, "schema")
+	}
+	for name, values := range query {
+		pointer := pointers[name]
+		if pointer == nil {
+			return fmt.Errorf("%s %s has no parameter %s", verb, path, name)
+		}
+		for _, value := range values {
+			quoted, err := json.Marshal(value)
+			if err != nil {
+				return err
+			}
+			if asText := d.fits(quoted, pointer...); asText == nil {
+				continue
+			}
+			if err := d.fits([]byte(value), pointer...); err != nil {
+				return fmt.Errorf("parameter %s: %w", name, err)
+			}
+		}
+	}
+	return nil
 }
 
 // gives tells what is wrong with an answer.
@@ -150,11 +202,11 @@ func (s *service) checkDocument(r *http.Request, body []byte, w *httptest.Respon
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	url := r.URL.EscapedPath()
-	if len(url) > 1 {
-		url = strings.TrimSuffix(url, "/")
+	route := r.URL.EscapedPath()
+	if len(route) > 1 {
+		route = strings.TrimSuffix(route, "/")
 	}
-	path, verb := d.find(r.Method, url)
+	path, verb := d.find(r.Method, route)
 	if path == "" || undone[verb+" "+path] && w.Code == http.StatusNotFound {
 		if w.Code < 300 && r.Method != http.MethodOptions {
 			s.t.Errorf("%s %s is served, but not in api/openapi", r.Method, r.URL)
@@ -162,7 +214,8 @@ func (s *service) checkDocument(r *http.Request, body []byte, w *httptest.Respon
 		return
 	}
 	if w.Code < 300 && r.Header.Get("Content-Encoding") == "" {
-		if err := d.accepts(path, verb, body); err != nil {
+		err := errors.Join(d.accepts(path, verb, r.Header.Get("Content-Type"), body), d.acceptsQuery(path, verb, r.URL.Query()))
+		if err != nil {
 			s.t.Errorf("%s %s %.300s is accepted, but does not fit api/openapi: %v", r.Method, r.URL, body, err)
 		}
 	}
@@ -233,7 +286,7 @@ func TestDocumentFitsQdrant(t *testing.T) {
 		if path == "" || path == "/" || g.ContentType == nil || !strings.HasPrefix(*g.ContentType, "application/json") {
 			continue // Qdrant's / has no commit unless it is a release
 		}
-		misfit := d.accepts(path, verb, g.Body)
+		misfit := d.accepts(path, verb, "", g.Body)
 		if g.Status < 300 && misfit != nil {
 			t.Errorf("Qdrant accepts %s: %v", g, misfit)
 		}

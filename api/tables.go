@@ -61,12 +61,15 @@ func (r *request) tableWrite(kind server.OpKind) (server.Op, error) {
 	if err != nil {
 		return op, err
 	}
-	err = r.parameters([]string{"update_filter"}, []string{"update_mode"}, func(o *object.Reader) error {
-		known := map[string]func() error{"update_filter": func() error { return readFilterAt(o, "update_filter", &op.Where) }}
-		if kind == server.Upsert {
-			known["update_mode"] = func() error { return readUpdateMode(o, &op.Mode) }
+	var texts []string
+	if kind == server.Upsert {
+		texts = append(texts, "update_mode")
+	}
+	err = r.parameters([]string{"update_filter"}, texts, func(o *object.Reader) map[string]func() error {
+		return map[string]func() error{
+			"update_filter": func() error { return readFilterAt(o, "update_filter", &op.Where) },
+			"update_mode":   func() error { return readUpdateMode(o, &op.Mode) },
 		}
-		return fields(o, known)
 	})
 	if err != nil {
 		return op, err
@@ -138,11 +141,12 @@ func (r *request) tableSearch() (server.SearchRequest, error) {
 // URL and the same for all.
 func (r *request) tableSearches() ([]server.SearchRequest, error) {
 	s := &searchReader{vectorReader: vectorReader{r: r, query: true}, collections: r.s.db.Collection}
-	var search server.SearchRequest
+	search := server.SearchRequest{Limit: defaultLimit}
 	others := []string{"filter", "params", "score_threshold", "limit", "offset", "with_payload", "with_vector"}
-	err := r.parameters(others, []string{"using"}, func(o *object.Reader) (err error) {
-		search, err = s.query(o, queryForm.name)
-		return err
+	err := r.parameters(others, []string{"using"}, func(o *object.Reader) map[string]func() error {
+		known := s.common(o, "", &search)
+		known["using"] = func() error { return readString(o, &search.Using) }
+		return known
 	})
 	if err != nil {
 		return nil, err
@@ -167,7 +171,6 @@ func (r *request) tableSearches() ([]server.SearchRequest, error) {
 	if err != nil {
 		return nil, r.inTable(err)
 	}
-	search.List = false
 	searches := make([]server.SearchRequest, len(vectors))
 	for i, v := range vectors {
 		searches[i] = search
@@ -177,16 +180,20 @@ func (r *request) tableSearches() ([]server.SearchRequest, error) {
 }
 
 // parameters reads what a body of JSON would have as members from the parameters of the
-// URL: those that are JSON, and those that are texts.
-func (r *request) parameters(values, texts []string, read func(o *object.Reader) error) error {
-	body := []byte{'{'}
-	add := func(name string, value []byte) {
-		if len(body) > 1 {
-			body = append(body, ',')
-		}
-		body = append(append(strconv.AppendQuote(body, name), ':'), value...)
-	}
+// URL: values, which are JSON, and texts. known reads members.
+func (r *request) parameters(values, texts []string, known func(o *object.Reader) map[string]func() error) error {
 	query := r.QueryParams()
+	read := func(name string, value []byte) error {
+		if len(query[name]) > 1 {
+			return badQuery("%s: there are %d of it", name, len(query[name]))
+		}
+		return inParameter(name, parse(value, func(o *object.Reader) error {
+			if o.Kind() == 'n' {
+				return o.Skip() // as good as absent
+			}
+			return known(o)[name]()
+		}))
+	}
 	for _, name := range values {
 		if !query.Has(name) {
 			continue
@@ -195,7 +202,9 @@ func (r *request) parameters(values, texts []string, read func(o *object.Reader)
 		if !value.IsValid() {
 			return badQuery("%s: %.100q is not JSON", name, value)
 		}
-		add(name, value)
+		if err := read(name, value); err != nil {
+			return err
+		}
 	}
 	for _, name := range texts {
 		if !query.Has(name) {
@@ -205,12 +214,23 @@ func (r *request) parameters(values, texts []string, read func(o *object.Reader)
 		if err != nil {
 			return badQuery("%s: not UTF-8", name)
 		}
-		add(name, value)
+		if err := read(name, value); err != nil {
+			return err
+		}
 	}
-	err := parse(append(body, '}'), read)
+	return nil
+}
+
+// inParameter returns an error of what is in a parameter of the URL, where it would
+// otherwise be told of a member of the body.
+func inParameter(name string, err error) error {
 	var known *statusError
 	if errors.As(err, &known) {
-		return badQuery("%s", strings.TrimPrefix(known.text, formatError))
+		return badQuery("%s: %s", name, strings.TrimPrefix(known.text, formatError))
+	}
+	var own *server.Error
+	if errors.As(err, &own) && own.Kind == server.Invalid {
+		return &statusError{http.StatusUnprocessableEntity, fmt.Sprintf("Validation error in query parameters: [%s: %s]", strings.TrimPrefix(own.Path, "."), own.Text)}
 	}
 	return err
 }

@@ -47,8 +47,7 @@ func (s *service) table(method, path, media string, body []byte) (int, any) {
 	s.t.Helper()
 	r := httptest.NewRequest(method, path, bytes.NewReader(body))
 	r.Header.Set("Content-Type", media)
-	w := httptest.NewRecorder()
-	s.h.ServeHTTP(w, r)
+	w := s.send(r)
 	var answer struct {
 		Result any
 		Status any
@@ -98,15 +97,31 @@ func TestTablesInsteadOfJSON(t *testing.T) {
 	s.expect("GET", points+"/1", "", `{"id":1,"payload":{"color":"red"},"vector":[4,0]}`)
 
 	// Queries answer as those in JSON do.
-	queries := arrowStream(t, `[{"vector":[1,0]},{"vector":[0,1]}]`, vectorField)
-	want := s.result("POST", points+"/query/batch", `{"searches":[{"query":[1,0],"limit":2,"with_payload":true},{"query":[0,1],"limit":2,"with_payload":true}]}`)
-	if diff := cmp.Diff(want, ok("POST", points+"/query/batch?limit=2&with_payload=true", arrowType, queries)); diff != "" {
-		t.Errorf("(-JSON +Arrow):\n%s", diff)
-	}
-	want = s.result("POST", points+"/query", `{"query":[1,0],"filter":{"must":{"key":"color","match":{"value":"red"}}}}`)
-	query := "/query?filter=" + url.QueryEscape(`{"must":{"key":"color","match":{"value":"red"}}}`)
-	if diff := cmp.Diff(want, ok("POST", points+query, npyType, npyOf("(2,)", 0, 0, 128, 63, 0, 0, 0, 0))); diff != "" {
-		t.Errorf("(-JSON +npy):\n%s", diff)
+	red := `{"must":{"key":"color","match":{"value":"red"}}}`
+	for _, x := range []struct {
+		path, body   string
+		query        url.Values
+		media, table string
+	}{
+		{
+			"/query/batch", `{"searches":[{"query":[1,0],"limit":2,"with_payload":true},{"query":[0,1],"limit":2,"with_payload":true}]}`,
+			url.Values{"limit": {"2"}, "with_payload": {"true"}},
+			arrowType, string(arrowStream(t, `[{"vector":[1,0]},{"vector":[0,1]}]`, vectorField)),
+		},
+		{"/query", `{"query":[1,0],"filter":` + red + `}`, url.Values{"filter": {red}}, npyType, string(npyOf("(2,)", 0, 0, 128, 63, 0, 0, 0, 0))},
+		{
+			"/query", `{"query":[1,0],"using":"","offset":1,"limit":1,"score_threshold":0.5,"with_vector":true,"with_payload":["color"],"params":{"exact":true}}`,
+			url.Values{
+				"using": {""}, "offset": {"1"}, "limit": {"1"}, "score_threshold": {"0.5"}, "with_vector": {"true"},
+				"with_payload": {`["color"]`}, "params": {`{"exact":true}`},
+			},
+			npyType, string(npyOf("(2,)", 0, 0, 128, 63, 0, 0, 0, 0)),
+		},
+	} {
+		want := s.result("POST", points+x.path, x.body)
+		if diff := cmp.Diff(want, ok("POST", points+x.path+"?"+x.query.Encode(), x.media, []byte(x.table))); diff != "" {
+			t.Errorf("%s (-JSON +table):\n%s", x.body, diff)
+		}
 	}
 }
 
@@ -128,7 +143,10 @@ func TestWrongTables(t *testing.T) {
 		{"PUT", "?wait=true", arrowType, arrowStream(t, `[{"id":5,"vector":[1,2,3,4]},{"id":6,"vector":[1,2,3]}]`, idField, vectorField), 400, `Bad request: Arrow stream: row 1, column "vector": Vector dimension error: expected dim: 4, got 3`},
 		{"PUT", "", arrowType, arrowStream(t, `[{"id":5,"vector":[1,2,3,"NaN"]}]`, idField, vectorField), 400, `Bad request: Arrow stream: row 0, column "vector": Vector "" holds a value that is not a finite number`},
 		{"PUT", "", arrowType, arrowStream(t, `[{"id":5,"vector.b":[1]}]`, idField, namedField), 400, `Bad request: Arrow stream: row 0, column "vector.b": Not existing vector name error: b`},
-		{"PUT", "?update_mode=x", arrowType, one, 400, "Deserialize error in query parameters: unknown variant `x`"},
+		{"PUT", "?update_mode=x", arrowType, one, 400, "Deserialize error in query parameters: update_mode: unknown variant `x`"},
+		{"PUT", "?update_mode=upsert&update_mode=upsert", arrowType, one, 400, "Deserialize error in query parameters: update_mode: there are 2 of it"},
+		{"PUT", `?update_filter={"must":3}`, arrowType, one, 400, "Deserialize error in query parameters: update_filter: "},
+		{"PUT", `?update_filter={"min_should":{"conditions":[],"min_count":0}}`, arrowType, one, 422, "Validation error in query parameters: [update_filter.min_should.min_count: min_count must be greater than 0]"},
 		{"PUT", "?update_filter={", arrowType, one, 400, "Deserialize error in query parameters: update_filter: "},
 		{"PUT", "?wait=maybe", arrowType, one, 400, "Deserialize error in query parameters: "},
 		{"PUT", "", npyType, npyOf("(1, 1)", 0, 0, 0, 0), 400, "Deserialize error in query parameters: first_id: "},
@@ -137,7 +155,12 @@ func TestWrongTables(t *testing.T) {
 		{"PUT", "?first_id=1", npyType, npyOf("(2, 1)", 0, 0, 0, 0), 400, "Bad request: .npy array: 132 bytes, the header says 136"},
 		{"POST", "/query", arrowType, arrowStream(t, `[{"vector":[1,2,3,4]},{"vector":[1,2,3,4]}]`, vectorField), 400, "Bad request: the table has 2 rows, want one"},
 		{"POST", "/query/batch", arrowType, arrowStream(t, `[{"vector":[1,2,3,4]},{"vector":[1,2,3]}]`, vectorField), 400, "Wrong input: Vector dimension error: expected dim: 4, got 3 (searches[1])"},
-		{"POST", "/query/batch?limit=0", arrowType, arrowStream(t, `[{"vector":[1,2,3,4]}]`, vectorField), 422, "Validation error in JSON body: [internal.limit: value 0 invalid"},
+		{"POST", "/query/batch?limit=0", arrowType, arrowStream(t, `[{"vector":[1,2,3,4]}]`, vectorField), 422, "Validation error in query parameters: [limit: value 0 invalid, must be 1 or larger]"},
+		{"POST", `/query?params={"hnsw_ef":0}`, arrowType, arrowStream(t, `[{"vector":[1,2,3,4]}]`, vectorField), 422, "Validation error in query parameters: [params.hnsw_ef: value 0 invalid"},
+		{"POST", `/query?params={"exact":3}`, arrowType, arrowStream(t, `[{"vector":[1,2,3,4]}]`, vectorField), 400, "Deserialize error in query parameters: params: invalid type: number, expected a boolean at offset 10"},
+		{"POST", "/query?offset=-1", arrowType, arrowStream(t, `[{"vector":[1,2,3,4]}]`, vectorField), 400, "Deserialize error in query parameters: offset: "},
+		{"POST", "/query?with_payload=3", npyType, npyOf("(1, 1)", 0, 0, 0, 0), 400, "Deserialize error in query parameters: with_payload: data did not match"},
+		{"POST", "/query?limit=null&score_threshold=x", npyType, npyOf("(1, 1)", 0, 0, 0, 0), 400, `Deserialize error in query parameters: score_threshold: "x" is not JSON`},
 		{"POST", "/query/batch?using=c", arrowType, arrowStream(t, `[{"vector.b":[1,2,3,4]}]`, namedField), 400, "Deserialize error in query parameters: using: "},
 		{"POST", "/scroll", arrowType, one, 415, "Content-Type application/vnd.apache.arrow.stream is not taken here"},
 		{"POST", "/batch", npyType, one, 415, "Content-Type application/x-npy is not taken here"},

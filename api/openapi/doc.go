@@ -9,7 +9,8 @@
 //   - tag, at the top of a file, is that of its operations.
 //   - An operation has id (operationId), body (a schema of JSON), result (the
 //     schema of the envelope's result), query (names of parameters in
-//     document.yaml), read (the parameters of reads), accepted (an empty 202 is
+//     document.yaml), table (the body may be a table, beside which the parameters so
+//     named are in the URL), read (the parameters of reads), accepted (an empty 202 is
 //     possible), errors (statuses beyond those of every operation) and plain (the
 //     content of an answer without envelope). The parameters of the path are added.
 package openapi

@@ -119,6 +119,9 @@ func merge(dst, src object) error {
 // usual are the errors that any operation with an envelope can have.
 var usual = []int{400, 401, 403, 404, 408, 413, 415, 422, 429, 500, 503}
 
+// tableTypes are the media types of bodies that are tables.
+var tableTypes = []string{"application/vnd.apache.arrow.stream", "application/x-npy"}
+
 // expand replaces the abbreviations of an operation.
 func expand(op object, route string, tag any) error {
 	take := func(name string) any {
@@ -139,6 +142,10 @@ func expand(op object, route string, tag any) error {
 	for _, name := range query {
 		add(fmt.Sprint(name))
 	}
+	beside, tables := take("table").([]any)
+	for _, name := range beside {
+		add(fmt.Sprint(name))
+	}
 	reads := take("read") != nil
 	if reads {
 		for _, name := range []string{"consistency", "timeout", "minOffsets", "consistencyLevel", "maxStaleness"} {
@@ -150,7 +157,13 @@ func expand(op object, route string, tag any) error {
 	}
 
 	if body := take("body"); body != nil {
-		op["requestBody"] = object{"required": true, "content": jsonContent(body)}
+		content := jsonContent(body)
+		if tables {
+			for _, media := range tableTypes {
+				content[media] = object{"schema": object{"type": "string", "format": "binary"}}
+			}
+		}
+		op["requestBody"] = object{"required": true, "content": content}
 	}
 
 	responses := object{}
