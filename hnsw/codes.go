@@ -194,7 +194,8 @@ func newCodes(metric Metric, dim int, sample [][]float32) *codes {
 		}
 	}
 	for _, v := range sample {
-		c.spread += c.distanceToMean(v) / float64(len(sample))
+		_, square := kernels.Deviation(kernels.Best, v, c.mean)
+		c.spread += square / float64(len(sample))
 	}
 	return c
 }
@@ -208,67 +209,49 @@ func (g *Graph) newCodes(sample [][]float32) *codes {
 	return c
 }
 
-func (c *codes) distanceToMean(v []float32) float64 {
-	mean := c.mean[:len(v)]
-	var even, odd float64 // independent chains of additions
-	for k, x := range v {
-		d := float64(x) - float64(mean[k])
-		even, odd = odd, even+d*d
-	}
-	return even + odd
-}
-
-// quantize writes the signed codes of v and returns their step and what the
-// distances need. A step is never so small that dividing by it overflows.
-func (c *codes) quantize(dst []byte, v []float32) (t kernels.Term) {
-	mean := c.mean[:len(v)]
-	dst = dst[:len(v)]
-	const sign = 1 << 31
-	var largest uint32 // magnitude: without their signs, floats are ordered like their bits
-	for k, x := range v {
-		largest = max(largest, math.Float32bits(x-mean[k])&^sign)
-	}
-	t.Step = min(max(math.Float32frombits(largest)/largestCode, leastStep), math.MaxFloat32/largestCode)
-	inverse := 1 / t.Step
-	var squares int64
-	for k, x := range v {
-		scaled := (x - mean[k]) * inverse
-		if scaled > largestCode {
-			scaled = largestCode
-		} else if scaled < -largestCode {
-			scaled = -largestCode
-		}
-		code := int32(scaled+(kernels.ByteBias+0.5)) - kernels.ByteBias // rounds
-		dst[k] = byte(int8(code))
-		t.Sum += code
-		squares += int64(code * code)
-	}
+// quantize writes the codes of v, with kernels.ByteBias added, and returns their step
+// and what the distances need. A step is never so small that dividing by it overflows.
+func (c *codes) quantize(dst []byte, v []float32, largest float32) (t kernels.Term) {
+	t.Step = min(max(largest/largestCode, leastStep), math.MaxFloat32/largestCode)
+	sums := kernels.Encode(kernels.Best, &kernels.Encoding{
+		Inverse: 1 / t.Step, Low: -largestCode, High: largestCode,
+		Shift: kernels.ByteBias + 0.5, Center: kernels.ByteBias, // the half rounds
+	}, dst, v, c.mean)
+	n, sum := int64(len(v)), int64(sums.Codes)
+	t.Sum = int32(sum - kernels.ByteBias*n)
 	if c.euclid {
+		squares := int64(sums.Squares) - 2*kernels.ByteBias*sum + kernels.ByteBias*kernels.ByteBias*n
 		t.Extra = float64(t.Step) * float64(t.Step) * float64(squares)
-		return t
+	} else {
+		t.Extra = -float64(t.Step) * sums.Along
 	}
-	var even, odd float64 // independent chains of additions
-	for k, code := range dst {
-		even, odd = odd, even+float64(mean[k])*float64(int8(code))
-	}
-	t.Extra = -float64(t.Step) * (even + odd)
 	return t
 }
 
 const leastStep = 1e-37
 
-// put stores the codes of a slot's vector; the layers must have grown to it.
-func (c *codes) put(slot uint32, v []float32) {
+// put stores the codes of a slot's vector; the layers must have grown to it. It uses
+// room, two bytes a component.
+func (c *codes) put(slot uint32, v []float32, room []byte) {
+	largest, square := kernels.Deviation(kernels.Best, v, c.mean)
 	row := c.bytes.row(slot, c.bytes.rows.stride)
-	clear(row)
-	t := c.quantize(row, v)
+	t := c.quantize(row[:len(v)], v, largest)
+	for k := len(v); k < len(row); k++ {
+		row[k] = kernels.ByteBias
+	}
 	*c.bytes.term(slot) = t
-	for k := range row {
-		row[k] ^= kernels.ByteBias
-	}
 	if c.halves != nil {
-		c.putHalves(slot, v, t.Extra)
+		c.putHalves(slot, v, square, t.Extra, room)
 	}
+}
+
+func (c *codes) putAll(items []Item, workers int) error {
+	return inParallel(context.Background(), len(items), workers, func(begin, end uint32) {
+		room := make([]byte, 2*len(c.mean))
+		for _, item := range items[begin:end] {
+			c.put(item.Slot, item.Vector, room)
+		}
+	})
 }
 
 // halfSteps are the steps that are tried for codes of 4 bits, in standard
@@ -276,28 +259,21 @@ func (c *codes) put(slot uint32, v []float32) {
 // minimum distortion", 1960), the others for those with longer tails.
 var halfSteps = [...]float64{0.335, 0.45, 0.6, 0.9}
 
-// halfTried is the least number of components that steps are tried on, if there
-// are as many.
-const halfTried = 96
-
-// putHalves stores the codes of 4 bits. Their step is then chosen so that the
-// product of the vector with itself comes out right: rounding makes vectors
-// shorter in their own direction.
-func (c *codes) putHalves(slot uint32, v []float32, extra float64) {
-	row := c.halves.row(slot, c.halves.rows.stride)
-	square := c.distanceToMean(v)
+// putHalves stores the codes of 4 bits of a vector of which square is known, |v−m|².
+// Their step is then chosen so that the product of the vector with itself comes out
+// right: rounding makes vectors shorter in their own direction.
+func (c *codes) putHalves(slot uint32, v []float32, square, extra float64, room []byte) {
+	tried, chosen := room[:len(v)], room[len(v):][:len(v)]
 	deviation := math.Sqrt(square / float64(len(v)))
-	var best, step float64
-	for _, s := range halfSteps {
-		x := max(s*deviation, leastStep)
-		// A part of the components tells which step fits them best.
-		own, decoded := c.halve(nil, v, float32(x), 1+len(v)/halfTried)
-		if fit := own * own / decoded; fit > best || step == 0 {
-			best, step = fit, x
+	var best, own float64
+	for i, s := range halfSteps {
+		product, decoded := c.halve(tried, v, float32(max(s*deviation, leastStep)))
+		if fit := product * product / decoded; fit > best || i == 0 {
+			best, own = fit, product
+			tried, chosen = chosen, tried
 		}
 	}
-	clear(row)
-	own, _ := c.halve(row, v, float32(step), 1)
+	packHalves(c.halves.row(slot, c.halves.rows.stride), chosen)
 	t := kernels.Term{Extra: extra}
 	if own > 0 {
 		t.Step = float32(min(square/own, math.MaxFloat32))
@@ -305,24 +281,28 @@ func (c *codes) putHalves(slot uint32, v []float32, extra float64) {
 	*c.halves.term(slot) = t
 }
 
-// halve computes the codes of 4 bits of one in every components with a step. It
-// writes them if there is a row for them, and returns the product of these
-// components with their codes, and that of the codes with themselves.
-func (c *codes) halve(row []byte, v []float32, step float32, every int) (own, decoded float64) {
-	inverse := 1 / step
-	mean := c.mean[:len(v)]
-	for k := 0; k < len(v); k += every {
-		d := v[k] - mean[k]
-		code := min(max(int32(d*inverse+8), 0), 15)
-		y := float64(code) - kernels.HalfBias
-		own += float64(d) * y
-		decoded += y * y
-		if row != nil {
-			block, within := k/kernels.HalfBlock, k%kernels.HalfBlock
-			row[block*kernels.CodeBlock+within%kernels.CodeBlock] |= byte(code) << (within / kernels.CodeBlock * 4)
+// halve writes codes of 4 bits, each in a byte, with a step. It returns the product of
+// v−m with what they stand for, and that of the latter with itself.
+func (c *codes) halve(dst []byte, v []float32, step float32) (own, decoded float64) {
+	sums := kernels.Encode(kernels.Best, &kernels.Encoding{
+		Inverse: 1 / step, Low: -8, High: 7.5, Shift: 8, Center: kernels.HalfBias,
+	}, dst, v, c.mean)
+	const bias = kernels.HalfBias
+	return sums.Own, float64(sums.Squares) - 2*bias*float64(sums.Codes) + bias*bias*float64(len(v))
+}
+
+// packHalves puts codes of 4 bits where kernels.Halves has them.
+func packHalves(row, codes []byte) {
+	clear(row)
+	for len(codes) > 0 {
+		low := codes[:min(len(codes), kernels.CodeBlock)]
+		high := codes[len(low):min(len(codes), kernels.HalfBlock)]
+		copy(row, low)
+		for k, code := range high {
+			row[k] |= code << 4
 		}
+		row, codes = row[kernels.CodeBlock:], codes[len(low)+len(high):]
 	}
-	return own, decoded
 }
 
 // arenas are those of the layers there are.
@@ -361,23 +341,28 @@ func (c *codes) limit() int {
 
 // query makes a vector the query.
 func (c *codes) query(dst *coded, v []float32) {
-	t := c.quantize(dst.room, v)
+	largest, _ := kernels.Deviation(kernels.Best, v, c.mean)
+	t := c.quantize(dst.room[:len(v)], v, largest)
+	flipped(dst.room[:(len(v)+7)/8*8], dst.room)
+	clear(dst.room[len(v):])
 	c.ask(dst, &t)
 	dst.Codes, dst.Stored = &dst.room[0], false
 }
 
 // rowAsQuery makes the stored codes of a slot the query.
 func (c *codes) rowAsQuery(dst *coded, slot uint32) {
-	row := c.bytes.row(slot, c.bytes.rows.stride)
-	for i := 0; i < len(row); i += 8 {
-		binary.LittleEndian.PutUint64(dst.room[i:], binary.LittleEndian.Uint64(row[i:])^flip)
-	}
+	flipped(dst.room, c.bytes.row(slot, c.bytes.rows.stride))
 	c.ask(dst, c.bytes.term(slot))
 	dst.Codes, dst.Stored = &dst.room[0], false
 }
 
-// flip turns stored codes, eight at a time, into signed ones.
-const flip = 0x8080808080808080
+// flipped turns stored codes into signed ones, eight at a time.
+func flipped(dst, stored []byte) {
+	const flip = 0x8080808080808080
+	for i := 0; i+8 <= min(len(stored), len(dst)); i += 8 {
+		binary.LittleEndian.PutUint64(dst[i:], binary.LittleEndian.Uint64(stored[i:])^flip)
+	}
+}
 
 // storedQuery makes the codes of a slot the query, for the layer of bytes.
 func (c *codes) storedQuery(dst *coded, slot uint32) {
@@ -434,14 +419,11 @@ func (g *Graph) encode(items []Item, workers int) error {
 		if err := c.grow(item.Slot); err != nil {
 			return err
 		}
-		g.drift.squares += c.distanceToMean(item.Vector)
+		_, square := kernels.Deviation(kernels.Best, item.Vector, c.mean)
+		g.drift.squares += square
 	}
 	g.drift.vectors += len(items)
-	return inParallel(context.Background(), len(items), workers, func(begin, end uint32) {
-		for _, item := range items[begin:end] {
-			c.put(item.Slot, item.Vector)
-		}
-	})
+	return c.putAll(items, workers)
 }
 
 // recode learns the mean from a sample of all vectors and of the batch, and
@@ -472,11 +454,7 @@ func (g *Graph) recode(items []Item, workers int) error {
 				return err
 			}
 		}
-		return inParallel(context.Background(), len(some), workers, func(begin, end uint32) {
-			for _, item := range some[begin:end] {
-				next.put(item.Slot, item.Vector)
-			}
-		})
+		return next.putAll(some, workers)
 	}
 	if err := errors.Join(g.inParts(slots, before, put), put(items)); err != nil {
 		return errors.Join(err, next.free())

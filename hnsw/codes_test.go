@@ -130,7 +130,7 @@ func TestDistancesOnCodes(t *testing.T) {
 					if err := c.grow(slot); err != nil {
 						t.Fatal(err)
 					}
-					c.put(slot, v)
+					c.put(slot, v, make([]byte, 2*len(v)))
 					decoded[i] = make([]float32, dim)
 					step := c.bytes.term(slot).Step
 					for k := range v {

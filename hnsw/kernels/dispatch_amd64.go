@@ -122,3 +122,34 @@ func request(r, t *Rows, slots []uint32) {
 
 // Prefetch requests the first two cache lines at p from memory.
 func Prefetch(p unsafe.Pointer) { prefetchAsm((*byte)(p)) }
+
+// inRegisters returns how many of n components fill registers of so many floats.
+func inRegisters(n, floats int) int { return n / floats * floats }
+
+// encode does as many components as it can, from the first on, and returns how many.
+func encode(l Level, e *Encoding, dst []byte, v, mean []float32, s *Sums) (done int) {
+	if l >= AVX512 {
+		if done = inRegisters(len(v), 16); done > 0 {
+			encodeAVX512(&v[0], &mean[0], done, e.Inverse, e.Low, e.High, e.Shift, e.Center, &dst[0], (*byte)(unsafe.Pointer(s)))
+		}
+	} else if l == AVX2 {
+		if done = inRegisters(len(v), 8); done > 0 {
+			encodeAVX2(&v[0], &mean[0], done, e.Inverse, e.Low, e.High, e.Shift, e.Center, &dst[0], (*byte)(unsafe.Pointer(s)))
+		}
+	}
+	return done
+}
+
+// deviation is like encode.
+func deviation(l Level, v, mean []float32) (done int, largest float32, square float64) {
+	if l >= AVX512 {
+		if done = inRegisters(len(v), 16); done > 0 {
+			largest, square = deviationAVX512(&v[0], &mean[0], done)
+		}
+	} else if l == AVX2 {
+		if done = inRegisters(len(v), 8); done > 0 {
+			largest, square = deviationAVX2(&v[0], &mean[0], done)
+		}
+	}
+	return done, largest, square
+}

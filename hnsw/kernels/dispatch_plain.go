@@ -32,5 +32,11 @@ func gather(_ Level, list []uint32, visited []uint64, limit uint32, _, _ *Rows, 
 
 func request(_, _ *Rows, _ []uint32) {}
 
+func encode(Level, *Encoding, []byte, []float32, []float32, *Sums) (done int) { return 0 }
+
+func deviation(Level, []float32, []float32) (done int, largest float32, square float64) {
+	return 0, 0, 0
+}
+
 // Prefetch does nothing here.
 func Prefetch(unsafe.Pointer) {}

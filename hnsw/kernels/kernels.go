@@ -1,6 +1,7 @@
 // Package kernels computes distances between one query and many rows of a
 // chunked arena: one call per list of slots, with the rows ahead prefetched,
 // because above some 100,000 vectors the time goes to memory, not arithmetic.
+// It also makes the codes that distances are computed on.
 //
 // Each kernel exists in plain Go and, on amd64, for AVX2 with FMA and for
 // AVX-512; the best one that the CPU has is chosen at start. They agree within

@@ -68,3 +68,23 @@ func requestAsm(slots *uint32, n int, table *uintptr, shift uint64, stride int, 
 //
 //go:noescape
 func prefetchAsm(p *byte)
+
+// encodeAVX512 is Encode for n components, a multiple of those in a register.
+//
+//go:noescape
+func encodeAVX512(v *float32, mean *float32, n int, inverse float32, low float32, high float32, shift float32, center float32, dst *byte, sums *byte)
+
+// deviationAVX512 is Deviation for n components, a multiple of those in a register.
+//
+//go:noescape
+func deviationAVX512(v *float32, mean *float32, n int) (largest float32, square float64)
+
+// encodeAVX2 is Encode for n components, a multiple of those in a register.
+//
+//go:noescape
+func encodeAVX2(v *float32, mean *float32, n int, inverse float32, low float32, high float32, shift float32, center float32, dst *byte, sums *byte)
+
+// deviationAVX2 is Deviation for n components, a multiple of those in a register.
+//
+//go:noescape
+func deviationAVX2(v *float32, mean *float32, n int) (largest float32, square float64)

@@ -2283,3 +2283,272 @@ TEXT ·prefetchAsm(SB), NOSPLIT, $0-8
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	RET
+
+// func encodeAVX512(v *float32, mean *float32, n int, inverse float32, low float32, high float32, shift float32, center float32, dst *byte, sums *byte)
+// Requires: AVX, AVX2, AVX512F
+TEXT ·encodeAVX512(SB), NOSPLIT, $0-64
+	MOVQ         v+0(FP), AX
+	MOVQ         mean+8(FP), CX
+	MOVQ         dst+48(FP), DX
+	MOVQ         n+16(FP), BX
+	VBROADCASTSS inverse+24(FP), Z0
+	VBROADCASTSS low+28(FP), Z1
+	VBROADCASTSS high+32(FP), Z2
+	VBROADCASTSS shift+36(FP), Z3
+	VBROADCASTSS center+40(FP), Z4
+	VPXOR        X5, X5, X5
+	VPXOR        X6, X6, X6
+	VPXOR        X7, X7, X7
+	VPXOR        X8, X8, X8
+	VPXOR        X9, X9, X9
+	VPXOR        X10, X10, X10
+
+encodeAVX512_next:
+	VMOVUPS       (CX), Z11
+	VMOVUPS       (AX), Z12
+	VSUBPS        Z11, Z12, Z12
+	VMULPS        Z0, Z12, Z13
+	VMAXPS        Z1, Z13, Z13
+	VMINPS        Z2, Z13, Z13
+	VADDPS        Z3, Z13, Z13
+	VCVTTPS2DQ    Z13, Z13
+	VPMOVDB       Z13, (DX)
+	VPADDD        Z13, Z5, Z5
+	VCVTDQ2PS     Z13, Z14
+	VSUBPS        Z4, Z14, Z14
+	VPMULLD       Z13, Z13, Z13
+	VPADDD        Z13, Z6, Z6
+	VCVTPS2PD     Y14, Z13
+	VCVTPS2PD     Y12, Z15
+	VCVTPS2PD     Y11, Z16
+	VFMADD231PD   Z13, Z15, Z7
+	VFMADD231PD   Z13, Z16, Z9
+	VEXTRACTF64X4 $0x01, Z14, Y13
+	VCVTPS2PD     Y13, Z13
+	VEXTRACTF64X4 $0x01, Z12, Y12
+	VCVTPS2PD     Y12, Z12
+	VEXTRACTF64X4 $0x01, Z11, Y11
+	VCVTPS2PD     Y11, Z11
+	VFMADD231PD   Z13, Z12, Z8
+	VFMADD231PD   Z13, Z11, Z10
+	ADDQ          $0x40, AX
+	ADDQ          $0x40, CX
+	ADDQ          $0x10, DX
+	SUBQ          $0x10, BX
+	JG            encodeAVX512_next
+	MOVQ          sums+56(FP), AX
+	VEXTRACTI64X4 $0x01, Z5, Y0
+	VPADDD        Y5, Y0, Y0
+	VPHADDD       Y0, Y0, Y0
+	VPHADDD       Y0, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X1
+	VPADDD        X1, X0, X1
+	VMOVD         X1, (AX)
+	VEXTRACTI64X4 $0x01, Z6, Y0
+	VPADDD        Y6, Y0, Y0
+	VPHADDD       Y0, Y0, Y0
+	VPHADDD       Y0, Y0, Y0
+	VEXTRACTI128  $0x01, Y0, X1
+	VPADDD        X1, X0, X1
+	VMOVD         X1, 4(AX)
+	VADDPD        Z8, Z7, Z7
+	VEXTRACTF64X4 $0x01, Z7, Y0
+	VADDPD        Y7, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPD        X0, X1, X1
+	VPERMILPD     $0x01, X1, X0
+	VADDSD        X0, X1, X1
+	VMOVSD        X1, 8(AX)
+	VADDPD        Z10, Z9, Z9
+	VEXTRACTF64X4 $0x01, Z9, Y0
+	VADDPD        Y9, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPD        X0, X1, X1
+	VPERMILPD     $0x01, X1, X0
+	VADDSD        X0, X1, X1
+	VMOVSD        X1, 16(AX)
+	VZEROUPPER
+	RET
+
+// func deviationAVX512(v *float32, mean *float32, n int) (largest float32, square float64)
+// Requires: AVX, AVX512F, SSE, SSE2
+TEXT ·deviationAVX512(SB), NOSPLIT, $0-40
+	MOVQ         v+0(FP), AX
+	MOVQ         mean+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VPXOR        X0, X0, X0
+	VPXOR        X1, X1, X1
+	VPXOR        X2, X2, X2
+	MOVL         $0x7fffffff, BX
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Z3
+
+deviationAVX512_next:
+	VMOVUPS       (CX), Z4
+	VMOVUPS       (AX), Z5
+	VSUBPS        Z4, Z5, Z6
+	VPANDD        Z3, Z6, Z6
+	VMAXPS        Z6, Z0, Z0
+	VCVTPS2PD     Y5, Z6
+	VCVTPS2PD     Y4, Z7
+	VSUBPD        Z7, Z6, Z6
+	VFMADD231PD   Z6, Z6, Z1
+	VEXTRACTF64X4 $0x01, Z5, Y5
+	VCVTPS2PD     Y5, Z5
+	VEXTRACTF64X4 $0x01, Z4, Y4
+	VCVTPS2PD     Y4, Z4
+	VSUBPD        Z4, Z5, Z5
+	VFMADD231PD   Z5, Z5, Z2
+	ADDQ          $0x40, AX
+	ADDQ          $0x40, CX
+	SUBQ          $0x10, DX
+	JG            deviationAVX512_next
+	VEXTRACTF64X4 $0x01, Z0, Y3
+	VMAXPS        Y0, Y3, Y3
+	VEXTRACTF128  $0x01, Y3, X0
+	VMAXPS        X3, X0, X0
+	VPERMILPD     $0x01, X0, X3
+	VMAXPS        X3, X0, X0
+	VMOVSHDUP     X0, X3
+	VMAXSS        X3, X0, X0
+	MOVSS         X0, largest+24(FP)
+	VADDPD        Z2, Z1, Z1
+	VEXTRACTF64X4 $0x01, Z1, Y0
+	VADDPD        Y1, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPD        X0, X1, X1
+	VPERMILPD     $0x01, X1, X0
+	VADDSD        X0, X1, X1
+	MOVSD         X1, square+32(FP)
+	VZEROUPPER
+	RET
+
+// func encodeAVX2(v *float32, mean *float32, n int, inverse float32, low float32, high float32, shift float32, center float32, dst *byte, sums *byte)
+// Requires: AVX, AVX2, FMA3
+TEXT ·encodeAVX2(SB), NOSPLIT, $0-64
+	MOVQ         v+0(FP), AX
+	MOVQ         mean+8(FP), CX
+	MOVQ         dst+48(FP), DX
+	MOVQ         n+16(FP), BX
+	VBROADCASTSS inverse+24(FP), Y0
+	VBROADCASTSS low+28(FP), Y1
+	VBROADCASTSS high+32(FP), Y2
+	VBROADCASTSS shift+36(FP), Y3
+	VBROADCASTSS center+40(FP), Y4
+	VPXOR        X5, X5, X5
+	VPXOR        X6, X6, X6
+	VPXOR        X7, X7, X7
+	VPXOR        X8, X8, X8
+	VPXOR        X9, X9, X9
+	VPXOR        X10, X10, X10
+
+encodeAVX2_next:
+	VMOVUPS      (CX), Y11
+	VMOVUPS      (AX), Y12
+	VSUBPS       Y11, Y12, Y12
+	VMULPS       Y0, Y12, Y13
+	VMAXPS       Y1, Y13, Y13
+	VMINPS       Y2, Y13, Y13
+	VADDPS       Y3, Y13, Y13
+	VCVTTPS2DQ   Y13, Y13
+	VEXTRACTI128 $0x01, Y13, X14
+	VPACKUSDW    X14, X13, X14
+	VPACKUSWB    X14, X14, X14
+	VMOVQ        X14, (DX)
+	VPADDD       Y13, Y5, Y5
+	VCVTDQ2PS    Y13, Y14
+	VSUBPS       Y4, Y14, Y14
+	VPMULLD      Y13, Y13, Y13
+	VPADDD       Y13, Y6, Y6
+	VCVTPS2PD    X14, Y13
+	VCVTPS2PD    X12, Y15
+	VCVTPS2PD    X11, Y16
+	VFMADD231PD  Y13, Y15, Y7
+	VFMADD231PD  Y13, Y16, Y9
+	VEXTRACTF128 $0x01, Y14, X13
+	VCVTPS2PD    X13, Y13
+	VEXTRACTF128 $0x01, Y12, X12
+	VCVTPS2PD    X12, Y12
+	VEXTRACTF128 $0x01, Y11, X11
+	VCVTPS2PD    X11, Y11
+	VFMADD231PD  Y13, Y12, Y8
+	VFMADD231PD  Y13, Y11, Y10
+	ADDQ         $0x20, AX
+	ADDQ         $0x20, CX
+	ADDQ         $0x08, DX
+	SUBQ         $0x08, BX
+	JG           encodeAVX2_next
+	MOVQ         sums+56(FP), AX
+	VPHADDD      Y5, Y5, Y5
+	VPHADDD      Y5, Y5, Y5
+	VEXTRACTI128 $0x01, Y5, X0
+	VPADDD       X0, X5, X0
+	VMOVD        X0, (AX)
+	VPHADDD      Y6, Y6, Y6
+	VPHADDD      Y6, Y6, Y6
+	VEXTRACTI128 $0x01, Y6, X0
+	VPADDD       X0, X6, X0
+	VMOVD        X0, 4(AX)
+	VADDPD       Y8, Y7, Y7
+	VEXTRACTF128 $0x01, Y7, X0
+	VADDPD       X7, X0, X0
+	VPERMILPD    $0x01, X0, X1
+	VADDSD       X1, X0, X0
+	VMOVSD       X0, 8(AX)
+	VADDPD       Y10, Y9, Y9
+	VEXTRACTF128 $0x01, Y9, X0
+	VADDPD       X9, X0, X0
+	VPERMILPD    $0x01, X0, X1
+	VADDSD       X1, X0, X0
+	VMOVSD       X0, 16(AX)
+	VZEROUPPER
+	RET
+
+// func deviationAVX2(v *float32, mean *float32, n int) (largest float32, square float64)
+// Requires: AVX, AVX2, FMA3, SSE, SSE2
+TEXT ·deviationAVX2(SB), NOSPLIT, $0-40
+	MOVQ         v+0(FP), AX
+	MOVQ         mean+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VPXOR        X0, X0, X0
+	VPXOR        X1, X1, X1
+	VPXOR        X2, X2, X2
+	MOVL         $0x7fffffff, BX
+	VMOVD        BX, X3
+	VPBROADCASTD X3, Y3
+
+deviationAVX2_next:
+	VMOVUPS      (CX), Y4
+	VMOVUPS      (AX), Y5
+	VSUBPS       Y4, Y5, Y6
+	VANDPS       Y3, Y6, Y6
+	VMAXPS       Y6, Y0, Y0
+	VCVTPS2PD    X5, Y6
+	VCVTPS2PD    X4, Y7
+	VSUBPD       Y7, Y6, Y6
+	VFMADD231PD  Y6, Y6, Y1
+	VEXTRACTF128 $0x01, Y5, X5
+	VCVTPS2PD    X5, Y5
+	VEXTRACTF128 $0x01, Y4, X4
+	VCVTPS2PD    X4, Y4
+	VSUBPD       Y4, Y5, Y5
+	VFMADD231PD  Y5, Y5, Y2
+	ADDQ         $0x20, AX
+	ADDQ         $0x20, CX
+	SUBQ         $0x08, DX
+	JG           deviationAVX2_next
+	VEXTRACTF128 $0x01, Y0, X3
+	VMAXPS       X0, X3, X3
+	VPERMILPD    $0x01, X3, X0
+	VMAXPS       X0, X3, X3
+	VMOVSHDUP    X3, X0
+	VMAXSS       X0, X3, X3
+	MOVSS        X3, largest+24(FP)
+	VADDPD       Y2, Y1, Y1
+	VEXTRACTF128 $0x01, Y1, X0
+	VADDPD       X1, X0, X0
+	VPERMILPD    $0x01, X0, X1
+	VADDSD       X1, X0, X0
+	MOVSD        X0, square+32(FP)
+	VZEROUPPER
+	RET

@@ -23,6 +23,10 @@ func main() {
 		distances(isa)
 	}
 	gather()
+	for _, w := range widths {
+		encode(w)
+		deviation(w)
+	}
 	Generate()
 }
 
