@@ -1,57 +1,28 @@
 package api
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"errors"
+	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
+
+	"freshet/server"
 )
-
-// access is what a request does, and so what its key has to allow.
-type access uint8
-
-const (
-	free    access = iota // needs no key
-	reading               // any key
-	writing               // not a read-only key
-)
-
-// freeRoutes need no key: they tell nothing of the data.
-var freeRoutes = map[string]bool{"/": true, "/healthz": true, "/livez": true, "/readyz": true, "/openapi.json": true}
-
-// readingPosts are the routes by which a POST changes nothing. A route that is not
-// here needs a key that may write.
-var readingPosts = func() map[string]bool {
-	routes := map[string]bool{collectionPath + "/points": true, collectionPath + "/facet": true, sourceWait: true}
-	for _, path := range []string{
-		"scroll", "count", "query", "query/batch", "query/groups", "search", "search/batch", "search/groups",
-		"search/matrix/pairs", "search/matrix/offsets", "recommend", "recommend/batch", "recommend/groups",
-		"discover", "discover/batch",
-	} {
-		routes[collectionPath+"/points/"+path] = true
-	}
-	return routes
-}()
-
-// accessOf returns the access that a route needs.
-func accessOf(method, route string) access {
-	switch {
-	case method == http.MethodGet && freeRoutes[route]:
-		return free
-	case method == http.MethodGet, method == http.MethodPost && readingPosts[route]:
-		return reading
-	default:
-		return writing
-	}
-}
 
 // keys are the API keys that a server knows, as digests: comparing those takes as
 // long for any key, right or wrong. Without any there is no authentication.
-type keys struct{ full, readOnly [][sha256.Size]byte }
+type keys struct {
+	full, readOnly [][sha256.Size]byte
+	tokens         *tokens // nil: tokens are not taken
+}
 
 func newKeys(o Options) keys {
 	var k keys
@@ -61,13 +32,23 @@ func newKeys(o Options) keys {
 	for _, key := range o.ReadOnlyAPIKeys {
 		k.readOnly = append(k.readOnly, sha256.Sum256([]byte(key)))
 	}
+	if o.Tokens {
+		k.tokens = newTokens(o.APIKeys)
+	}
 	return k
 }
 
 func (k keys) none() bool { return len(k.full)+len(k.readOnly) == 0 }
 
-// granted returns the most that a key allows; free if it is not known.
-func (k keys) granted(key string) access {
+// caller is who sends a request.
+type caller struct {
+	grant
+	by      string // how it is known: none, api_key, read_only_api_key or jwt
+	subject string // of a token
+}
+
+// byKey returns the caller that a key, which is no token, stands for.
+func (k keys) byKey(key string) (caller, bool) {
 	digest := sha256.Sum256([]byte(key))
 	in := func(list [][sha256.Size]byte) bool {
 		found := 0
@@ -76,14 +57,14 @@ func (k keys) granted(key string) access {
 		}
 		return found == 1
 	}
-	full, readOnly := in(k.full), in(k.readOnly)
+	isFull, isReadOnly := in(k.full), in(k.readOnly)
 	switch {
-	case full:
-		return writing
-	case readOnly:
-		return reading
+	case isFull:
+		return caller{grant: full, by: "api_key"}, true
+	case isReadOnly:
+		return caller{grant: grant{read: true}, by: "read_only_api_key"}, true
 	default:
-		return free
+		return caller{by: "none"}, false
 	}
 }
 
@@ -98,32 +79,106 @@ func keyOf(h http.Header) string {
 	return ""
 }
 
+// identify finds out who sends a request. Nothing is read but headers, and points only
+// for a token that is signed.
+func (s *Server) identify(ctx context.Context, h http.Header) (caller, error) {
+	key := keyOf(h)
+	if key == "" {
+		return caller{by: "none"}, errNoKey
+	}
+	who, known := s.keys.byKey(key)
+	if known {
+		return who, nil
+	}
+	if s.keys.tokens == nil {
+		return who, errInvalidKey
+	}
+	c, err := s.keys.tokens.read(key)
+	if err != nil {
+		return who, err
+	}
+	who = caller{grant: c.Access.grant, by: "jwt", subject: c.Named}
+	return who, c.exists(ctx, s.db)
+}
+
+const callerKey = "caller"
+
+// callerOf returns who sends a request that was let through.
+func callerOf(c echo.Context) caller {
+	if who, ok := c.Get(callerKey).(caller); ok {
+		return who
+	}
+	return caller{by: "none"}
+}
+
 // authenticate refuses requests whose key does not allow what they do.
 func (s *Server) authenticate(next echo.HandlerFunc) echo.HandlerFunc {
-	if s.keys.none() {
-		return next
-	}
 	return func(c echo.Context) error {
-		needed := accessOf(c.Request().Method, c.Path())
-		if needed == free {
+		if s.keys.none() {
+			c.Set(callerKey, caller{grant: full, by: "none"})
 			return next(c)
 		}
-		key := keyOf(c.Request().Header)
-		granted := s.keys.granted(key)
-		if granted >= needed {
+		need := ruleOf(c.Request().Method, c.Path())
+		if need == free {
 			return next(c)
 		}
-		var err error
-		switch {
-		case key == "":
-			err = c.String(http.StatusUnauthorized, "Must provide an API key or an Authorization bearer token")
-		case granted == free:
-			err = c.String(http.StatusUnauthorized, "Invalid API key or JWT")
-		default:
+		who, err := s.identify(c.Request().Context(), c.Request().Header)
+		if err == nil {
+			c.Set(callerKey, who)
+			named := pathParam(c, "collection")
+			err = who.allows(need, named, s.resolve(named))
+		}
+		if err == nil {
+			return next(c)
+		}
+		var known *statusError
+		if errors.As(err, &known) && known.status == http.StatusUnauthorized {
+			err = c.String(known.status, known.text)
+		} else {
 			r := &request{Context: c, s: s, started: time.Now()}
-			err = r.fail(&statusError{http.StatusForbidden, "Forbidden: the API key allows to read only"})
+			err = r.fail(err)
 		}
 		s.metrics.refused.WithLabelValues(strconv.Itoa(c.Response().Status)).Inc()
 		return err
 	}
+}
+
+// resolve returns the name of the collection that a name or an alias stands for.
+func (s *Server) resolve(name string) string {
+	if name == "" {
+		return ""
+	}
+	if c, err := s.db.Collection(name); err == nil {
+		return c.Name()
+	}
+	return name
+}
+
+// mayRead says whether the one who asks may see a collection.
+func (r *request) mayRead(name string) bool {
+	return callerOf(r.Context).mayRead(name, r.s.resolve(name))
+}
+
+// lookedUp returns a collection that a request names beside the one of its path.
+func (r *request) lookedUp(name string) (*server.Collection, error) {
+	if !r.mayRead(name) {
+		return nil, forbidden("access to collection %.300s is required", name)
+	}
+	c, err := r.s.db.Collection(name)
+	if err != nil {
+		return nil, &server.Error{Kind: server.NotFound, Text: fmt.Sprintf("Collection %s not found", name)}
+	}
+	return c, nil
+}
+
+// pathParam returns a decoded parameter of the path.
+func pathParam(c echo.Context, name string) string {
+	value := c.Param(name)
+	if c.Request().URL.RawPath == "" {
+		return value
+	}
+	if decoded, err := url.PathUnescape(value); err == nil {
+		return decoded
+	}
+	return value
 }

@@ -3,7 +3,9 @@ package api_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -26,42 +28,64 @@ func startWithKeys(t *testing.T) *service {
 		}
 	})
 	s := &service{t: t, db: db}
-	s.h = api.New(db, api.Options{APIKeys: []string{"full", "other"}, ReadOnlyAPIKeys: []string{"reader"}}).Handler()
+	s.h = api.New(db, api.Options{
+		APIKeys: []string{"full", "other"}, ReadOnlyAPIKeys: []string{"reader"}, Tokens: true,
+		Sources: &fakeSources{db: db}, Audit: slog.NewJSONHandler(&s.logs, nil),
+	}).Handler()
 	return s
 }
 
-// access says who may use a route.
-type access int
+// access says what a route asks for.
+type access string
 
 const (
-	anybody access = iota
-	readers
-	writers
+	anybody   access = "nothing"
+	anyKey    access = "any key"
+	readAll   access = "reading everything"
+	readers   access = "reading the points of the collection"
+	copiers   access = "reading the collection as a whole"
+	pointers  access = "writing points of the collection"
+	writers   access = "writing the collection"
+	operators access = "everything"
 )
 
-// accessTable has every route: f for those that need no key, r for those that a
-// read-only key may use, w for the others.
+// accessTable has every route, as Qdrant defines it where it has the route.
 var accessTable = map[access][]string{
 	anybody: {"GET /", "GET /healthz", "GET /livez", "GET /readyz", "GET /openapi.json"},
+	anyKey:  {"GET /telemetry", "GET /issues", "GET /collections", "GET /aliases"},
+	readAll: {
+		"GET /metrics", "GET /cluster", "GET /cluster/*", "GET /quotas", "GET /snapshots", "GET /snapshots/:snapshot",
+		"GET {c}/sources/:source/dlq",
+	},
 	readers: {
-		"GET /metrics", "GET /telemetry", "GET /issues", "GET /cluster", "GET /collections", "GET /aliases",
-		"GET {c}", "GET {c}/exists", "GET {c}/cluster", "GET {c}/optimizations", "GET {c}/aliases", "GET {c}/shards", "GET {c}/shards/:shard/*", "GET /cluster/*", "GET /quotas",
-		"GET {c}/snapshots", "GET {c}/snapshots/:snapshot", "GET /snapshots", "GET /snapshots/:snapshot",
+		"GET {c}", "GET {c}/exists", "GET {c}/cluster", "GET {c}/optimizations", "GET {c}/aliases", "GET {c}/shards", "GET {c}/shards/:shard/*",
 		"GET {c}/points/:id", "POST {c}/points", "POST {c}/points/scroll", "POST {c}/points/count",
 		"POST {c}/points/query", "POST {c}/points/query/batch", "POST {c}/points/search", "POST {c}/points/search/batch",
 		"POST {c}/points/recommend", "POST {c}/points/recommend/batch", "POST {c}/points/discover", "POST {c}/points/discover/batch",
 		"POST {c}/points/query/groups", "POST {c}/points/search/groups", "POST {c}/points/recommend/groups",
 		"POST {c}/points/search/matrix/pairs", "POST {c}/points/search/matrix/offsets", "POST {c}/facet",
+		"GET {c}/sources", "GET {c}/sources/:source", "GET {c}/sources/:source/status", "GET {c}/sources/:source/offsets",
+		"POST {c}/sources/:source/wait", "GET {c}/replay", "GET {c}/replay/:into",
 	},
-	writers: {
-		"POST {c}/snapshots", "DELETE {c}/snapshots/:snapshot", "PUT {c}/snapshots/recover", "POST {c}/snapshots/upload",
-		"POST /snapshots", "DELETE /snapshots/:snapshot",
-		"DELETE /issues", "POST /collections/aliases", "PUT /cluster/*", "POST /cluster/*", "DELETE /cluster/*", "PUT /quotas", "POST /quotas", "DELETE /quotas",
-		"PUT {c}", "PATCH {c}", "DELETE {c}", "PUT {c}/index", "DELETE {c}/index/:field", "PUT {c}/vectors/:vector", "DELETE {c}/vectors/:vector", "POST {c}/cluster",
-		"PUT {c}/shards", "POST {c}/shards/delete", "PUT {c}/shards/:shard/*", "POST {c}/shards/:shard/*", "DELETE {c}/shards/:shard/*",
+	copiers: {"GET {c}/snapshots", "GET {c}/snapshots/:snapshot"},
+	pointers: {
 		"PUT {c}/points", "POST {c}/points/delete", "PUT {c}/points/vectors", "POST {c}/points/vectors/delete",
 		"POST {c}/points/payload", "PUT {c}/points/payload", "POST {c}/points/payload/delete", "POST {c}/points/payload/clear",
 		"POST {c}/points/batch",
+	},
+	writers: {
+		"PUT {c}/index", "DELETE {c}/index/:field", "PUT {c}/vectors/:vector", "DELETE {c}/vectors/:vector",
+		"POST {c}/snapshots", "DELETE {c}/snapshots/:snapshot",
+	},
+	operators: {
+		"PUT {c}/snapshots/recover", "POST {c}/snapshots/upload", "POST /snapshots", "DELETE /snapshots/:snapshot",
+		"DELETE /issues", "POST /collections/aliases", "PUT /cluster/*", "POST /cluster/*", "DELETE /cluster/*", "PUT /quotas", "POST /quotas", "DELETE /quotas",
+		"PUT {c}", "PATCH {c}", "DELETE {c}", "POST {c}/cluster",
+		"PUT {c}/shards", "POST {c}/shards/delete", "PUT {c}/shards/:shard/*", "POST {c}/shards/:shard/*", "DELETE {c}/shards/:shard/*",
+		"POST {c}/sources", `POST {c}/sources\:validate`, "PUT {c}/sources/:source", "PATCH {c}/sources/:source", "DELETE {c}/sources/:source",
+		"PUT {c}/sources/:source/pause", "PUT {c}/sources/:source/resume", "PUT {c}/sources/:source/stop",
+		"PATCH {c}/sources/:source/offsets", "DELETE {c}/sources/:source/offsets", "POST {c}/sources/:source/skip",
+		"POST {c}/sources/:source/dlq/redrive", "POST {c}/replay", "DELETE {c}/replay/:into",
 	},
 }
 
@@ -75,14 +99,21 @@ func TestAccess(t *testing.T) {
 		}
 	}
 	send := func(r *echo.Route, header, key string) *httptest.ResponseRecorder {
-		path := strings.NewReplacer(":collection", "none", ":id", "1", ":field", "f", ":name", "n", ":shard", "0", ":snapshot", "a.snapshot").Replace(r.Path)
+		path := strings.NewReplacer(":collection", "none", ":id", "1", ":field", "f", ":name", "n", ":shard", "0", ":snapshot", "a.snapshot",
+			`\:`, ":", ":source", "s", ":into", "i", ":vector", "v").Replace(r.Path)
 		req := httptest.NewRequest(r.Method, path, strings.NewReader(`{}`))
 		if header != "" {
 			req.Header.Set(header, key)
 		}
 		return s.send(req)
 	}
-	allowed := func(who access, granted access) bool { return granted >= who }
+	one := func(mode string) string {
+		return token(t, "full", `{"access":[{"collection":"other","access":"rw"},{"collection":"none","access":"`+mode+`"}]}`)
+	}
+	reading := []access{anybody, anyKey, readAll, readers, copiers}
+	everything := append(slices.Clone(reading), pointers, writers, operators)
+	none := []access{anybody}
+	const noKey, wrong = "Must provide an API key or an Authorization bearer token", "Invalid API key or JWT"
 	for _, r := range s.h.(*echo.Echo).Routes() {
 		name := r.Method + " " + r.Path
 		who, ok := table[name]
@@ -93,25 +124,34 @@ func TestAccess(t *testing.T) {
 		delete(table, name)
 		for _, x := range []struct {
 			header, key string
-			granted     access
-			status      int // if it is not allowed
+			granted     []access
+			status      int // of what is not allowed
 			text        string
 		}{
-			{"", "", anybody, 401, "Must provide an API key or an Authorization bearer token"},
-			{"api-key", "wrong", anybody, 401, "Invalid API key or JWT"},
-			{"api-key", "full ", anybody, 401, "Invalid API key or JWT"},
-			{"Authorization", "Basic full", anybody, 401, "Must provide an API key or an Authorization bearer token"},
-			{"Authorization", "Bearer wrong", anybody, 401, "Invalid API key or JWT"},
-			{"api-key", "reader", readers, 403, "Forbidden: "},
-			{"Authorization", "Bearer reader", readers, 403, "Forbidden: "},
-			{"api-key", "full", writers, 0, ""},
-			{"Api-Key", "other", writers, 0, ""},
-			{"Authorization", "bearer full", writers, 0, ""},
+			{"", "", none, 401, noKey},
+			{"api-key", "wrong", none, 401, wrong},
+			{"api-key", "full ", none, 401, wrong},
+			{"Authorization", "Basic full", none, 401, noKey},
+			{"Authorization", "Bearer wrong", none, 401, wrong},
+			{"api-key", "reader", reading, 403, "Forbidden: "},
+			{"Authorization", "Bearer reader", reading, 403, "Forbidden: "},
+			{"api-key", "full", everything, 0, ""},
+			{"Api-Key", "other", everything, 0, ""},
+			{"Authorization", "bearer full", everything, 0, ""},
+
+			{"api-key", token(t, "full", `{"access":"m"}`), everything, 0, ""},
+			{"api-key", token(t, "other", `{}`), everything, 0, ""},
+			{"Authorization", "Bearer " + token(t, "full", `{"access":"r"}`), reading, 403, "Forbidden: "},
+			{"api-key", one("r"), []access{anybody, anyKey, readers, copiers}, 403, "Forbidden: "},
+			{"api-key", one("rw"), []access{anybody, anyKey, readers, copiers, pointers, writers}, 403, "Forbidden: "},
+			{"api-key", one("prw"), []access{anybody, anyKey, readers, pointers}, 403, "Forbidden: "},
+			{"api-key", token(t, "full", `{"access":[{"collection":"other","access":"rw"}]}`), []access{anybody, anyKey}, 403, "Forbidden: "},
+			{"api-key", token(t, "full", `{"access":[]}`), []access{anybody, anyKey}, 403, "Forbidden: "},
 		} {
 			w := send(r, x.header, x.key)
 			refused := w.Code == 401 || w.Code == 403
-			if allowed(who, x.granted) == refused || refused && (w.Code != x.status || !strings.Contains(w.Body.String(), x.text)) {
-				t.Errorf("%s with %s %q: %d %s", name, x.header, x.key, w.Code, w.Body)
+			if slices.Contains(x.granted, who) == refused || refused && (w.Code != x.status || !strings.Contains(w.Body.String(), x.text)) {
+				t.Errorf("%s, which asks for %s, with %s %q: %d %s", name, who, x.header, x.key, w.Code, w.Body)
 			}
 		}
 	}

@@ -13,7 +13,9 @@ func listCollections(r *request) (any, error) {
 	}
 	list := []entry{}
 	for _, name := range r.s.db.Collections() {
-		list = append(list, entry{name})
+		if r.mayRead(name) {
+			list = append(list, entry{name})
+		}
 	}
 	return map[string]any{"collections": list}, nil
 }
@@ -230,7 +232,7 @@ func changeAliases(r *request) (any, error) {
 }
 
 func listAliases(r *request) (any, error) {
-	return aliases(r, func(server.Alias) bool { return true }), nil
+	return aliases(r, func(a server.Alias) bool { return callerOf(r.Context).mayRead(a.Alias, a.Collection) }), nil
 }
 
 func collectionAliases(r *request) (any, error) {

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"fmt"
 	"strconv"
 
 	"freshet/server"
@@ -113,7 +112,7 @@ func (s *searchReader) groupLookup(o *object.Reader, dst **server.GroupLookup) e
 		return badFormat("data did not match any variant of untagged enum WithLookupInterface")
 	}
 	if l.Collection, err = s.collections(name); err != nil {
-		return &server.Error{Kind: server.NotFound, Text: fmt.Sprintf("Collection %s not found", name)}
+		return err
 	}
 	*dst = &l
 	return nil

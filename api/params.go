@@ -3,7 +3,6 @@ package api
 import (
 	"errors"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -13,16 +12,7 @@ import (
 )
 
 // param returns a decoded path parameter.
-func (r *request) param(name string) string {
-	value := r.Param(name)
-	if r.Request().URL.RawPath == "" {
-		return value
-	}
-	if decoded, err := url.PathUnescape(value); err == nil {
-		return decoded
-	}
-	return value
-}
+func (r *request) param(name string) string { return pathParam(r.Context, name) }
 
 // collection returns the collection that the path names.
 func (r *request) collection() (*server.Collection, error) {

@@ -60,7 +60,7 @@ func (r *request) searches(read func(s *searchReader, o *object.Reader) error, a
 	if err != nil {
 		return err
 	}
-	s := &searchReader{vectorReader: vectorReader{r: r, query: true}, collections: r.s.db.Collection}
+	s := &searchReader{vectorReader: vectorReader{r: r, query: true}, collections: r.lookedUp}
 	if err := parse(raw, func(o *object.Reader) error { return read(s, o) }); err != nil {
 		return err
 	}
@@ -280,7 +280,7 @@ func (s *searchReader) lookup(o *object.Reader, dst **server.Lookup) error {
 	}
 	c, err := s.collections(name)
 	if err != nil {
-		return &server.Error{Kind: server.NotFound, Text: fmt.Sprintf("Collection %s not found", name)}
+		return err
 	}
 	*dst = &server.Lookup{Collection: c}
 	if hasVector {

@@ -47,8 +47,12 @@ type Options struct {
 	// APIKeys allow everything, ReadOnlyAPIKeys to read. Without any, everybody may
 	// do everything.
 	APIKeys, ReadOnlyAPIKeys []string
-	Sources                  Sources       // default: none are managed
-	Models                   *embed.Models // make vectors of texts; default: none
+	// Tokens takes JSON Web Tokens that are signed with one of APIKeys.
+	Tokens bool
+	// Audit gets a record of each request; default: none are kept.
+	Audit   slog.Handler
+	Sources Sources       // default: none are managed
+	Models  *embed.Models // make vectors of texts; default: none
 }
 
 // Server is the HTTP side of a database.
@@ -79,7 +83,7 @@ func New(db *server.DB, o Options) *Server {
 	}
 	s.echo.HTTPErrorHandler = s.unrouted
 	s.echo.Pre(middleware.RemoveTrailingSlash())
-	s.echo.Use(middleware.CORS(), compress, s.authenticate)
+	s.echo.Use(middleware.CORS(), compress, (&audit{handler: o.Audit, log: o.Logger}).record, s.authenticate)
 	s.routes()
 	return s
 }

@@ -140,7 +140,7 @@ func (r *request) tableSearch() (server.SearchRequest, error) {
 // tableSearches reads a table of queries, one in each row. What else they say is in the
 // URL and the same for all.
 func (r *request) tableSearches() ([]server.SearchRequest, error) {
-	s := &searchReader{vectorReader: vectorReader{r: r, query: true}, collections: r.s.db.Collection}
+	s := &searchReader{vectorReader: vectorReader{r: r, query: true}, collections: r.lookedUp}
 	search := server.SearchRequest{Limit: defaultLimit}
 	others := []string{"filter", "params", "score_threshold", "limit", "offset", "with_payload", "with_vector"}
 	err := r.parameters(others, []string{"using"}, func(o *object.Reader) map[string]func() error {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -46,7 +47,7 @@ func telemetry(r *request) (any, error) {
 		"version": CompatibleVersion,
 		"startup": r.s.started.UTC().Format(time.RFC3339Nano),
 	}
-	names := r.s.db.Collections()
+	names := slices.DeleteFunc(r.s.db.Collections(), func(name string) bool { return !r.mayRead(name) })
 	collections := map[string]any{"number_of_collections": len(names)}
 	if level >= describeCollections {
 		app["features"] = map[string]bool{

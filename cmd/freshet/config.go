@@ -48,6 +48,10 @@ type httpConfig struct {
 	APIKey         string `yaml:"api_key,omitempty"`
 	AltAPIKey      string `yaml:"alt_api_key,omitempty"`
 	ReadOnlyAPIKey string `yaml:"read_only_api_key,omitempty"`
+	// JWT takes tokens that are signed with APIKey or AltAPIKey.
+	JWT bool `yaml:"jwt_rbac"`
+	// AuditLog is a file that gets a line for each request; "" for none.
+	AuditLog string `yaml:"audit_log,omitempty"`
 	// Title is what GET / says in place of who we are.
 	Title string `yaml:"title,omitempty"`
 }
@@ -326,6 +330,9 @@ func (h *httpConfig) readKeys() error {
 }
 
 func (h *httpConfig) validateKeys() error {
+	if h.JWT && h.APIKey == "" {
+		return errors.New("http.jwt_rbac: needs http.api_key, with which tokens are signed")
+	}
 	named := map[string]string{}
 	for _, k := range []struct{ name, key string }{
 		{"api_key", h.APIKey}, {"alt_api_key", h.AltAPIKey}, {"read_only_api_key", h.ReadOnlyAPIKey},

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
+	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"go.uber.org/goleak"
@@ -121,6 +122,7 @@ func TestConfigurationIsRefused(t *testing.T) {
 		{"http: {read_only_api_key: r}", nil, nil, "http.read_only_api_key: needs http.api_key"},
 		{"http: {api_key: a, read_only_api_key: a}", nil, nil, "http.read_only_api_key: is the same as http.api_key"},
 		{"http: {api_key: a, alt_api_key: a}", nil, nil, "http.alt_api_key: is the same as http.api_key"},
+		{"http: {jwt_rbac: true}", nil, nil, "http.jwt_rbac: needs http.api_key"},
 		{"", []string{"FRESHET_API_KEY=a b"}, nil, "http.api_key: a key consists of visible characters"},
 		{"http: {api_key: '${file:/dev/null}'}", nil, nil, "http.api_key: ${file:/dev/null} holds nothing"},
 		{"http: {api_key: a, alt_api_key: '${file:/nowhere/key}'}", nil, nil, "http.alt_api_key: open /nowhere/key: no such file"},
@@ -161,7 +163,12 @@ func TestKeys(t *testing.T) {
 	}
 	discard := slog.New(slog.DiscardHandler)
 	c.Data, c.HTTP.Listen = t.TempDir(), "127.0.0.1:0"
+	c.HTTP.JWT, c.HTTP.AuditLog = true, filepath.Join(t.TempDir(), "audit.log")
 	n, err := openNode(context.Background(), &c, discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"access": "r"}).SignedString([]byte("second"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +177,7 @@ func TestKeys(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	for key, want := range map[string]int{"": 401, "first": 200, "second": 200, "third": 403} {
+	for key, want := range map[string]int{"": 401, "first": 200, "second": 200, "third": 403, token: 403, token + "x": 403, "x": 401} {
 		r := httptest.NewRequest(http.MethodDelete, "/collections/none", nil)
 		r.Header.Set("api-key", key)
 		w := httptest.NewRecorder()
@@ -178,6 +185,13 @@ func TestKeys(t *testing.T) {
 		if w.Code != want {
 			t.Errorf("key %q: %d %s", key, w.Code, w.Body)
 		}
+	}
+	audited, err := os.ReadFile(c.HTTP.AuditLog)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := bytes.Count(audited, []byte(`"msg":"request"`)); n != 7 {
+		t.Errorf("%d of 7 requests are in the audit log:\n%s", n, audited)
 	}
 }
 

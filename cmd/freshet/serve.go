@@ -58,6 +58,7 @@ type node struct {
 	models   *embed.Models
 	http     *http.Server
 	sources  *ingest.Manager
+	audit    *os.File // nil: none
 }
 
 // openNode takes the port and the data folder and loads what is in it.
@@ -95,10 +96,18 @@ func openNode(ctx context.Context, c *config, log *slog.Logger) (_ *node, err er
 		return n, err
 	}
 	full, readOnly := c.HTTP.keys()
-	n.http = api.New(n.db, api.Options{
+	o := api.Options{
 		Logger: log, Registry: registry, Version: version, Commit: commit(), Title: c.HTTP.Title,
-		APIKeys: full, ReadOnlyAPIKeys: readOnly, Sources: n.sources, Models: n.models,
-	}).HTTPServer()
+		APIKeys: full, ReadOnlyAPIKeys: readOnly, Tokens: c.HTTP.JWT, Sources: n.sources, Models: n.models,
+	}
+	if c.HTTP.AuditLog != "" {
+		n.audit, err = os.OpenFile(c.HTTP.AuditLog, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+		if err != nil {
+			return n, fmt.Errorf("http.audit_log: %w", err)
+		}
+		o.Audit = slog.NewJSONHandler(n.audit, nil)
+	}
+	n.http = api.New(n.db, o).HTTPServer()
 	log.Info("freshet is ready", "version", version, "listen", n.listener.Addr().String(), "data", c.Data,
 		"collections", len(n.db.Collections()), "sources", len(c.Sources), "loaded_in", time.Since(began).Round(time.Millisecond).String())
 	return n, nil
@@ -144,6 +153,9 @@ func (n *node) close() error {
 	n.models.Close()
 	if n.db != nil {
 		errs = append(errs, n.db.Close())
+	}
+	if n.audit != nil {
+		errs = append(errs, n.audit.Close())
 	}
 	return errors.Join(errs...)
 }
