@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -350,13 +352,37 @@ func check(t testing.TB, raw []byte, what string) {
 	}
 }
 
+// FuzzTable begins with what pyarrow and NumPy write, in testdata: each form once.
 func FuzzTable(f *testing.F) {
 	f.Add(small(f))
-	f.Add(stream(f, column{"id", arrow.BinaryTypes.String, `["a"]`}, column{"vector", arrow.ListOf(arrow.FixedWidthTypes.Float16), `[[1]]`},
-		column{"payload", arrow.StructOf(arrow.Field{Name: "a", Type: arrow.BinaryTypes.LargeString}), `[{"a":"x"}]`}))
-	f.Add(stream(f, column{"id", words, `["a"]`}, column{"time", arrow.FixedWidthTypes.Timestamp_ns, `["2024-05-01T10:00:00Z"]`}))
-	f.Add(npy("'<f4'", "(1, 2)", make([]byte, 8)))
 	f.Fuzz(func(t *testing.T, raw []byte) { check(t, raw, "fuzz") })
+}
+
+// TestFormsOfOtherWriters checks that fuzzing begins with tables that are read, but for
+// those that say by their names that they are not.
+func TestFormsOfOtherWriters(t *testing.T) {
+	const folder = "testdata/fuzz/FuzzTable/"
+	files, err := os.ReadDir(folder)
+	if err != nil || len(files) < 30 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(folder + file.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		quoted, ok := strings.CutPrefix(string(text), "go test fuzz v1\n[]byte(")
+		raw, err := strconv.Unquote(strings.TrimSuffix(quoted, ")\n"))
+		if !ok || err != nil {
+			t.Fatalf("%s: %v", file.Name(), err)
+		}
+		points, errPoints := Points([]byte(raw), plenty())
+		vectors, errVectors := Vectors([]byte(raw), 10, plenty())
+		read := errPoints == nil && (len(points) > 0 || file.Name() == "no-rows") || errVectors == nil && len(vectors) > 0
+		if read == strings.HasPrefix(file.Name(), "refused-") {
+			t.Errorf("%s: %d points, %v; %d vectors, %v", file.Name(), len(points), errPoints, len(vectors), errVectors)
+		}
+	}
 }
 
 func TestQueries(t *testing.T) {
