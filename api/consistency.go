@@ -20,6 +20,9 @@ const (
 	stalenessHeader    = "X-Freshet-Staleness-Ms"
 	// maxMinOffsets bounds the entries of one header.
 	maxMinOffsets = 1024
+	// maxOffsetsHeader bounds the header of an answer, in bytes: clients refuse answers
+	// with long ones. It is left out when it would be longer.
+	maxOffsetsHeader = 16 << 10
 	// freshWait bounds the wait for all of it where the request sets no timeout.
 	freshWait = 10 * time.Second
 )
@@ -54,8 +57,8 @@ func (r *request) readable() (*server.Collection, error) {
 			r.Response().Header().Set(stalenessHeader, strconv.FormatInt(max(time.Since(asOf), 0).Milliseconds(), 10))
 		}
 	}
-	if len(positions) > 0 {
-		r.Response().Header().Set(offsetsHeader, formatOffsets(positions))
+	if offsets := formatOffsets(positions); offsets != "" && len(offsets) <= maxOffsetsHeader {
+		r.Response().Header().Set(offsetsHeader, offsets)
 	}
 	return c, nil
 }

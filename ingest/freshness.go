@@ -52,13 +52,14 @@ func (m *Manager) CatchUp(ctx context.Context, collection string, since time.Tim
 // has not caught up since it was started.
 func (m *Manager) AsOf(collection string, positions []server.Position) (time.Time, bool) {
 	all := m.feeding(collection, positions)
-	if len(all) == 0 {
+	c, err := m.db.Collection(collection)
+	if len(all) == 0 || err != nil {
 		return time.Time{}, false
 	}
 	applied := byStream(positions)
 	var asOf time.Time
 	for i, g := range all {
-		at, ok := g.current().asOf(applied)
+		at, ok := g.current().asOf(c, applied)
 		if !ok {
 			return time.Time{}, false
 		}
@@ -77,10 +78,13 @@ func byStream(positions []server.Position) map[server.Stream]server.Position {
 	return applied
 }
 
-func (s *source) asOf(applied map[server.Stream]server.Position) (asOf time.Time, known bool) {
+func (s *source) asOf(c *server.Collection, applied map[server.Stream]server.Position) (asOf time.Time, known bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for p, list := range s.marks {
+		if !s.concerns(c, p.topic) {
+			continue
+		}
 		i := list.newest(applied[s.stream(p)])
 		if i < 0 {
 			return time.Time{}, false
@@ -99,7 +103,7 @@ func (s *source) missing(ctx context.Context, c *server.Collection, since time.T
 	if err != nil {
 		return nil, err
 	}
-	if at, ok := s.asOf(byStream(positions)); ok && !at.Before(since) {
+	if at, ok := s.asOf(c, byStream(positions)); ok && !at.Before(since) {
 		return nil, nil
 	}
 	if err := s.mark(ctx, since); err != nil {
@@ -114,6 +118,9 @@ func (s *source) missing(ctx context.Context, c *server.Collection, since time.T
 	var want []server.Position
 	for p, list := range s.marks {
 		x, ok := list.since(since)
+		if !s.concerns(c, p.topic) {
+			continue
+		}
 		if at := applied[s.stream(p)]; !ok || x.reached(at) {
 			continue
 		}

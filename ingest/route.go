@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -50,6 +49,23 @@ func (m *Manager) feeding(collection string, positions []server.Position) []*man
 		}
 	}
 	return list
+}
+
+// concerns says whether records of a topic may be for a collection, which has something
+// of the source.
+func (s *source) concerns(c *server.Collection, topic string) bool {
+	if s.cfg.Route == "" || s.mapping.Varies() {
+		return true
+	}
+	if home, err := s.db.Collection(s.cfg.Collection); err == nil && home == c {
+		return true
+	}
+	name, ok := s.mapping.OfTopic(topic)
+	if !ok {
+		return false
+	}
+	target, err := s.db.Collection(name)
+	return err == nil && target == c
 }
 
 // reached holds how far a collection has come: it takes nothing from before.
@@ -209,8 +225,22 @@ func (s *session) reach(c *server.Collection, positions []server.Position) {
 func (s *session) deal(ctx context.Context, home server.Batch, shares map[*server.Collection][]server.Op) (server.Applied, error) {
 	var mu sync.Mutex
 	var sum server.Applied
+	s.behind = true
+	of := map[*server.Collection][]server.Position{}
+	if !s.mapping.Varies() {
+		of = s.byTopic(home.Positions)
+		for c := range of {
+			if _, ok := shares[c]; !ok {
+				shares[c] = nil // it gets positions only
+			}
+		}
+	}
 	apply := func(ctx context.Context, c *server.Collection, b server.Batch) error {
-		b.Positions = s.ahead(c, home.Positions)
+		b.Positions = home.Positions
+		if c != s.current() && !s.mapping.Varies() {
+			b.Positions = of[c]
+		}
+		b.Positions = s.ahead(c, b.Positions)
 		applied, err := commit(ctx, c, b)
 		if err != nil {
 			return fmt.Errorf("collection %q: %w", c.Name(), err)
@@ -242,35 +272,32 @@ func (s *session) deal(ctx context.Context, home server.Batch, shares map[*serve
 	return sum, apply(ctx, s.current(), home)
 }
 
+// byTopic deals positions to the collections that get all records of their topics.
+func (s *session) byTopic(positions []server.Position) map[*server.Collection][]server.Position {
+	of := map[*server.Collection][]server.Position{}
+	for _, p := range positions {
+		name, ok := s.mapping.OfTopic(p.Stream.Topic)
+		if !ok {
+			continue
+		}
+		c, err := s.db.Collection(name)
+		s.mu.Lock()
+		_, known := s.targets[c]
+		s.mu.Unlock()
+		if err == nil && known {
+			of[c] = append(of[c], p)
+		}
+	}
+	return of
+}
+
 // advanceIdle brings the collections forward that got nothing for a while: what has been
 // read since was not for them.
 func (s *session) advanceIdle(ctx context.Context) error {
 	began := time.Now()
-	if began.Before(s.advance) {
+	if !s.lags() || began.Before(s.advance) {
 		return nil
 	}
-	defer func() { // with many collections it takes its time, but no large part of all
-		s.advance = time.Now().Add(max(advanceIdleEvery, 20*time.Since(began)))
-	}()
-	return s.eachIdle(func(c *server.Collection, positions []server.Position) error {
-		if _, err := commit(ctx, c, server.Batch{Positions: positions}); err != nil {
-			return fmt.Errorf("collection %q: %w", c.Name(), err)
-		}
-		s.reach(c, positions)
-		return nil
-	})
-}
-
-// lags says whether some collection is behind the home.
-func (s *session) lags() bool {
-	return s.eachIdle(func(*server.Collection, []server.Position) error { return errLags }) != nil
-}
-
-var errLags = errors.New("a collection is behind")
-
-// eachIdle visits the collections that are behind what all have been dealt, with the
-// positions that bring them there.
-func (s *session) eachIdle(visit func(*server.Collection, []server.Position) error) error {
 	home := s.current()
 	s.mu.Lock()
 	var positions []server.Position
@@ -282,14 +309,24 @@ func (s *session) eachIdle(visit func(*server.Collection, []server.Position) err
 	}
 	s.mu.Unlock()
 	for _, c := range s.keepers() {
-		if ahead := s.ahead(c, positions); c != home && len(ahead) > 0 {
-			if err := visit(c, ahead); err != nil {
-				return err
-			}
+		ahead := s.ahead(c, positions)
+		if c == home || len(ahead) == 0 {
+			continue
 		}
+		if _, err := commit(ctx, c, server.Batch{Positions: ahead}); err != nil {
+			return fmt.Errorf("collection %q: %w", c.Name(), err)
+		}
+		s.reach(c, ahead)
 	}
+	s.behind = false
+	// With many collections it takes its time, but no large part of all.
+	s.advance = time.Now().Add(max(advanceIdleEvery, 20*time.Since(began)))
 	return nil
 }
+
+// lags says whether some collection may be behind the home. By topics each gets its
+// positions with every batch.
+func (s *session) lags() bool { return s.behind && s.mapping.Varies() }
 
 // moveOthers gives the positions to the collections that a source with a route feeds
 // beside its home, as far as they have some in the same logs.

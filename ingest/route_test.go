@@ -153,8 +153,45 @@ func TestRouteByTopic(t *testing.T) {
 	if letters, err := r.manager.DeadLetters(t.Context(), src, 10, sources.LetterFilter{}); err != nil || len(letters) != 1 {
 		t.Errorf("%+v, %v", letters, err)
 	}
-	validation, err := r.manager.Validate(t.Context(), "c", []byte(`{"topics":["a","b"],"route":"${topic}"}`), 10)
-	if err != nil || len(validation.Points) != 1 || len(validation.Errors) != 1 || validation.Errors[0].Reason != "unknown_collection" {
+	// The collection of b has nothing to do with a, the home has.
+	if err := r.db.CreateCollection(t.Context(), "a", server.Config{Vectors: server.VectorsConfig{Single: true, Named: map[string]server.VectorParams{"": {Size: 1, Distance: server.Dot}}}}); err != nil {
+		t.Fatal(err)
+	}
+	r.produce(inTopic("a", `{"id":3,"embedding":[1]}`), inTopic("a", `bad`), inTopic("b", `{"id":4,"embedding":[1]}`))
+	r.holds("a", map[string]string{"3": `{}`})
+	for name, want := range map[string]string{"a": "[a:3]", "c": "[a:3 b:2]"} {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		if err := r.manager.CatchUp(ctx, name, time.Now()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		cancel()
+		c, err := r.db.Collection(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		positions, err := c.Positions()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := []string{}
+		for _, p := range positions {
+			got = append(got, fmt.Sprintf("%s:%d", p.Stream.Topic, p.Next))
+		}
+		if fmt.Sprint(got) != want {
+			t.Errorf("%s has come to %v, want %s", name, got, want)
+		}
+		r.eventually(func() string {
+			if _, ok := r.manager.AsOf(name, positions); !ok {
+				return "it is not known how old " + name + " is"
+			}
+			return ""
+		})
+	}
+	if err := r.db.UpdateAliases(t.Context(), []server.AliasAction{{Delete: "b"}}); err != nil {
+		t.Fatal(err)
+	}
+	validation, err := r.manager.Validate(t.Context(), "c", []byte(`{"topics":["b"],"route":"${topic}"}`), 10)
+	if err != nil || len(validation.Points) != 0 || len(validation.Errors) != 2 || validation.Errors[0].Reason != "unknown_collection" {
 		t.Errorf("%+v, %v", validation, err)
 	}
 }

@@ -155,6 +155,7 @@ type session struct {
 	// held is what has been read before there is a collection to keep it.
 	held    server.Batch
 	advance time.Time // when collections that get nothing are next brought forward
+	behind  bool      // some may be so
 }
 
 func (s *source) attend(ctx context.Context) error {
@@ -185,6 +186,7 @@ func (s *source) attend(ctx context.Context) error {
 		if err := ses.findTargets(); err != nil {
 			return err
 		}
+		ses.behind = true
 	}
 	s.mu.Lock()
 	for p, state := range s.partitions {

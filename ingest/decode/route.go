@@ -3,9 +3,12 @@ package decode
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"freshet/server"
 	"freshet/server/object"
@@ -52,6 +55,23 @@ func (r route) wants(field string) bool {
 		}
 	}
 	return false
+}
+
+// OfTopic returns the collection that all records of a topic are for; false if there is
+// none, or if it depends on the record.
+func (m *Mapping) OfTopic(topic string) (string, bool) {
+	if m.route.varies() {
+		return "", false
+	}
+	name, err := m.route.collection(nil, &message{Record: &kgo.Record{Topic: topic}})
+	return name, err == nil
+}
+
+// Varies says whether records of one topic may be for several collections.
+func (m *Mapping) Varies() bool { return m.route.varies() }
+
+func (r route) varies() bool {
+	return slices.ContainsFunc(r, func(s step) bool { return s.field != "" })
 }
 
 // collection returns the name for a record with those fields in its value. What the
