@@ -67,7 +67,7 @@ func (s *session) findPartitions(ctx context.Context) error {
 		}
 		add[p.topic][p.number] = kgo.NewOffset().At(next)
 		s.mu.Lock()
-		s.partitions[p] = &partitionState{state: Running, next: next, end: b.end, topicID: b.topicID, faults: before.faults}
+		s.partitions[p] = &partitionState{state: Running, next: next, end: b.end, topicID: b.topicID, faults: before.faults, reached: before.waitingSince()}
 		s.mu.Unlock()
 	}
 	if err := s.parkVanished(logs); err != nil {
@@ -96,7 +96,7 @@ func (s *session) seen(p partition, b bounds) (partitionState, bool, error) {
 	var none server.TopicID
 	switch {
 	case state == nil:
-		return partitionState{end: s.ends[p]}, false, nil
+		return partitionState{end: s.ends[p], reached: s.waiting[p]}, false, nil
 	case state.state == Gap:
 		state.end = max(state.end, b.end)
 		return *state, false, nil
@@ -105,7 +105,7 @@ func (s *session) seen(p partition, b bounds) (partitionState, bool, error) {
 	case state.state == Retrying && !time.Now().Before(state.until):
 		return *state, false, nil
 	}
-	state.end = max(state.end, b.end)
+	state.lookedAt(b.end)
 	return *state, true, nil
 }
 

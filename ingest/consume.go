@@ -67,7 +67,7 @@ func (s *session) received(fetches kgo.Fetches) []*kgo.Record {
 		if consumed {
 			state.end = max(state.end, f.HighWatermark)
 			if len(f.Records) > 0 {
-				state.faults = 0
+				state.faults, state.oldest = 0, f.Records[0].Timestamp
 			}
 		}
 		s.mu.Unlock()
@@ -383,10 +383,11 @@ func (s *session) applied(d *decoded, positions []server.Position) {
 	defer s.mu.Unlock()
 	for _, position := range positions {
 		if state := s.partitions[partition{position.Stream.Topic, position.Stream.Partition}]; state != nil {
-			state.next = max(state.next, position.Next)
-			state.end = max(state.end, position.Next)
+			state.next, state.oldest = max(state.next, position.Next), time.Time{}
+			state.lookedAt(position.Next)
 		}
 	}
+	s.tellProgress()
 	for format, n := range d.formats {
 		s.formats[format] += n
 	}

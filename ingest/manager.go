@@ -137,7 +137,7 @@ func (m *Manager) newSource(sc Source) (*source, error) {
 		cfg: sc, topics: sc.subscription(func(string, string, ...any) {}), kafka: m.kafka, mapping: mapping, embedder: texts, start: begin, db: m.db,
 		log: m.o.Logger.With("source", sc.Name), metrics: m.metrics.of(&sc), refresh: m.o.Refresh,
 		control: newController(sc.Batch), state: Starting, formats: map[decode.Format]int64{},
-		ends: map[partition]int64{}, unkeyed: map[string]*unkeyed{},
+		ends: map[partition]int64{}, waiting: map[partition]time.Time{}, unkeyed: map[string]*unkeyed{},
 	}
 	s.publishLimit()
 	return s, nil

@@ -138,7 +138,7 @@ type gauges struct{ m *Manager }
 var (
 	lagRecordsDesc = prometheus.NewDesc("freshet_source_lag_records", "Records of the log that are not applied yet.",
 		[]string{"collection", "source", "topic", "partition"}, nil)
-	lagSecondsDesc = prometheus.NewDesc("freshet_source_lag_seconds", "Age of the newest applied record while others wait; 0 when none does.",
+	lagSecondsDesc = prometheus.NewDesc("freshet_source_lag_seconds", "Age of the oldest record that is not applied; 0 when there is none.",
 		[]string{"collection", "source", "topic", "partition"}, nil)
 	limitDesc  = prometheus.NewDesc("freshet_source_batch_limit", "Records that one batch may have.", []string{"collection", "source"}, nil)
 	p99Desc    = prometheus.NewDesc("freshet_source_batch_p99_seconds", "99th percentile of the last window's batch durations.", []string{"collection", "source"}, nil)
@@ -172,13 +172,17 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 		for _, why := range moves {
 			ch <- prometheus.MustNewConstMetric(movesDesc, prometheus.CounterValue, float64(s.Limit.Moves[why]), s.Collection, s.Name, string(why))
 		}
-		paused := map[State]int{Gap: 0, Failed: 0, Paused: 0}
+		paused := map[State]int{Gap: 0, Failed: 0, Paused: 0, Retrying: 0}
 		for _, p := range s.Partitions {
 			number := strconv.Itoa(int(p.Partition))
 			gauge(lagRecordsDesc, float64(p.Lag), s.Collection, s.Name, p.Topic, number)
 			gauge(lagSecondsDesc, p.LagTime.Seconds(), s.Collection, s.Name, p.Topic, number)
-			if _, ok := paused[p.State]; ok {
-				paused[p.State]++
+			state := p.State
+			if state == Running {
+				state = s.State // of the whole source
+			}
+			if _, ok := paused[state]; ok {
+				paused[state]++
 			}
 		}
 		for reason, n := range paused {

@@ -57,8 +57,11 @@ type source struct {
 	paused     bool // changes only while the source does not run
 	state      State
 	fault      string // of the last failed attempt
+	told       string // the fault that was logged last; "" once the source made progress
+	toldAt     time.Time
 	partitions map[partition]*partitionState
-	ends       map[partition]int64 // where logs ended when earlier sessions saw them
+	ends       map[partition]int64     // where logs ended when earlier sessions saw them
+	waiting    map[partition]time.Time // since when records waited then
 	marks      map[partition]marks
 	marking    *marking // under way; nil if none is
 	connected  *session // that has a connection; nil if none has
@@ -85,12 +88,34 @@ type partitionState struct {
 	end   int64     // the log's end when it was last seen
 	last  time.Time // timestamp of the newest applied record
 
+	reached time.Time // when nothing was known to wait
+	oldest  time.Time // timestamp of the first record of the batch under way
+
 	topicID server.TopicID
 	missing int64     // records that a gap is known to have swallowed
 	faults  int       // positions out of range since records last came
 	until   time.Time // while Retrying: of the next look
 	// vanished says that the log is not there: a gap that ends when it is there again.
 	vanished bool
+}
+
+// waitingSince returns the timestamp of the oldest record that is not applied, or a time
+// before which it was not written.
+func (p *partitionState) waitingSince() time.Time {
+	if !p.oldest.IsZero() {
+		return p.oldest
+	}
+	if p.reached.After(p.last) {
+		return p.reached
+	}
+	return p.last
+}
+
+// lookedAt takes note of where the log ends.
+func (p *partitionState) lookedAt(end int64) {
+	if p.end = max(p.end, end); p.end <= p.next {
+		p.reached = time.Now()
+	}
 }
 
 func (s *source) stream(p partition) server.Stream {
@@ -119,27 +144,41 @@ func (s *source) run(ctx context.Context) {
 	}
 }
 
-// failed notes a fault. It is logged when it is news.
+// tellEvery is how often a fault that stays is logged again.
+const tellEvery = 5 * time.Minute
+
+// failed notes a fault. It is logged when it is news, and from time to time.
 func (s *source) failed(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.state = Retrying
-	if text := err.Error(); text != s.fault {
-		s.fault = text
-		s.log.Warn("the source cannot consume for now, it keeps trying", "err", text)
+	s.state, s.fault = Retrying, err.Error()
+	if s.fault != s.told || time.Since(s.toldAt) > tellEvery {
+		s.told, s.toldAt = s.fault, time.Now()
+		s.log.Warn("the source cannot consume for now, it keeps trying", "err", s.fault)
 	}
 }
 
-// recovered notes that consuming works.
+// recovered notes that the brokers answer.
 func (s *source) recovered() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.fault != "" {
-		s.log.Info("the source consumes again")
-	}
 	s.state, s.fault = Running, ""
 	if s.paused {
 		s.state = Paused
+	}
+	for _, p := range s.partitions {
+		if p.state == Running && p.end > p.next && !s.paused {
+			return // what fails may be what comes after the fetch: a batch will show
+		}
+	}
+	s.tellProgress()
+}
+
+// tellProgress logs the end of a fault that was logged. The caller has mu.
+func (s *source) tellProgress() {
+	if s.told != "" {
+		s.told = ""
+		s.log.Info("the source consumes again")
 	}
 }
 
@@ -190,7 +229,7 @@ func (s *source) attend(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	for p, state := range s.partitions {
-		s.ends[p] = state.end
+		s.ends[p], s.waiting[p] = state.end, state.waitingSince()
 	}
 	s.partitions = map[partition]*partitionState{}
 	s.mu.Unlock()

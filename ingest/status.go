@@ -61,7 +61,8 @@ type PartitionStatus struct {
 	Next, End int64 // first offset that is not applied; the log's end
 	Lag       int64 // records between them
 	Missing   int64 // records that are known to be gone, while State is Gap
-	// LagTime is the age of the newest applied record while others wait.
+	// LagTime is the age of the oldest record that is not applied, 0 if there is none.
+	// While that is still at the broker, it is an upper bound.
 	LagTime time.Duration
 }
 
@@ -94,8 +95,8 @@ func (s *source) status() Status {
 		if s.paused && ps.State == Running {
 			ps.State = Paused
 		}
-		if ps.Lag > 0 && !state.last.IsZero() {
-			ps.LagTime = max(time.Since(state.last), 0)
+		if since := state.waitingSince(); ps.Lag > 0 && !since.IsZero() {
+			ps.LagTime = max(time.Since(since), 0)
 		}
 		status.Partitions = append(status.Partitions, ps)
 	}
