@@ -137,8 +137,11 @@ func (s *source) missing(ctx context.Context, c *server.Collection, since time.T
 // hopeless says why it is of no use to wait for a partition; "" if it is not so. The
 // caller holds mu.
 func (s *source) hopeless(p partition) string {
-	if s.state == Paused || s.state == Stopped {
-		return string(s.state)
+	switch {
+	case s.paused: // also while it starts
+		return string(Paused)
+	case s.state == Stopped:
+		return string(Stopped)
 	}
 	if state := s.partitions[p]; state != nil && (state.state == Gap || state.state == Failed) {
 		return fmt.Sprintf("%s, %s", state.state, state.err)
