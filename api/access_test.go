@@ -52,7 +52,7 @@ const (
 // accessTable has every route, as Qdrant defines it where it has the route.
 var accessTable = map[access][]string{
 	anybody: {"GET /", "GET /healthz", "GET /livez", "GET /readyz", "GET /openapi.json"},
-	anyKey:  {"GET /telemetry", "GET /issues", "GET /collections", "GET /aliases"},
+	anyKey:  {"GET /sources", "GET /embedding/models", "GET /telemetry", "GET /issues", "GET /collections", "GET /aliases"},
 	readAll: {
 		"GET /metrics", "GET /cluster", "GET /cluster/*", "GET /quotas", "GET /snapshots", "GET /snapshots/:snapshot",
 		"GET {c}/sources/:source/dlq",

@@ -83,6 +83,15 @@ func (r *request) embed(v *vectorReader) error {
 	return nil
 }
 
+// listModels tells which models a document may name.
+func listModels(r *request) (any, error) {
+	models := []map[string]any{}
+	for _, m := range r.s.o.Models.All() {
+		models = append(models, map[string]any{"name": m.Name(), "dimension": m.Dimension()})
+	}
+	return map[string]any{"models": models}, nil
+}
+
 // document is one of Qdrant's inference objects: what to make a vector of.
 type document struct {
 	text, model *string

@@ -100,6 +100,12 @@ func startEmbedding(t *testing.T) (*service, *endpoint) {
 // doc is a text in place of a vector.
 func doc(text string) string { return fmt.Sprintf(`{"text":%q,"model":"colours"}`, text) }
 
+func TestModelsAreListed(t *testing.T) {
+	s, _ := startEmbedding(t)
+	s.expect("GET", "/embedding/models", "", `{"models":[{"dimension":4,"name":"colours"},{"dimension":3,"name":"other"}]}`)
+	start(t).expect("GET", "/embedding/models", "", `{"models":[]}`)
+}
+
 func TestTextsInWrites(t *testing.T) {
 	s, e := startEmbedding(t)
 	s.expect("PUT", "/collections/c", `{"vectors":{"size":4,"distance":"Dot"}}`, `true`)

@@ -64,6 +64,7 @@ var (
 	recoveryDesc    = prometheus.NewDesc("app_status_recovery_mode", "Whether only recovery is served.", nil, nil)
 	allocatedDesc   = prometheus.NewDesc("memory_allocated_bytes", "Memory in use: the Go heap's objects and what lies outside of it.", nil, nil)
 	residentDesc    = prometheus.NewDesc("memory_resident_bytes", "Memory of the process that is in RAM.", nil, nil)
+	diskDesc        = prometheus.NewDesc("freshet_storage_bytes", "What the store has on disk, without snapshots.", nil, nil)
 	indexBytesDesc  = prometheus.NewDesc("freshet_payload_index_bytes", "Memory of a payload index.", []string{"collection", "field"}, nil)
 )
 
@@ -81,6 +82,7 @@ func (d database) Describe(ch chan<- *prometheus.Desc) {
 	ch <- recoveryDesc
 	ch <- allocatedDesc
 	ch <- residentDesc
+	ch <- diskDesc
 }
 
 // Collect reads them.
@@ -92,6 +94,7 @@ func (d database) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(clusterDesc, prometheus.GaugeValue, 0)
 		ch <- prometheus.MustNewConstMetric(recoveryDesc, prometheus.GaugeValue, 0)
 		ch <- prometheus.MustNewConstMetric(allocatedDesc, prometheus.GaugeValue, float64(heapBytes()+outside))
+		ch <- prometheus.MustNewConstMetric(diskDesc, prometheus.GaugeValue, float64(d.db.DiskBytes()))
 		if bytes, ok := residentBytes(); ok {
 			ch <- prometheus.MustNewConstMetric(residentDesc, prometheus.GaugeValue, float64(bytes))
 		}

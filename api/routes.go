@@ -28,6 +28,8 @@ func (s *Server) routes() {
 	del("/issues", func(*request) (any, error) { return true, nil })
 	get("/cluster", func(*request) (any, error) { return map[string]any{"status": "disabled"}, nil })
 
+	get("/embedding/models", listModels)
+
 	get("/collections", listCollections)
 	const c = collectionPath
 	put(c, createCollection)

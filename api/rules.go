@@ -36,7 +36,7 @@ var rules = func() map[string]rule {
 		}
 	}
 	add(free, http.MethodGet, "/", "/healthz", "/livez", "/readyz", "/openapi.json")
-	add(listing, http.MethodGet, "/collections", "/aliases", "/telemetry", "/issues")
+	add(listing, http.MethodGet, "/collections", "/aliases", "/sources", "/embedding/models", "/telemetry", "/issues")
 	add(readAll, http.MethodGet, "/metrics", "/cluster", "/cluster/*", "/quotas", "/snapshots", "/snapshots/:snapshot",
 		"{c}/sources/:source/dlq") // of a source that feeds many collections
 	add(read, http.MethodGet, "{c}", "{c}/exists", "{c}/cluster", "{c}/optimizations", "{c}/aliases", "{c}/shards", "{c}/shards/:shard/*",

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 // described by JSON of the names in the configuration file, which the API passes on.
 // Errors are those of the package server.
 type Sources interface {
+	All() ([]sources.Info, error)
 	List(collection string) ([]sources.Info, error)
 	Get(key sources.Key) (sources.Info, error)
 	Create(ctx context.Context, collection string, description []byte) (sources.Info, error)
@@ -52,6 +54,7 @@ func (s *Server) sourceRoutes() {
 	s.replayRoutes()
 	const list, one = collectionPath + "/sources", collectionPath + "/sources/:source"
 	add := func(method, path string, h handler) { s.echo.Add(method, path, s.handle(h)) }
+	add(http.MethodGet, "/sources", listSources)
 	add(http.MethodGet, list, func(r *request) (any, error) {
 		all, err := s.o.Sources.List(r.param("collection"))
 		return map[string]any{"sources": all}, err
@@ -120,6 +123,13 @@ func (s *Server) sourceRoutes() {
 		}
 		return s.o.Sources.Redrive(r.ctx, r.source(), what)
 	})
+}
+
+// listSources lists those of all collections that may be seen.
+func listSources(r *request) (any, error) {
+	all, err := r.s.o.Sources.All()
+	all = slices.DeleteFunc(all, func(s sources.Info) bool { return !r.mayRead(s.Collection) })
+	return map[string]any{"sources": all}, err
 }
 
 const sourceWait = collectionPath + "/sources/:source/wait"

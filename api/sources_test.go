@@ -47,6 +47,10 @@ func (f *fakeSources) do(key sources.Key, format string, args ...any) error {
 
 var someSource = sources.Info{Name: "s", Collection: "c", Origin: sources.REST, State: sources.Running, Config: json.RawMessage(`{"topics":["t"]}`)}
 
+func (f *fakeSources) All() ([]sources.Info, error) {
+	return []sources.Info{someSource}, f.do(sources.Key{Collection: "c", Name: "s"}, "list all")
+}
+
 func (f *fakeSources) List(collection string) ([]sources.Info, error) {
 	return []sources.Info{someSource}, f.do(sources.Key{Collection: collection, Name: "s"}, "list")
 }
@@ -151,6 +155,9 @@ func TestSourceRoutes(t *testing.T) {
 	s := start(t)
 	fake := &fakeSources{db: s.db}
 	s.serve(fake)
+	if w := s.do("GET", "/sources", ""); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `"name":"s"`) {
+		t.Errorf("all sources: %d %s", w.Code, w.Body)
+	}
 	const one = "/collections/c/sources/s"
 	for _, test := range []struct{ method, path, body, did string }{
 		{"GET", "/collections/c/sources", "", "list"},

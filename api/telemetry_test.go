@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -74,7 +75,7 @@ func TestWithoutCluster(t *testing.T) {
 			t.Errorf("%s: %d %s", request, code, text)
 		}
 	}
-	if w := s.do("GET", "/metrics", ""); !strings.Contains(w.Body.String(), "\ncluster_enabled 0\n") || !strings.Contains(w.Body.String(), "\nmemory_allocated_bytes ") {
+	if w := s.do("GET", "/metrics", ""); !strings.Contains(w.Body.String(), "\ncluster_enabled 0\n") || !strings.Contains(w.Body.String(), "\nmemory_allocated_bytes ") || !regexp.MustCompile(`\nfreshet_storage_bytes [1-9]`).Match(w.Body.Bytes()) {
 		t.Errorf("metrics: %s", w.Body)
 	}
 }

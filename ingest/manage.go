@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,6 +22,21 @@ func (m *Manager) List(collection string) ([]sources.Info, error) {
 			return nil, err
 		}
 	}
+	return infos(all)
+}
+
+// All describes the sources of all collections, also of those that are still to be made.
+func (m *Manager) All() ([]sources.Info, error) {
+	m.mu.Lock()
+	all := slices.Clone(m.list)
+	m.mu.Unlock()
+	slices.SortFunc(all, func(a, b *managed) int {
+		return cmp.Or(cmp.Compare(a.key.Collection, b.key.Collection), cmp.Compare(a.key.Name, b.key.Name))
+	})
+	return infos(all)
+}
+
+func infos(all []*managed) ([]sources.Info, error) {
 	list := make([]sources.Info, 0, len(all))
 	for _, g := range all {
 		info, err := g.info()

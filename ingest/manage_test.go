@@ -192,6 +192,9 @@ func TestBadSources(t *testing.T) {
 	if server.KindOf(err) != server.NotFound || !strings.Contains(err.Error(), "on_create.auto") {
 		t.Errorf("without the collection: %v", err)
 	}
+	if all, err := r.manager.All(); err != nil || len(all) != 1 || all[0].Collection != "c" {
+		t.Errorf("all sources: %v %v", all, err)
+	}
 	if list, err := r.manager.List("c"); err != nil || len(list) != 1 {
 		t.Errorf("%+v, %v", list, err)
 	}

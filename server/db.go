@@ -186,6 +186,9 @@ func (db *DB) Close() error {
 	return errors.Join(db.closeCollections(), db.store.SyncLog(), db.store.Close())
 }
 
+// DiskBytes returns how much the store has on disk. Snapshots come on top of that.
+func (db *DB) DiskBytes() int64 { return db.store.DiskBytes() }
+
 func (db *DB) closeCollections() error {
 	var errs []error
 	for _, c := range db.collections {

@@ -141,6 +141,9 @@ func (s *Store) SyncLog() error {
 	return nil
 }
 
+// DiskBytes returns how much the store has on disk, its log included.
+func (s *Store) DiskBytes() int64 { return int64(s.db.Metrics().DiskSpaceUsage()) }
+
 // pebbleLogger passes Pebble's messages on: its routine reports are debugging
 // output to an operator of Freshet.
 type pebbleLogger struct {

@@ -39,6 +39,18 @@ func (m *Models) Model(name string) *Model {
 	return m.byName[name]
 }
 
+// All returns the models in the order of the configuration.
+func (m *Models) All() []*Model {
+	if m == nil {
+		return nil
+	}
+	all := make([]*Model, len(m.cfg.Models))
+	for i := range m.cfg.Models {
+		all[i] = m.byName[m.cfg.Models[i].Name]
+	}
+	return all
+}
+
 // Names lists the models, for errors.
 func (m *Models) Names() string {
 	if m == nil {
