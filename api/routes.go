@@ -86,6 +86,7 @@ func (s *Server) routes() {
 	post(c+"/snapshots/upload", uploadSnapshot)
 
 	s.sourceRoutes()
+	s.pageRoutes()
 
 	// What only a cluster has.
 	get(c+"/shards", func(*request) (any, error) { return map[string]any{}, nil })

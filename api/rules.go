@@ -36,6 +36,9 @@ var rules = func() map[string]rule {
 		}
 	}
 	add(free, http.MethodGet, "/", "/healthz", "/livez", "/readyz", "/openapi.json")
+	for path := range pageFiles {
+		add(free, http.MethodGet, path)
+	}
 	add(listing, http.MethodGet, "/collections", "/aliases", "/sources", "/embedding/models", "/telemetry", "/issues")
 	add(readAll, http.MethodGet, "/metrics", "/cluster", "/cluster/*", "/quotas", "/snapshots", "/snapshots/:snapshot",
 		"{c}/sources/:source/dlq") // of a source that feeds many collections

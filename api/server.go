@@ -82,7 +82,7 @@ func New(db *server.DB, o Options) *Server {
 		metrics: newMetrics(db, o), slots: make(chan struct{}, maxInFlight), keys: newKeys(o), bodies: semaphore.NewWeighted(maxBodies),
 	}
 	s.echo.HTTPErrorHandler = s.unrouted
-	s.echo.Pre(middleware.RemoveTrailingSlash())
+	s.echo.Pre(withoutSlash, middleware.RemoveTrailingSlash())
 	s.echo.Use(middleware.CORS(), compress, (&audit{handler: o.Audit, log: o.Logger}).record, s.authenticate)
 	s.routes()
 	return s
