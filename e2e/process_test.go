@@ -43,7 +43,7 @@ func runTests(m *testing.M) int {
 	if root, err = filepath.Abs(".."); err != nil {
 		return fail(err)
 	}
-	for _, need := range []string{"kafka/stamp", "flink/stamp", "python-article/stamp", "python-newest/stamp", "python-clients/stamp", "python-embed/stamp", "js/stamp"} {
+	for _, need := range []string{"kafka/stamp", "flink/stamp", "python-article/stamp", "python-newest/stamp", "python-clients/stamp", "python-embed/stamp", "js/stamp", "page/stamp"} {
 		if _, err := os.Stat(filepath.Join(root, ".cache", need)); err != nil {
 			return fail(fmt.Errorf("e2e/setup.sh has not been run: %w", err))
 		}

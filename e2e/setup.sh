@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the end-to-end tests run against: an Apache Kafka broker, Apache
-# Flink, four Python environments and a client in JavaScript, under .cache. What
-# is there already stays.
+# Flink, four Python environments, a client in JavaScript and what drives a browser,
+# under .cache; the browser itself comes from the system. What is there already stays.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 here=e2e
@@ -22,6 +22,7 @@ command -v javac >/dev/null || missing+=(openjdk-17-jdk-headless)
 command -v mvn >/dev/null || missing+=(maven)
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 command -v npm >/dev/null || missing+=(nodejs npm)
+command -v chromium >/dev/null || missing+=(chromium)
 if ((${#missing[@]})); then
   sudo=$([ "$(id -u)" = 0 ] || echo sudo)
   retry $sudo apt-get update -q
@@ -60,10 +61,15 @@ for env in article newest clients embed; do
   fi
 done
 
-if ! fresh $cache/js/stamp $here/clients/js/package-lock.json; then
-  rm -rf $cache/js
-  mkdir -p $cache/js
-  cp $here/clients/js/package.json $here/clients/js/package-lock.json $cache/js
-  retry npm ci --prefix $cache/js --legacy-peer-deps --ignore-scripts --no-audit --no-fund --silent
-  stamp $cache/js/stamp $here/clients/js/package-lock.json
-fi
+# js is the client, page drives a browser over the dashboard.
+for env in js page; do
+  from=$here/page
+  [ "$env" = js ] && from=$here/clients/js
+  if ! fresh "$cache/$env/stamp" "$from/package-lock.json"; then
+    rm -rf "${cache:?}/$env"
+    mkdir -p "$cache/$env"
+    cp "$from/package.json" "$from/package-lock.json" "$cache/$env"
+    retry npm ci --prefix "$cache/$env" --legacy-peer-deps --ignore-scripts --no-audit --no-fund --silent
+    stamp "$cache/$env/stamp" "$from/package-lock.json"
+  fi
+done
