@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -212,6 +213,19 @@ func TestBadSourceRequests(t *testing.T) {
 	} {
 		if w := s.do("POST", "/collections/c/sources/s/"+test.path, test.body); w.Code/100 != 4 || !strings.Contains(w.Body.String(), test.text) {
 			t.Errorf("%s %s: %d %s", test.path, test.body, w.Code, w.Body)
+		}
+	}
+}
+
+// TestSourcesAreListedForThoseWhoMaySee asks with tokens for one collection.
+func TestSourcesAreListedForThoseWhoMaySee(t *testing.T) {
+	s := startWithKeys(t)
+	for collection, want := range map[string]int{"c": 1, "other": 0} {
+		r := httptest.NewRequest(http.MethodGet, "/sources", nil)
+		r.Header.Set("api-key", token(t, "full", `{"access":[{"collection":"`+collection+`","access":"r"}]}`))
+		w := s.send(r)
+		if n := strings.Count(w.Body.String(), `"name":"s"`); w.Code != http.StatusOK || n != want {
+			t.Errorf("one who may see %s: %d %s", collection, w.Code, w.Body)
 		}
 	}
 }
