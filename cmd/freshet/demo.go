@@ -36,6 +36,7 @@ const (
 type demoOptions struct {
 	rate   int
 	listen string
+	kafka  int
 	once   bool
 }
 
@@ -49,6 +50,7 @@ func demoCommand() *cobra.Command {
 	}
 	cmd.Flags().IntVar(&o.rate, "rate", 500, "records to produce per second")
 	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:0", "host:port to serve on; port 0 takes a free one")
+	cmd.Flags().IntVar(&o.kafka, "kafka-port", 0, "port of the broker; 0 takes a free one")
 	cmd.Flags().BoolVar(&o.once, "once", false, "end after the last figure instead of serving until interrupted")
 	return cmd
 }
@@ -67,7 +69,7 @@ func demo(ctx context.Context, out io.Writer, o *demoOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(demoPartitions, demoTopic))
+	broker, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(o.kafka), kfake.SeedTopics(demoPartitions, demoTopic))
 	if err != nil {
 		return err
 	}
