@@ -83,6 +83,18 @@ func (r *request) wait() (bool, error) {
 	}
 }
 
+// flag reads a parameter that is true or false, the default.
+func (r *request) flag(name string) (bool, error) {
+	switch r.QueryParam(name) {
+	case "", "false":
+		return false, nil
+	case "true":
+		return true, nil
+	default:
+		return false, badQuery("%s: provided string was not `true` or `false`", name)
+	}
+}
+
 // ordering checks the parameter of writes that matters only in a cluster.
 func (r *request) ordering() error {
 	switch v := r.QueryParam("ordering"); v {

@@ -108,6 +108,8 @@ func (v *vectorReader) point(o *object.Reader, path string, withPayload bool) (s
 			return o.Skip()
 		case name == "payload" && withPayload && !isNull:
 			return readPayload(o, &p.Payload)
+		case name == "expires_at" && withPayload && !isNull:
+			return readExpiry(o, path, &p.Expires)
 		default:
 			return o.Skip()
 		}
@@ -123,6 +125,22 @@ func (v *vectorReader) point(o *object.Reader, path string, withPayload bool) (s
 		return p, badFormat("missing field `vector`")
 	}
 	return p, nil
+}
+
+// maxExpiry is the end of the year 9999, in Unix milliseconds.
+const maxExpiry = 253_402_300_799_999
+
+// readExpiry reads when a point is to end.
+func readExpiry(o *object.Reader, path string, dst *int64) error {
+	var ms int
+	if err := readUint(o, &ms); err != nil {
+		return err
+	}
+	if ms < 1 || ms > maxExpiry {
+		return notValid(path+".expires_at", "value %d invalid, must be milliseconds since 1970, from 1 to %d", ms, maxExpiry)
+	}
+	*dst = int64(ms)
+	return nil
 }
 
 var errNoVariant = badFormat("data did not match any variant of untagged enum VectorStruct")

@@ -23,12 +23,10 @@ func getPoint(r *request) (any, error) {
 	if err := c.AdmitReads(server.Demand{}); err != nil {
 		return nil, err
 	}
-	switch r.QueryParam("with_source") {
-	case "", "false":
-	case "true":
+	if asked, err := r.flag("with_source"); err != nil {
+		return nil, err
+	} else if asked {
 		return pointWithSource(c, id)
-	default:
-		return nil, badQuery("with_source: provided string was not `true` or `false`")
 	}
 	records, err := c.Retrieve(r.ctx, []point.ID{id}, payload.All(), server.VectorSelector{All: true})
 	if err != nil {
@@ -72,10 +70,28 @@ func appendOrigin(dst []byte, from server.Origin) []byte {
 		dst = strconv.AppendInt(append(dst, `,"version":`...), from.Time, 10)
 		dst = append(dst, '}')
 	}
-	if from.Expires != 0 {
-		dst = strconv.AppendInt(append(dst, `,"expires_at":`...), from.Expires, 10)
+	return appendExpiry(dst, from.Expires)
+}
+
+// appendExpiry says when a point ends, if it does.
+func appendExpiry(dst []byte, expires int64) []byte {
+	if expires != 0 {
+		dst = strconv.AppendInt(append(dst, `,"expires_at":`...), expires, 10)
 	}
 	return dst
+}
+
+// appendExpiring writes records with when they end.
+func appendExpiring(dst []byte, records []server.Record) []byte {
+	dst = append(dst, '[')
+	for i := range records {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendRecord(dst, &records[i])
+		dst = append(appendExpiry(dst[:len(dst)-len("}")], records[i].Expires), '}')
+	}
+	return append(dst, ']')
 }
 
 // maxRetrieve bounds the points that one request may ask for by id.
@@ -132,6 +148,10 @@ func scrollPoints(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	withExpiry, err := r.flag("with_expiry")
+	if err != nil {
+		return nil, err
+	}
 	scroll := server.ScrollRequest{Limit: defaultLimit, WithPayload: payload.All()}
 	err = parse(raw, func(o *object.Reader) error {
 		const path = "scroll_request"
@@ -157,7 +177,12 @@ func scrollPoints(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := appendRecords([]byte(`{"points":`), page.Records)
+	out := []byte(`{"points":`)
+	if withExpiry {
+		out = appendExpiring(out, page.Records)
+	} else {
+		out = appendRecords(out, page.Records)
+	}
 	out = append(out, `,"next_page_offset":`...)
 	if page.Next.IsZero() {
 		out = append(out, "null"...)

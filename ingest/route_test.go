@@ -128,6 +128,18 @@ func TestRoute(t *testing.T) {
 	}
 	r.produce(tenant(9, "c"))
 	r.holds("of-c", map[string]string{"7": `{}`, "9": `{}`})
+	// A dry run tells where each record goes.
+	validation, err := r.manager.Validate(t.Context(), "c", []byte(`{"topics":["t"],"route":"of-${field:tenant}","on_create":{"auto":true}}`), 3)
+	went := []string{}
+	for _, p := range validation.Points {
+		went = append(went, p.Collection)
+	}
+	if err != nil || fmt.Sprint(went) != "[of-a of-b of-a]" {
+		t.Errorf("the dry run says %v, %v", went, err)
+	}
+	if _, err := r.manager.Replay(t.Context(), "of-a", []byte(`{"into":"again"}`)); server.KindOf(err) != server.Conflict || !strings.Contains(err.Error(), "has a route") {
+		t.Errorf("a replay of one of the collections: %v", err)
+	}
 	r.drop("of-c") // the source goes on for the others
 	r.produce(tenant(10, "a"))
 	r.holds("of-a", map[string]string{"1": `{}`, "3": `{}`, "10": `{}`})

@@ -159,7 +159,9 @@ func (d *dryRun) record(ctx context.Context, r *kgo.Record) error {
 	case err != nil:
 		return err
 	}
-	d.Points = append(d.Points, d.sample(r, &got.Op))
+	sample := d.sample(r, &got.Op)
+	sample.Collection = got.Collection
+	d.Points = append(d.Points, sample)
 	return nil
 }
 

@@ -57,6 +57,7 @@ type Record struct {
 	Payload json.RawMessage
 	Vectors Vectors
 	Order   *index.Value // of an OrderBy
+	Expires int64        // as Point.Expires
 }
 
 // ScoredPoint is a Record found by a search. Score is in the metric's own

@@ -201,7 +201,7 @@ func (c *Collection) record(v *view, slot uint32, withPayload payload.Selector, 
 // shape makes a record of what is stored. It keeps s.payload.
 func (c *Collection) shape(v *view, id point.ID, slot uint32, s stored, withPayload payload.Selector, withVector VectorSelector) (Record, error) {
 	vectors, err := c.vectors(v, slot, withVector)
-	record := Record{ID: id, Version: s.operation, Vectors: vectors}
+	record := Record{ID: id, Version: s.operation, Vectors: vectors, Expires: s.expires}
 	if err != nil || withPayload.None() {
 		return record, err
 	}

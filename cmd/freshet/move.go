@@ -24,7 +24,8 @@ func importCommand() *cobra.Command {
 FILE is one of
   .jsonl, .ndjson  one point a line: {"id": 1, "vector": […], "payload": {…}}
   .parquet         columns id, vector (or vector.NAME for each named vector),
-                   payload (a JSON object); other columns become the payload's members
+                   payload (a JSON object), freshet.expires_at (milliseconds
+                   since 1970); other columns become the payload's members
   .npy             one vector a row; ids are the numbers of the rows, from 0;
                    --payload FILE.jsonl has a payload on each line
 

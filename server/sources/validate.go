@@ -42,4 +42,6 @@ type Sample struct {
 	IDs       []string        `json:"ids"`
 	Vectors   map[string]int  `json:"vectors,omitempty"` // name → numbers in it
 	Payload   json.RawMessage `json:"payload,omitempty"`
+	// Collection is where the point goes if the source has a route.
+	Collection string `json:"collection,omitempty"`
 }

@@ -18,7 +18,7 @@ import (
 // maxLine bounds a line, as servers bound a request.
 const maxLine = 32 << 20
 
-// jsonl reads a file with one point on each line: id, vector, payload.
+// jsonl reads a file with one point on each line: id, vector, payload, expires_at.
 type jsonl struct{ file string }
 
 func (s *jsonl) name() string { return s.file }

@@ -99,7 +99,7 @@ func rich(t *testing.T, s Server) {
 	}
 	points = append(points,
 		`{"id":18446744073709551615,"vector":{"s":{"indices":[7,9],"values":[0.5,1]}}}`,
-		`{"id":"any text","vector":{"a":[1,2]},"payload":{}}`,
+		`{"id":"any text","vector":{"a":[1,2]},"payload":{},"expires_at":4102444800000}`,
 		`{"id":"550e8400-e29b-41d4-a716-446655440000","vector":{},"payload":{"id":"x"}}`)
 	s.must(t, http.MethodPut, "/collections/rich/points?wait=true", `{"points":[`+strings.Join(points, ",")+`]}`)
 }
@@ -120,6 +120,9 @@ func TestExportImportKeepsEverything(t *testing.T) {
 	from := start(t, nil)
 	rich(t, from)
 	want := from.all(t, "rich")
+	if p, ok := want[`"any text"`].(map[string]any); !ok || p["expires_at"] != 4102444800000.0 {
+		t.Fatalf("%v does not say when it ends", p)
+	}
 	for _, ext := range []string{".jsonl", ".parquet"} {
 		file := filepath.Join(t.TempDir(), "rich"+ext)
 		result, err := (&Export{From: from, Collection: "rich", File: file, Batch: 5}).Run(t.Context())

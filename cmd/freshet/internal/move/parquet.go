@@ -25,6 +25,9 @@ const (
 	idColumn      = "id"
 	vectorColumn  = "vector"
 	payloadColumn = "payload" // a JSON object; its members are the payload's own
+	// expiryColumn is when the point ends, in Unix milliseconds. The prefix keeps it apart
+	// from members of payloads: a point that ends by mistake is lost.
+	expiryColumn = "freshet.expires_at"
 	namedPrefix   = vectorColumn + "."
 )
 
@@ -127,8 +130,7 @@ func (s *parquetFile) read(ctx context.Context, from int64, yield func(row) bool
 
 // point makes a point of one row.
 func (s *parquetFile) point(record arrow.RecordBatch, i int, number int64) (row, error) {
-	var id json.RawMessage
-	var unnamed json.RawMessage
+	var id, unnamed, expires json.RawMessage
 	named, payload := map[string]json.RawMessage{}, map[string]json.RawMessage{}
 	for c, field := range record.Schema().Fields() {
 		column := record.Column(c)
@@ -150,6 +152,8 @@ func (s *parquetFile) point(record arrow.RecordBatch, i int, number int64) (row,
 			for k, v := range members {
 				payload[k] = v
 			}
+		case field.Name == expiryColumn:
+			expires, err = json.Marshal(column.GetOneForMarshal(i))
 		default:
 			payload[field.Name], err = json.Marshal(column.GetOneForMarshal(i))
 		}
@@ -158,6 +162,9 @@ func (s *parquetFile) point(record arrow.RecordBatch, i int, number int64) (row,
 		}
 	}
 	point := map[string]any{"id": id, "payload": payload}
+	if expires != nil {
+		point["expires_at"] = expires
+	}
 	switch {
 	case unnamed != nil && len(named) > 0:
 		named[""] = unnamed
@@ -232,7 +239,8 @@ func vectorOf(column arrow.Array, i int) (json.RawMessage, error) {
 	return append(raw, ']'), nil
 }
 
-// parquetSink writes a column id, one for each vector and the payload as JSON.
+// parquetSink writes a column id, one for each vector, the payload as JSON and when the
+// point ends.
 // Dense vectors are lists of floats, others JSON.
 type parquetSink struct {
 	w       *pqarrow.FileWriter
@@ -255,7 +263,8 @@ func newParquetSink(w io.Writer, dense, others []string) (*parquetSink, error) {
 	for _, name := range others {
 		fields = append(fields, arrow.Field{Name: column(name), Type: arrow.BinaryTypes.String, Nullable: true})
 	}
-	fields = append(fields, arrow.Field{Name: payloadColumn, Type: arrow.BinaryTypes.String, Nullable: true})
+	fields = append(fields, arrow.Field{Name: payloadColumn, Type: arrow.BinaryTypes.String, Nullable: true},
+		arrow.Field{Name: expiryColumn, Type: arrow.PrimitiveTypes.Int64, Nullable: true})
 	schema := arrow.NewSchema(fields, nil)
 	props := parquet.NewWriterProperties(parquet.WithCompression(compress.Codecs.Zstd), parquet.WithDictionaryDefault(false))
 	file, err := pqarrow.NewFileWriter(schema, w, props, pqarrow.DefaultWriterProps())
@@ -266,7 +275,10 @@ func newParquetSink(w io.Writer, dense, others []string) (*parquetSink, error) {
 }
 
 func (s *parquetSink) write(r row) error {
-	var point struct{ Vector, Payload json.RawMessage }
+	var point struct {
+		Vector, Payload json.RawMessage
+		Expires         *int64 `json:"expires_at"`
+	}
 	if err := json.Unmarshal(r.point, &point); err != nil {
 		return err
 	}
@@ -292,6 +304,12 @@ func (s *parquetSink) write(r row) error {
 		switch b := s.builder.Field(i).(type) {
 		case *array.ListBuilder:
 			err = appendVector(b, vectors[strings.TrimPrefix(strings.TrimPrefix(field.Name, vectorColumn), ".")])
+		case *array.Int64Builder:
+			if point.Expires != nil {
+				b.Append(*point.Expires)
+			} else {
+				b.AppendNull()
+			}
 		case *array.StringBuilder:
 			switch field.Name {
 			case idColumn:

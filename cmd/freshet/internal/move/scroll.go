@@ -41,7 +41,7 @@ func (s *scroll) rows(ctx context.Context, after position) iter.Seq2[row, error]
 				Points []json.RawMessage
 				Next   json.RawMessage `json:"next_page_offset"`
 			}
-			if err := s.server.send(ctx, http.MethodPost, collectionPath(s.collection, "/points/scroll"), ask, &answer); err != nil {
+			if err := s.server.send(ctx, http.MethodPost, collectionPath(s.collection, "/points/scroll?with_expiry=true"), ask, &answer); err != nil {
 				yield(row{}, err)
 				return
 			}
