@@ -1,6 +1,8 @@
 package storage
 
 import (
+	"bytes"
+	"cmp"
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -10,12 +12,16 @@ import (
 // by one goroutine.
 type Batch struct {
 	b      *pebble.Batch
-	db     *pebble.DB
+	s      *Store
+	e      *engine // of b
 	synced bool
 }
 
 // NewBatch returns an empty batch. It must be closed.
-func (s *Store) NewBatch() *Batch { return &Batch{b: s.db.NewBatch(), db: s.db} }
+func (s *Store) NewBatch() *Batch {
+	e := s.engine.Load()
+	return &Batch{b: e.db.NewBatch(), s: s, e: e}
+}
 
 // Set stores value under key. Both are copied.
 func (b *Batch) Set(key, value []byte) error {
@@ -50,13 +56,19 @@ func (b *Batch) Len() int { return b.b.Len() }
 // Commit makes the batch visible to new snapshots. With sync the log's sync is
 // started: Wait must be called before anything is acknowledged, and other work
 // may be done in between.
+//
+// While the store is read-only nothing can be synced; other batches are kept and become
+// visible when it can be written.
 func (b *Batch) Commit(sync bool) error {
+	if b.e.readOnly {
+		return b.postpone(sync)
+	}
 	var err error
 	if sync {
 		b.synced = true
-		err = b.db.ApplyNoSyncWait(b.b, pebble.Sync)
+		err = b.e.db.ApplyNoSyncWait(b.b, pebble.Sync)
 	} else {
-		err = b.db.Apply(b.b, pebble.NoSync)
+		err = b.e.db.Apply(b.b, pebble.NoSync)
 	}
 	if err != nil {
 		return fmt.Errorf("commit: %w", err)
@@ -64,12 +76,26 @@ func (b *Batch) Commit(sync bool) error {
 	return nil
 }
 
-// Wait returns once a batch committed with sync is on stable storage.
+// postpone keeps what a start on a full disk would have stored beside what was written
+// before: nothing that anybody is told is durable.
+func (b *Batch) postpone(sync bool) error {
+	b.s.mu.Lock()
+	defer b.s.mu.Unlock()
+	if sync || b.s.engine.Load() != b.e {
+		return fmt.Errorf("commit: %w", cmp.Or(b.s.Writable(), ErrFull))
+	}
+	b.s.deferred = append(b.s.deferred, bytes.Clone(b.b.Repr()))
+	return nil
+}
+
+// Wait returns once a batch committed with sync is on stable storage. A log that cannot be
+// synced has lost what nobody can tell, so that there is no way on: see Options.Fatal.
 func (b *Batch) Wait() error {
 	if !b.synced {
 		return nil
 	}
 	if err := b.b.SyncWait(); err != nil {
+		b.s.log.Fatalf("the log could not be synced: %v", err)
 		return fmt.Errorf("sync: %w", err)
 	}
 	return nil

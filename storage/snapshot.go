@@ -8,19 +8,35 @@ import (
 
 // Snapshot is the store as it was at one moment. It is safe for concurrent use
 // and must be closed.
-type Snapshot struct{ s *pebble.Snapshot }
+type Snapshot struct {
+	s *pebble.Snapshot
+	e *engine
+}
 
 // Snapshot returns the present state.
-func (s *Store) Snapshot() *Snapshot { return &Snapshot{s: s.db.NewSnapshot()} }
+func (s *Store) Snapshot() *Snapshot {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	e := s.engine.Load()
+	e.users.Add(1)
+	return &Snapshot{s: e.db.NewSnapshot(), e: e}
+}
 
 // Close releases the snapshot.
-func (s *Snapshot) Close() error { return s.s.Close() }
+func (s *Snapshot) Close() error {
+	defer s.e.users.Add(-1)
+	return s.s.Close()
+}
 
 // Get appends the value of key to dst. A missing key is ErrNotFound.
 func (s *Snapshot) Get(dst, key []byte) ([]byte, error) { return get(s.s, dst, key) }
 
 // Get appends the newest value of key to dst. A missing key is ErrNotFound.
-func (s *Store) Get(dst, key []byte) ([]byte, error) { return get(s.db, dst, key) }
+func (s *Store) Get(dst, key []byte) ([]byte, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return get(s.engine.Load().db, dst, key)
+}
 
 func get(r pebble.Reader, dst, key []byte) ([]byte, error) {
 	value, closer, err := r.Get(key)

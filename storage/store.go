@@ -1,12 +1,16 @@
 package storage
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
+	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -34,17 +38,37 @@ type Options struct {
 	FS     vfs.FS       // default: the operating system's
 	// CacheBytes is the size of the block cache; default 64 MiB.
 	CacheBytes int64
+	// Disk says how much of the disk is left free.
+	Disk DiskOptions
 	// Fatal is called with the reason when the disk fails in a way that leaves
 	// no safe way on, such as an I/O error on the log. It must not return.
-	// Default: log and exit with status 1.
+	// Default: log and exit with status ExitFailed.
 	Fatal func(reason string)
 }
 
-// Store is one Pebble instance. It is safe for concurrent use; every Snapshot
+// ExitFailed is the status of a process whose disk has failed; that of sysexits.h for
+// errors of input and output.
+const ExitFailed = 74
+
+// Store is what the data folder holds. It is safe for concurrent use; every Snapshot
 // and Batch must be closed before Close.
 type Store struct {
-	db   *pebble.DB
-	lock *pebble.Lock
+	dir    string
+	o      Options
+	log    pebbleLogger
+	disk   *disk
+	folder *folder
+	fs     vfs.FS // folder, with a hook for what finds no space
+	lock   *pebble.Lock
+
+	engine   atomic.Pointer[engine]
+	reopened chan struct{} // closed when the engine is one that can be written
+	mu       sync.RWMutex  // held while the engine is replaced
+	former   *engine       // read-only, while there are users of it
+	deferred [][]byte      // batches that wait for an engine that can be written
+
+	stop    chan struct{}
+	stopped chan struct{}
 }
 
 // Open opens or creates the store in dir. It returns an error that wraps
@@ -69,15 +93,93 @@ func Open(dir string, o Options) (*Store, error) {
 		}
 		return nil, fmt.Errorf("lock data folder %s: %w", dir, err)
 	}
-	db, err := pebble.Open(dir, pebbleOptions(o, lock))
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open data folder %s: %w", dir, err), lock.Close())
+	s := &Store{
+		dir: dir, o: o, log: pebbleLogger{log: o.Logger, fatal: o.Fatal}, disk: newDisk(o.FS, dir, o.Disk, o.Logger), folder: &folder{FS: o.FS}, lock: lock,
+		reopened: make(chan struct{}), stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
-	s := &Store{db: db, lock: lock}
-	if err := s.checkFormat(); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", dir, err), s.Close())
+	s.fs = vfs.OnDiskFull(s.folder, s.disk.outOfSpace)
+	if err := s.open(); err != nil {
+		return nil, errors.Join(err, lock.Close())
 	}
+	go s.watch()
 	return s, nil
+}
+
+func (s *Store) open() error {
+	room, err := s.disk.roomToOpen()
+	if err != nil {
+		return err
+	}
+	e, err := openEngine(s.dir, &s.o, s.fs, !room)
+	if err != nil {
+		return errors.Join(s.disk.writable(), err)
+	}
+	s.engine.Store(e)
+	if room {
+		close(s.reopened)
+		s.disk.check(0)
+	}
+	return nil
+}
+
+// watch looks at the disk from time to time until Close.
+func (s *Store) watch() {
+	defer close(s.stopped)
+	tick := time.NewTicker(s.disk.o.Interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-tick.C:
+		}
+		more := uint64(0)
+		if s.engine.Load().readOnly {
+			var err error
+			if more, err = logBytes(s.o.FS, s.dir); err != nil {
+				s.o.Logger.Warn("how much room writing needs is not known", "err", err)
+				continue
+			}
+		}
+		s.disk.check(more)
+		if err := errors.Join(s.beginWriting(), s.closeFormer()); err != nil {
+			s.o.Logger.Error("the data folder could not be opened to be written", "err", err)
+		}
+	}
+}
+
+// Writable returns nil while there is room to write, else an error that wraps ErrFull and
+// can be shown. Who begins to write asks first; what has begun goes on.
+func (s *Store) Writable() error {
+	if err := s.disk.writable(); err != nil {
+		return err
+	}
+	if s.engine.Load().readOnly {
+		return &fullError{"the data folder is being opened to be written"}
+	}
+	return nil
+}
+
+// Room returns a channel that is closed once there is room to write. It is to be asked for
+// before Writable.
+func (s *Store) Room() <-chan struct{} {
+	select {
+	case <-s.reopened:
+		return s.disk.wait()
+	default:
+		return s.reopened
+	}
+}
+
+// Reopened returns a channel that is closed once the store can be written: at once unless
+// it was opened on a full disk. Snapshots of before hold files that are not needed otherwise.
+func (s *Store) Reopened() <-chan struct{} { return s.reopened }
+
+// Disk describes the disk of the data folder.
+func (s *Store) Disk() DiskUsage {
+	u := s.disk.describe()
+	u.Full = s.Writable()
+	return u
 }
 
 // isLocked tells a lock held elsewhere from other failures. Pebble reports a
@@ -87,14 +189,15 @@ func isLocked(err error) bool {
 		err.Error() == "lock held by current process"
 }
 
-func pebbleOptions(o Options, lock *pebble.Lock) *pebble.Options {
+func pebbleOptions(o *Options, fs vfs.FS, readOnly bool) *pebble.Options {
 	opts := &pebble.Options{
-		FS:                 o.FS,
-		Lock:               lock,
+		FS:                 fs,
+		ReadOnly:           readOnly,
 		CacheSize:          o.CacheBytes,
 		MemTableSize:       32 << 20,
 		FormatMajorVersion: pebble.FormatNewest,
 		Logger:             pebbleLogger{log: o.Logger, fatal: o.Fatal},
+		EventListener:      faults(o.Logger),
 	}
 	// A write looks up whether its id exists; most lookups of a growing
 	// collection miss, and a bloom filter answers those without a block read.
@@ -104,11 +207,28 @@ func pebbleOptions(o Options, lock *pebble.Lock) *pebble.Options {
 	return opts
 }
 
-func (s *Store) checkFormat() error {
+// faults reports what goes wrong in the background, and where a file is damaged. Reads of
+// such a file return an error; the rest of the store is of use.
+func faults(log *slog.Logger) *pebble.EventListener {
+	return &pebble.EventListener{
+		BackgroundError: func(err error) {
+			level := slog.LevelError
+			if vfs.IsNoSpaceError(err) { // it is tried again, and that there is no space has been said
+				level = slog.LevelDebug
+			}
+			log.Log(context.Background(), level, "storage: work in the background failed", "err", err)
+		},
+		DataCorruption: func(info pebble.DataCorruptionInfo) {
+			log.Error("storage: a file is damaged", "file", info.Path, "err", info.Details)
+		},
+	}
+}
+
+func (e *engine) checkFormat() error {
 	key := []byte{byte(spaceFormat)}
-	value, closer, err := s.db.Get(key)
+	value, closer, err := e.db.Get(key)
 	if errors.Is(err, pebble.ErrNotFound) {
-		return s.db.Set(key, binary.BigEndian.AppendUint32(nil, Format), pebble.Sync)
+		return e.db.Set(key, binary.BigEndian.AppendUint32(nil, Format), pebble.Sync)
 	}
 	if err != nil {
 		return fmt.Errorf("read format: %w", err)
@@ -120,8 +240,8 @@ func (s *Store) checkFormat() error {
 	switch format := binary.BigEndian.Uint32(value); {
 	case format > Format:
 		return fmt.Errorf("%w (format %d, this build reads up to %d)", ErrNewerFormat, format, Format)
-	case format < Format:
-		return s.db.Set(key, binary.BigEndian.AppendUint32(nil, Format), pebble.Sync)
+	case format < Format && !e.readOnly:
+		return e.db.Set(key, binary.BigEndian.AppendUint32(nil, Format), pebble.Sync)
 	default:
 		return nil
 	}
@@ -129,13 +249,20 @@ func (s *Store) checkFormat() error {
 
 // Close flushes and closes the store.
 func (s *Store) Close() error {
-	return errors.Join(s.db.Close(), s.lock.Close())
+	close(s.stop)
+	<-s.stopped
+	err := s.closeFormer()
+	return errors.Join(err, s.engine.Load().db.Close(), s.lock.Close())
 }
 
 // SyncLog returns once every batch committed before the call is on stable
 // storage.
 func (s *Store) SyncLog() error {
-	if err := s.db.LogData(nil, pebble.Sync); err != nil {
+	e := s.engine.Load()
+	if e.readOnly {
+		return nil // nothing has been committed
+	}
+	if err := e.db.LogData(nil, pebble.Sync); err != nil {
 		return fmt.Errorf("sync log: %w", err)
 	}
 	return nil
@@ -165,5 +292,5 @@ func (l pebbleLogger) Fatalf(format string, args ...any) {
 		l.fatal(reason)
 	}
 	l.log.Error("storage failed, stopping so that nothing unsafe is acknowledged", "reason", reason)
-	os.Exit(1)
+	os.Exit(ExitFailed)
 }

@@ -174,7 +174,7 @@ func TestNewerFormatIsRefused(t *testing.T) {
 	fs := vfs.NewMem()
 	s := open(t, fs)
 	key := []byte{byte(spaceFormat)}
-	if err := s.db.Set(key, binary.BigEndian.AppendUint32(nil, Format+1), pebble.Sync); err != nil {
+	if err := s.engine.Load().db.Set(key, binary.BigEndian.AppendUint32(nil, Format+1), pebble.Sync); err != nil {
 		t.Fatal(err)
 	}
 	closeStore(t, s)
@@ -190,7 +190,7 @@ func TestNewerFormatIsRefused(t *testing.T) {
 func TestDamagedFormatIsRefused(t *testing.T) {
 	fs := vfs.NewMem()
 	s := open(t, fs)
-	if err := s.db.Set([]byte{byte(spaceFormat)}, []byte("x"), pebble.Sync); err != nil {
+	if err := s.engine.Load().db.Set([]byte{byte(spaceFormat)}, []byte("x"), pebble.Sync); err != nil {
 		t.Fatal(err)
 	}
 	closeStore(t, s)

@@ -1,0 +1,122 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// engine is Pebble on the data folder.
+//
+// On a full disk it is opened read-only, since opening to write takes space. Once there is
+// room a second one is opened beside it and takes its place, while snapshots of the first
+// are read on: the folder keeps every file until the last of those is closed. Both have the
+// same content, because nothing can be written in between.
+type engine struct {
+	db       *pebble.DB
+	readOnly bool
+	users    atomic.Int64 // snapshots that are not closed
+}
+
+// openEngine opens the folder. To write, it brings the layout up to date.
+func openEngine(dir string, o *Options, fs vfs.FS, readOnly bool) (*engine, error) {
+	db, err := pebble.Open(dir, pebbleOptions(o, fs, readOnly))
+	if err != nil {
+		return nil, fmt.Errorf("open data folder %s: %w", dir, err)
+	}
+	e := &engine{db: db, readOnly: readOnly}
+	if err := e.checkFormat(); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", dir, err), db.Close())
+	}
+	return e, nil
+}
+
+// beginWriting opens the store to write if it is read-only and there is room. The watcher
+// calls it.
+func (s *Store) beginWriting() error {
+	if old := s.engine.Load(); !old.readOnly || s.disk.writable() != nil {
+		return nil
+	}
+	s.folder.keep()
+	e, err := openEngine(s.dir, &s.o, s.fs, false)
+	if err != nil {
+		return errors.Join(err, s.folder.removeKept())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, changes := range s.deferred {
+		b := e.db.NewBatch()
+		err = errors.Join(err, b.SetRepr(changes))
+		if err == nil {
+			err = e.db.Apply(b, pebble.NoSync)
+		}
+		err = errors.Join(err, b.Close())
+	}
+	if err != nil {
+		return errors.Join(err, e.db.Close())
+	}
+	s.deferred = nil
+	s.former = s.engine.Swap(e)
+	close(s.reopened)
+	return nil
+}
+
+// closeFormer closes the read-only engine once nothing is read from it any more.
+func (s *Store) closeFormer() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.former == nil || s.former.users.Load() > 0 {
+		return nil
+	}
+	err := errors.Join(s.former.db.Close(), s.folder.removeKept())
+	s.former = nil
+	return err
+}
+
+// folder is the file system as both engines see it: files are kept while the read-only one
+// may open them, and the lock is the Store's.
+type folder struct {
+	vfs.FS
+	mu      sync.Mutex
+	keeping bool
+	kept    []string
+}
+
+// Unwrap is part of vfs.FS.
+func (f *folder) Unwrap() vfs.FS { return f.FS }
+
+// Lock does nothing: the Store has locked the folder.
+func (f *folder) Lock(string) (io.Closer, error) { return io.NopCloser(nil), nil }
+
+// Remove removes a file, now or when it is not needed any more.
+func (f *folder) Remove(name string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.keeping {
+		f.kept = append(f.kept, name)
+		return nil
+	}
+	return f.FS.Remove(name)
+}
+
+func (f *folder) keep() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.keeping = true
+}
+
+func (f *folder) removeKept() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var errs []error
+	for _, name := range f.kept {
+		errs = append(errs, f.FS.Remove(name))
+	}
+	f.keeping, f.kept = false, nil
+	return errors.Join(errs...)
+}
