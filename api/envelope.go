@@ -74,6 +74,8 @@ func classify(err error) (status int, text string) {
 		return http.StatusUnprocessableEntity, fmt.Sprintf("Validation error in %s: [%s]", where, e.Error())
 	case server.RateLimited:
 		return http.StatusTooManyRequests, "Rate limiting exceeded: " + e.Error()
+	case server.Full:
+		return http.StatusInsufficientStorage, "Insufficient storage: " + e.Error()
 	case server.Timeout:
 		return http.StatusRequestTimeout, "Timeout: " + e.Error()
 	case server.Unavailable:
@@ -106,8 +108,11 @@ func (r *request) fail(err error) error {
 	if status == http.StatusInternalServerError {
 		r.s.o.Logger.Error("request failed", "method", r.Request().Method, "path", r.Path(), "err", err)
 	}
-	if status == http.StatusServiceUnavailable {
+	switch status {
+	case http.StatusServiceUnavailable:
 		r.Response().Header().Set("Retry-After", "1")
+	case http.StatusInsufficientStorage: // somebody has to do something first
+		r.Response().Header().Set("Retry-After", "10")
 	}
 	var e *server.Error
 	if errors.As(err, &e) && e.RetryAfter > 0 {

@@ -64,7 +64,9 @@ var (
 	recoveryDesc    = prometheus.NewDesc("app_status_recovery_mode", "Whether only recovery is served.", nil, nil)
 	allocatedDesc   = prometheus.NewDesc("memory_allocated_bytes", "Memory in use: the Go heap's objects and what lies outside of it.", nil, nil)
 	residentDesc    = prometheus.NewDesc("memory_resident_bytes", "Memory of the process that is in RAM.", nil, nil)
-	diskDesc        = prometheus.NewDesc("freshet_storage_bytes", "What the store has on disk, without snapshots.", nil, nil)
+	storageDesc     = prometheus.NewDesc("freshet_storage_bytes", "What the store has on disk, without snapshots.", nil, nil)
+	diskDesc        = prometheus.NewDesc("freshet_disk_bytes", "Of the disk of the data folder.", []string{"kind"}, nil)
+	diskFullDesc    = prometheus.NewDesc("freshet_disk_full", "1 while nothing is written because the disk is full, or nearly.", nil, nil)
 	indexBytesDesc  = prometheus.NewDesc("freshet_payload_index_bytes", "Memory of a payload index.", []string{"collection", "field"}, nil)
 )
 
@@ -83,10 +85,13 @@ func (d database) Describe(ch chan<- *prometheus.Desc) {
 	ch <- allocatedDesc
 	ch <- residentDesc
 	ch <- diskDesc
+	ch <- storageDesc
+	ch <- diskFullDesc
 }
 
 // Collect reads them.
 func (d database) Collect(ch chan<- prometheus.Metric) {
+	collectDisk(ch, d.db.Disk())
 	names := d.db.Collections()
 	vectors, outside := 0, int64(0)
 	defer func() {
@@ -94,7 +99,7 @@ func (d database) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(clusterDesc, prometheus.GaugeValue, 0)
 		ch <- prometheus.MustNewConstMetric(recoveryDesc, prometheus.GaugeValue, 0)
 		ch <- prometheus.MustNewConstMetric(allocatedDesc, prometheus.GaugeValue, float64(heapBytes()+outside))
-		ch <- prometheus.MustNewConstMetric(diskDesc, prometheus.GaugeValue, float64(d.db.DiskBytes()))
+		ch <- prometheus.MustNewConstMetric(storageDesc, prometheus.GaugeValue, float64(d.db.DiskBytes()))
 		if bytes, ok := residentBytes(); ok {
 			ch <- prometheus.MustNewConstMetric(residentDesc, prometheus.GaugeValue, float64(bytes))
 		}
@@ -121,6 +126,21 @@ func (d database) Collect(ch chan<- prometheus.Metric) {
 			ch <- prometheus.MustNewConstMetric(indexPointsDesc, prometheus.GaugeValue, float64(ix.Points), name, field)
 			ch <- prometheus.MustNewConstMetric(indexBytesDesc, prometheus.GaugeValue, float64(ix.Bytes), name, field)
 		}
+	}
+}
+
+func collectDisk(ch chan<- prometheus.Metric, u server.DiskUsage) {
+	full := 0.0
+	if u.Full != nil {
+		full = 1
+	}
+	ch <- prometheus.MustNewConstMetric(diskFullDesc, prometheus.GaugeValue, full)
+	bytes := map[string]uint64{"reserve": uint64(u.Reserve)}
+	if u.Known {
+		bytes["total"], bytes["available"] = u.Total, u.Available
+	}
+	for kind, n := range bytes {
+		ch <- prometheus.MustNewConstMetric(diskDesc, prometheus.GaugeValue, float64(n), kind)
 	}
 }
 

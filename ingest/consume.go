@@ -19,6 +19,9 @@ import (
 // consume applies what arrives, at once, up to the limit.
 func (s *session) consume(ctx context.Context) error {
 	for {
+		if err := s.awaitRoom(ctx); err != nil {
+			return err
+		}
 		fetches := s.poll(ctx)
 		if ctx.Err() != nil {
 			return ctx.Err()

@@ -172,7 +172,7 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 		for _, why := range moves {
 			ch <- prometheus.MustNewConstMetric(movesDesc, prometheus.CounterValue, float64(s.Limit.Moves[why]), s.Collection, s.Name, string(why))
 		}
-		paused := map[State]int{Gap: 0, Failed: 0, Paused: 0, Retrying: 0}
+		paused := map[State]int{Gap: 0, Failed: 0, Paused: 0, Retrying: 0, DiskFull: 0}
 		for _, p := range s.Partitions {
 			number := strconv.Itoa(int(p.Partition))
 			gauge(lagRecordsDesc, float64(p.Lag), s.Collection, s.Name, p.Topic, number)

@@ -28,6 +28,8 @@ const (
 	Failed   State = "failed"   // a bad record, with errors.tolerance none
 	Paused   State = "paused"   // by request: no records are read
 	Stopped  State = "stopped"  // by request: there is no connection
+	// DiskFull means that no records are read until there is room on the disk.
+	DiskFull State = "disk_full"
 )
 
 // Pauses between attempts after a fault.
@@ -59,6 +61,7 @@ type source struct {
 	fault      string // of the last failed attempt
 	told       string // the fault that was logged last; "" once the source made progress
 	toldAt     time.Time
+	noRoom     string // why records were not read when that was last tried; "" if they were
 	partitions map[partition]*partitionState
 	ends       map[partition]int64     // where logs ended when earlier sessions saw them
 	waiting    map[partition]time.Time // since when records waited then
@@ -131,7 +134,11 @@ func (s *source) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		s.failed(err)
+		if server.KindOf(err) == server.Full {
+			s.setNoRoom(err.Error())
+		} else {
+			s.failed(err)
+		}
 		if time.Since(began) > lastPause {
 			pause = firstPause
 		}

@@ -13,7 +13,7 @@ import (
 type Status struct {
 	Name, Collection string
 	State            State
-	Error            string // of the last failed attempt, while State is Retrying
+	Error            string // of the last failed attempt, while State is Retrying; why there is no room, while it is DiskFull
 	Limit            LimitStatus
 	Keys             KeyStatus
 	// Collections are those that a source with a route feeds beside its own.
@@ -79,6 +79,11 @@ func (s *source) status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	status.State, status.Error, status.Limit = s.state, s.fault, s.limit
+	full := s.db.Writable()
+	waits := full != nil && !s.paused && s.state != Stopped
+	if waits {
+		status.State, status.Error = DiskFull, full.Error()
+	}
 	status.Formats, status.Letters = maps.Clone(s.formats), s.letters
 	status.Keys = s.keys
 	for c := range s.targets {
@@ -92,8 +97,12 @@ func (s *source) status() Status {
 			Topic: p.topic, Partition: p.number, State: state.state, Error: state.err,
 			Next: state.next, End: state.end, Lag: max(state.end-state.next, 0), Missing: state.missing,
 		}
-		if s.paused && ps.State == Running {
+		switch {
+		case ps.State != Running:
+		case s.paused:
 			ps.State = Paused
+		case waits:
+			ps.State = DiskFull
 		}
 		if since := state.waitingSince(); ps.Lag > 0 && !since.IsZero() {
 			ps.LagTime = max(time.Since(since), 0)

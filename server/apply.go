@@ -137,6 +137,13 @@ func (c *Collection) serve(first *request) {
 		}
 		break
 	}
+	if err := asFull(c.store.Writable()); err != nil {
+		for _, req := range group {
+			req.err = err
+			close(req.done)
+		}
+		return
+	}
 	tx := c.begin()
 	for _, req := range group {
 		req.err = tx.run(req)

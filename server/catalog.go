@@ -88,6 +88,9 @@ func (db *DB) DropCollection(_ context.Context, name string, documents ...string
 	if db.closed {
 		return false, errDBClosed
 	}
+	if db.readOnly() {
+		return false, db.Writable()
+	}
 	db.mu.Lock()
 	c, ok := db.collections[name]
 	var aliases []string
@@ -108,7 +111,7 @@ func (db *DB) DropCollection(_ context.Context, name string, documents ...string
 }
 
 func (db *DB) dropEntry(name string, space storage.Space, aliases, documents []string) error {
-	return db.commit(func(b *storage.Batch) error {
+	return db.commitInReserve(func(b *storage.Batch) error {
 		errs := []error{b.Delete(storage.GlobalKey(storage.Catalog, name)), b.DeleteSpace(space)}
 		for _, alias := range aliases {
 			errs = append(errs, b.Delete(storage.GlobalKey(storage.Alias, alias)))
@@ -132,6 +135,14 @@ func (db *DB) putEntry(e catalogEntry) error {
 
 // commit makes a change of the catalog durable.
 func (db *DB) commit(change func(*storage.Batch) error) error {
+	if err := db.Writable(); err != nil {
+		return err
+	}
+	return db.commitInReserve(change)
+}
+
+// commitInReserve is commit for what makes room, and for what ends what was begun.
+func (db *DB) commitInReserve(change func(*storage.Batch) error) error {
 	if db.closed {
 		return errDBClosed
 	}
@@ -143,7 +154,7 @@ func (db *DB) commit(change func(*storage.Batch) error) error {
 	if err == nil {
 		err = b.Wait()
 	}
-	return errors.Join(err, b.Close())
+	return asFull(errors.Join(err, b.Close()))
 }
 
 // UpdateConfig changes a collection's configuration by change, which gets a

@@ -123,7 +123,7 @@ func openCollection(ctx context.Context, db *DB, entry catalogEntry) (*Collectio
 	}
 	c.publish()
 	err = c.openIndexes(ctx)
-	if err == nil {
+	if err == nil && !db.readOnly() { // else the next start does it
 		err = c.finishDrops(ctx)
 	}
 	if err != nil {

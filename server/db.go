@@ -31,6 +31,9 @@ type Options struct {
 	// MaxSnapshotBytes bounds a snapshot that is recovered; default 1 TiB.
 	MaxSnapshotBytes int64
 
+	// Disk says how much of the disk is left free.
+	Disk DiskOptions
+
 	now func() time.Time // for what expires; default: time.Now
 }
 
@@ -43,12 +46,15 @@ type DB struct {
 	jobs  *jobs
 	now   func() time.Time
 
+	dir              string // absolute
 	snapshotsDir     string
 	maxSnapshotBytes int64
 
 	dirty    atomic.Bool // a commit awaits the log's sync
 	stopSync chan struct{}
 	syncDone chan struct{}
+	// viewsRenewed is closed when renewViews has ended.
+	viewsRenewed chan struct{}
 
 	// change serialises what alters the catalog and guards closed and lastID;
 	// mu guards the maps only, so that a read never waits while a collection is
@@ -84,20 +90,24 @@ func Open(ctx context.Context, dir string, o Options) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the folder of snapshots: %w", err)
 	}
+	absolute, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("the data folder: %w", err)
+	}
 	if o.MaxSnapshotBytes == 0 {
 		o.MaxSnapshotBytes = 1 << 40
 	}
 	if o.now == nil {
 		o.now = time.Now
 	}
-	store, err := storage.Open(dir, storage.Options{Logger: o.Logger, FS: o.FS})
+	store, err := storage.Open(dir, storage.Options{Logger: o.Logger, FS: o.FS, Disk: o.Disk})
 	if err != nil {
 		return nil, err
 	}
 	db := &DB{
 		store: store, log: o.Logger, cores: newCores(), jobs: newJobs(), now: o.now,
-		snapshotsDir: snapshots, maxSnapshotBytes: o.MaxSnapshotBytes,
-		stopSync: make(chan struct{}), syncDone: make(chan struct{}),
+		dir: absolute, snapshotsDir: snapshots, maxSnapshotBytes: o.MaxSnapshotBytes,
+		stopSync: make(chan struct{}), syncDone: make(chan struct{}), viewsRenewed: make(chan struct{}),
 		collections: map[string]*Collection{}, aliases: map[string]string{},
 	}
 	err = db.removeOrphans()
@@ -111,6 +121,7 @@ func Open(ctx context.Context, dir string, o Options) (*DB, error) {
 		db.log.Warn("unfinished snapshots may be left", "err", err)
 	}
 	go db.syncLog(o.SyncInterval)
+	go db.renewViews(db.jobs.ctx)
 	return db, nil
 }
 
@@ -140,7 +151,7 @@ func (db *DB) load(ctx context.Context) error {
 			return err
 		}
 		db.collections[e.Name] = c
-		if len(e.Config.DroppedVectors) > 0 { // opening has finished that
+		if len(e.Config.DroppedVectors) > 0 && !db.readOnly() { // opening has finished that
 			if err := db.putEntry(catalogEntry{Name: e.Name, ID: e.ID, Config: c.Config()}); err != nil {
 				return err
 			}
@@ -181,6 +192,7 @@ func (db *DB) Close() error {
 		return nil
 	}
 	db.closed = true
+	<-db.viewsRenewed
 	close(db.stopSync)
 	<-db.syncDone
 	return errors.Join(db.closeCollections(), db.store.SyncLog(), db.store.Close())

@@ -23,6 +23,7 @@ const (
 	RateLimited              // more than strict mode allows in a minute; RetryAfter says when there will be room
 	Unconfigured             // the operation needs something this server was not given
 	Conflict                 // the state of what the request is about forbids it
+	Full                     // the disk is: worth trying again when there is room
 )
 
 // Error is every error of this package that a caller may be shown. Text is

@@ -85,6 +85,10 @@ func (c *Collection) eachExpiry(visit func(at int64, id, key []byte) bool) error
 
 // expire deletes points whose time has come, a step of them, and arranges for the next.
 func (c *Collection) expire() {
+	if c.store.Writable() != nil {
+		c.expiry.Reset(withoutRoom)
+		return
+	}
 	full, err := c.expireSome()
 	if err != nil {
 		c.log.Error("points that have expired could not be deleted", "err", err)

@@ -20,6 +20,7 @@ const (
 	nodesABirth  = 4  // and for each that is born
 	nodesASlice  = 500
 	betweenSlice = 5 * time.Millisecond // for writes, and for readers of old views to end
+	withoutRoom  = time.Second          // until the next look whether there is any
 )
 
 // After large deletes free slots lie between those in use, and memory is given back
@@ -34,10 +35,14 @@ const (
 // idle returns a channel that delivers when it is time to go on with the repair,
 // nil if there is none to do.
 func (c *Collection) idle() <-chan time.Time {
-	if !c.repairDue() {
+	switch {
+	case !c.repairDue():
 		return nil
+	case c.store.Writable() != nil:
+		return time.After(withoutRoom)
+	default:
+		return time.After(betweenSlice)
 	}
-	return time.After(betweenSlice)
 }
 
 func (c *Collection) repairDue() bool {
@@ -57,6 +62,9 @@ func (c *Collection) sparse() bool {
 // maintain does a slice of what there is to do.
 func (c *Collection) maintain() {
 	c.closeDropped()
+	if c.store.Writable() != nil {
+		return
+	}
 	moved, err := c.compact()
 	if err != nil {
 		c.log.Error("compaction failed", "err", err)

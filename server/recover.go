@@ -77,7 +77,7 @@ func orphanKey(id uint32) []byte {
 func (db *DB) removeSpace(id uint32) error {
 	db.change.Lock()
 	defer db.change.Unlock()
-	return db.commit(func(b *storage.Batch) error {
+	return db.commitInReserve(func(b *storage.Batch) error {
 		return errors.Join(b.DeleteSpace(storage.Space{Collection: id}), b.Delete(orphanKey(id)))
 	})
 }
@@ -95,9 +95,9 @@ func (db *DB) removeOrphans() error {
 	})
 	err = errors.Join(err, snapshot.Close())
 	for _, id := range ids {
-		if err == nil {
+		db.lastID = max(db.lastID, id)
+		if err == nil && !db.readOnly() { // else the next start does it
 			err = db.removeSpace(id)
-			db.lastID = max(db.lastID, id)
 			db.log.Warn("what an interrupted recovery left was removed", "number", id)
 		}
 	}

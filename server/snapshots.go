@@ -58,6 +58,11 @@ func (db *DB) CreateSnapshot(ctx context.Context, collection string) (SnapshotIn
 		return SnapshotInfo{}, err
 	}
 	defer leave()
+	if db.snapshotsBeside() {
+		if err := db.Writable(); err != nil {
+			return SnapshotInfo{}, err
+		}
+	}
 	if collection, err = db.snapshotted(collection); err != nil {
 		return SnapshotInfo{}, err
 	}

@@ -46,6 +46,10 @@ const (
 
 // tidy looks at some tombstones and arranges for the next.
 func (c *Collection) tidy() {
+	if c.store.Writable() != nil {
+		c.tidying.Reset(withoutRoom)
+		return
+	}
 	more, err := c.dropOldTombstones()
 	if err != nil {
 		c.log.Error("old tombstones could not be removed", "err", err)

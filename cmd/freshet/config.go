@@ -69,6 +69,11 @@ type storageConfig struct {
 	SnapshotsDir string `yaml:"snapshots_dir"`
 	// MaxSnapshotBytes bounds a snapshot that is recovered.
 	MaxSnapshotBytes ingest.Bytes `yaml:"max_snapshot_bytes"`
+	// HighWatermark is the share of the disk in use, in percent, from which nothing is
+	// written.
+	HighWatermark float64 `yaml:"high_watermark"`
+	// Reserve is given up when there is no space left.
+	Reserve ingest.Bytes `yaml:"reserve"`
 }
 
 // defaultConfig returns what counts where nothing else is said.
@@ -87,6 +92,8 @@ func (c *config) setDefaults() {
 	c.Storage.SyncInterval = cmp.Or(c.Storage.SyncInterval, 100*time.Millisecond)
 	c.Storage.SnapshotsDir = cmp.Or(c.Storage.SnapshotsDir, filepath.Join(c.Data, "snapshots"))
 	c.Storage.MaxSnapshotBytes = cmp.Or(c.Storage.MaxSnapshotBytes, 1<<40)
+	c.Storage.HighWatermark = cmp.Or(c.Storage.HighWatermark, 95)
+	c.Storage.Reserve = cmp.Or(c.Storage.Reserve, 64<<20)
 	c.Embedding.SetDefaults()
 	c.Config.SetDefaults()
 }
@@ -276,6 +283,12 @@ func (c *config) validate() error {
 	}
 	if c.Storage.SyncInterval < time.Millisecond || c.Storage.SyncInterval > time.Minute {
 		errs = append(errs, fmt.Errorf("storage.sync_interval: %s is not between 1ms and 1m", c.Storage.SyncInterval))
+	}
+	if h := c.Storage.HighWatermark; !(h >= 10 && h <= 100) {
+		errs = append(errs, fmt.Errorf("storage.high_watermark: %g is not from 10 to 100", h))
+	}
+	if r := c.Storage.Reserve; r < 1<<20 || r > 1<<40 {
+		errs = append(errs, fmt.Errorf("storage.reserve: %d is not from 1MiB to 1024GiB", r))
 	}
 	errs = append(errs, c.Embedding.Validate(), c.Config.Validate(), c.validateModels())
 	return errors.Join(errs...)

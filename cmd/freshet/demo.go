@@ -81,6 +81,7 @@ func demo(ctx context.Context, out io.Writer, o *demoOptions) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 
 	c := defaultConfig()
+	c.Storage.HighWatermark = 100 // it leaves nothing behind
 	c.Data = filepath.Join(dir, "data")
 	c.HTTP.Listen = o.listen
 	c.Kafka.BootstrapServers = strings.Join(broker.ListenAddrs(), ",")

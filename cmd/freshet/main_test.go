@@ -111,6 +111,8 @@ func TestConfigurationIsRefused(t *testing.T) {
 		{"zzzzzzzzz: 1", nil, nil, `unknown key "zzzzzzzzz"`},
 		{"http: [1]", nil, nil, `:1: `},
 		{"a: [", nil, nil, `:1: `},
+		{"storage: {high_watermark: 101}", nil, nil, "storage.high_watermark: 101 is not from 10 to 100"},
+		{"storage: {reserve: 1KiB}", nil, nil, "storage.reserve: 1024 is not from 1MiB to 1024GiB"},
 		{"storage: {sync_interval: 1h}", nil, nil, "storage.sync_interval: 1h0m0s is not between 1ms and 1m"},
 		{"sources: [{name: a, topics: [t]}]", nil, nil, "kafka.bootstrap.servers: is needed"},
 		{"", []string{"FRESHET_DATAA=x"}, nil, "environment variable FRESHET_DATAA is not known; did you mean FRESHET_DATA?"},

@@ -80,6 +80,7 @@ func openNode(ctx context.Context, c *config, log *slog.Logger) (_ *node, err er
 	n.db, err = server.Open(ctx, c.Data, server.Options{
 		Logger: log, SyncInterval: c.Storage.SyncInterval,
 		SnapshotsDir: c.Storage.SnapshotsDir, MaxSnapshotBytes: int64(c.Storage.MaxSnapshotBytes),
+		Disk: server.DiskOptions{HighPercent: c.Storage.HighWatermark, ReserveBytes: int64(c.Storage.Reserve)},
 	})
 	if err != nil {
 		return n, err
