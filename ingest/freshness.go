@@ -143,6 +143,9 @@ func (s *source) hopeless(p partition) string {
 	case s.state == Stopped:
 		return string(Stopped)
 	}
+	if err := s.db.Writable(); err != nil {
+		return err.Error()
+	}
 	if state := s.partitions[p]; state != nil && (state.state == Gap || state.state == Failed) {
 		return fmt.Sprintf("%s, %s", state.state, state.err)
 	}

@@ -59,6 +59,9 @@ freshet_source_paused{collection="c",reason="retrying",source="src"} 0
 	if err := testutil.GatherAndCompare(r.metrics, strings.NewReader(metric), "freshet_source_paused"); err != nil {
 		t.Error(err)
 	}
+	if err := r.catchUp(time.Minute); server.KindOf(err) != server.Unavailable {
+		t.Errorf("a read that wants all records: %v", err)
+	}
 	if n := len(r.points()); n != 10 {
 		t.Errorf("%d points were written to a full disk", n)
 	}
