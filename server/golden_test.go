@@ -61,7 +61,7 @@ func writeForms(t *testing.T, db *DB) {
 	forms := newCollection(t, db, "forms", cfg)
 	apply(t, forms, Batch{Ops: []Op{{Kind: Upsert, Points: []Point{{
 		ID:      point.Number(1),
-		Vectors: Vectors{"": Dense{1, 2}, "m": rows(1, 2, 3, 4), "s": Sparse{[]uint32{3, 9}, []float32{1, 2}}},
+		Vectors: Vectors{"": Dense{1, 2}, "m": Multi{Dim: 2, Values: []float32{1, 2, 3, 4}}, "s": Sparse{[]uint32{3, 9}, []float32{1, 2}}},
 		Expires: 1 << 45,
 	}}}}, Sync: true})
 }
@@ -69,7 +69,7 @@ func writeForms(t *testing.T, db *DB) {
 func checkForms(t *testing.T, db *DB) {
 	c := openedGolden(t, db, "forms")
 	for _, request := range []SearchRequest{
-		{Vector: Dense{1, 1}}, {Using: "m", Vector: rows(1, 1)}, {Using: "s", Vector: Sparse{[]uint32{9}, []float32{1}}},
+		{Vector: Dense{1, 1}}, {Using: "m", Vector: Multi{Dim: 2, Values: []float32{1, 1}}}, {Using: "s", Vector: Sparse{[]uint32{9}, []float32{1}}},
 	} {
 		request.Limit = 1
 		if hits, err := c.Search(t.Context(), request); err != nil || len(hits) != 1 {

@@ -269,7 +269,7 @@ func (s *Store) SyncLog() error {
 }
 
 // DiskBytes returns how much the store has on disk, its log included.
-func (s *Store) DiskBytes() int64 { return int64(s.db.Metrics().DiskSpaceUsage()) }
+func (s *Store) DiskBytes() int64 { return int64(s.engine.Load().db.Metrics().DiskSpaceUsage()) }
 
 // pebbleLogger passes Pebble's messages on: its routine reports are debugging
 // output to an operator of Freshet.
