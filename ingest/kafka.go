@@ -70,8 +70,8 @@ func keyError(key, format string, args ...any) error {
 	return fmt.Errorf("kafka.%s: %w", key, fmt.Errorf(format, args...))
 }
 
-// options returns what a client needs to reach the brokers and to read from them.
-func (k *Kafka) options() []kgo.Opt {
+// ClientOptions returns what a client needs to reach the brokers and to read from them.
+func (k *Kafka) ClientOptions() []kgo.Opt {
 	isolation := kgo.ReadCommitted()
 	if k.IsolationLevel == "read_uncommitted" {
 		isolation = kgo.ReadUncommitted()

@@ -336,7 +336,7 @@ func GroupOf(s *Source) string { return "freshet-" + s.Collection + "-" + s.Name
 // nowhere by itself.
 func (s *source) options() []kgo.Opt {
 	total := int32(s.cfg.Buffer.TotalBytes)
-	return append(s.kafka.options(),
+	return append(s.kafka.ClientOptions(),
 		kgo.FetchMinBytes(1),
 		kgo.FetchMaxPartitionBytes(int32(s.cfg.Buffer.PartitionBytes)),
 		kgo.FetchMaxBytes(total),

@@ -47,7 +47,7 @@ func command() *cobra.Command {
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
 	}
-	root.AddCommand(serveCommand(), configCommand(), demoCommand(), importCommand(), exportCommand(), sourcesCommand(), healthCommand(), versionCommand())
+	root.AddCommand(serveCommand(), configCommand(), demoCommand(), benchCommand(), importCommand(), exportCommand(), sourcesCommand(), healthCommand(), versionCommand())
 	return root
 }
 

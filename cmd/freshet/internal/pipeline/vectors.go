@@ -1,0 +1,115 @@
+package pipeline
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+
+	"freshet/api/table"
+)
+
+// Vectors are those that are produced, again from the first one when they are used up,
+// and others to search with.
+type Vectors struct {
+	Name    string
+	Rows    [][]float32
+	Queries [][]float32
+}
+
+// maxQueries is how many vectors are set aside to search with, of at least ten times
+// as many.
+const maxQueries = 200
+
+// asideFrom sets some of the rows aside.
+func asideFrom(name string, rows [][]float32) Vectors {
+	n := min(maxQueries, len(rows)/10)
+	return Vectors{Name: name, Rows: rows[:len(rows)-n], Queries: rows[len(rows)-n:]}
+}
+
+func (v *Vectors) dim() int { return len(v.Rows[0]) }
+
+// Generate makes vectors that resemble embeddings a little: around centers, since
+// without any structure nothing is nearer than the rest.
+func Generate(dim, count int, seed uint64) (Vectors, error) {
+	if dim < 1 || dim > 65536 {
+		return Vectors{}, fmt.Errorf("--dim %d is not from 1 to 65536", dim)
+	}
+	if count < 10 || count > 1_000_000 {
+		return Vectors{}, fmt.Errorf("--generate %d is not from 10 to 1000000", count)
+	}
+	random := rand.New(rand.NewPCG(seed, 0))
+	centers := make([][]float32, max(1, count/50))
+	for i := range centers {
+		centers[i] = normal(random, make([]float32, dim), 1)
+	}
+	rows := make([][]float32, count)
+	for i := range rows {
+		rows[i] = append([]float32(nil), centers[random.IntN(len(centers))]...)
+		normal(random, rows[i], 0.7)
+	}
+	return asideFrom(fmt.Sprintf("%d generated vectors of %d dimensions, seed %d", count, dim, seed), rows), nil
+}
+
+// normal adds normally distributed numbers to v.
+func normal(random *rand.Rand, v []float32, deviation float64) []float32 {
+	for k := range v {
+		v[k] += float32(random.NormFloat64() * deviation)
+	}
+	return v
+}
+
+// ReadNPY reads the vectors of an .npy file, at most a million of them.
+func ReadNPY(path string) (v Vectors, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return v, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	info, err := f.Stat()
+	if err != nil {
+		return v, err
+	}
+	r := bufio.NewReaderSize(f, 1<<20)
+	array, err := table.ReadArray(r)
+	if err == nil {
+		err = array.CheckSize(info.Size())
+	}
+	if err != nil {
+		return v, fmt.Errorf("%s: %w", path, err)
+	}
+	if array.Dims != 2 || array.Rows < 10 {
+		return v, fmt.Errorf("%s: a matrix of at least 10 rows is needed", path)
+	}
+	if _, err := f.Seek(array.Begin, io.SeekStart); err != nil {
+		return v, err
+	}
+	r.Reset(f)
+	raw := make([]byte, array.Dim*array.Width)
+	rows := make([][]float32, min(array.Rows, 1_000_000))
+	for i := range rows {
+		if _, err := io.ReadFull(r, raw); err != nil {
+			return v, fmt.Errorf("%s: %w", path, err)
+		}
+		rows[i] = make([]float32, array.Dim)
+		for k := range rows[i] {
+			rows[i][k] = float32(array.Value(raw[k*array.Width:]))
+		}
+	}
+	return asideFrom(path, rows), nil
+}
+
+// values are the records' values, one for each vector. The id is in the key.
+func (v *Vectors) values() ([][]byte, error) {
+	values := make([][]byte, len(v.Rows))
+	for i, row := range v.Rows {
+		var err error
+		if values[i], err = json.Marshal(map[string]any{"embedding": row}); err != nil {
+			return nil, fmt.Errorf("vector %d: %w", i, err)
+		}
+	}
+	return values, nil
+}
