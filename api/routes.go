@@ -11,9 +11,9 @@ const collectionPath = "/collections/:collection"
 func (s *Server) routes() {
 	e := s.echo
 	e.GET("/", s.root)
-	e.GET("/healthz", text("healthz check passed"))
-	e.GET("/livez", text("healthz check passed"))
-	e.GET("/readyz", text("all shards are ready"))
+	e.GET("/healthz", text(alive))
+	e.GET("/livez", text(alive))
+	e.GET("/readyz", s.ready)
 	metrics := promhttp.HandlerFor(s.o.Registry, promhttp.HandlerOpts{})
 	e.GET("/metrics", wrap(metrics))
 	e.GET("/openapi.json", description)

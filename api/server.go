@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -49,6 +50,9 @@ type Options struct {
 	APIKeys, ReadOnlyAPIKeys []string
 	// Tokens takes JSON Web Tokens that are signed with one of APIKeys.
 	Tokens bool
+	// Behind counts the sources that have to catch up before requests should be sent
+	// here, and the records they have to read; default: there are none.
+	Behind func() (sources int, records int64)
 	// Audit gets a record of each request; default: none are kept.
 	Audit   slog.Handler
 	Sources Sources       // default: none are managed
@@ -64,8 +68,10 @@ type Server struct {
 	id      string // of this process, in telemetry
 	metrics *metrics
 	keys    keys
-	slots   chan struct{}       // one for each request in flight
-	bodies  *semaphore.Weighted // bytes of large bodies in flight
+	// caughtUp says that the server has been ready.
+	caughtUp atomic.Bool
+	slots    chan struct{}       // one for each request in flight
+	bodies   *semaphore.Weighted // bytes of large bodies in flight
 }
 
 // New returns a server of db.
@@ -91,16 +97,19 @@ func New(db *server.DB, o Options) *Server {
 // Handler returns the handler of all requests.
 func (s *Server) Handler() http.Handler { return s.echo }
 
-// HTTPServer returns a server for the handler with limits against clients that
-// send slowly or not at all.
-func (s *Server) HTTPServer() *http.Server {
+// HTTPServer returns a server of its own for the handler.
+func (s *Server) HTTPServer() *http.Server { return HTTPServer(s.echo, s.o.Logger) }
+
+// HTTPServer returns a server for a handler with limits against clients that send
+// slowly or not at all.
+func HTTPServer(h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
-		Handler:           s.echo,
+		Handler:           h,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       5 * time.Minute, // a large body over a slow line
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(s.o.Logger.Handler(), slog.LevelDebug),
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 }
 

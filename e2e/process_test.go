@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -222,7 +223,10 @@ func (f *freshet) start() {
 		if err != nil {
 			return err
 		}
-		return res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			err = fmt.Errorf("not ready: %s", res.Status)
+		}
+		return errors.Join(err, res.Body.Close())
 	})
 }
 

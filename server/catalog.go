@@ -54,7 +54,7 @@ func (db *DB) CreateCollection(ctx context.Context, name string, cfg Config) err
 		return err
 	}
 	db.lastID = entry.ID
-	c, err := openCollection(ctx, db, entry)
+	c, err := openCollection(ctx, db, entry, nil)
 	if err != nil {
 		return errors.Join(err, db.dropEntry(name, storage.Space{Collection: entry.ID}, nil, nil))
 	}

@@ -89,8 +89,8 @@ func (c *Collection) Closing() <-chan struct{} { return c.closing }
 func (c *Collection) Config() Config { return *c.config.Load() }
 
 // openCollection loads the points of a collection, builds its graphs and
-// starts its writer.
-func openCollection(ctx context.Context, db *DB, entry catalogEntry) (*Collection, error) {
+// starts its writer. progress is told of it, unless it is nil.
+func openCollection(ctx context.Context, db *DB, entry catalogEntry, progress *Progress) (*Collection, error) {
 	c := &Collection{
 		name:     entry.Name,
 		space:    storage.Space{Collection: entry.ID},
@@ -116,7 +116,7 @@ func openCollection(ctx context.Context, db *DB, entry catalogEntry) (*Collectio
 	c.moved.Store(newSignal())
 	err := c.openGraphs()
 	if err == nil {
-		err = c.load(ctx)
+		err = c.load(ctx, progress)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open collection %q: %w", entry.Name, err), c.closeGraphs())

@@ -33,6 +33,8 @@ type Options struct {
 
 	// Disk says how much of the disk is left free.
 	Disk DiskOptions
+	// Progress is told how far Open is; default: nobody is.
+	Progress *Progress
 
 	now func() time.Time // for what expires; default: time.Now
 }
@@ -97,6 +99,9 @@ func Open(ctx context.Context, dir string, o Options) (*DB, error) {
 	if o.MaxSnapshotBytes == 0 {
 		o.MaxSnapshotBytes = 1 << 40
 	}
+	if o.Progress == nil {
+		o.Progress = new(Progress)
+	}
 	if o.now == nil {
 		o.now = time.Now
 	}
@@ -112,7 +117,7 @@ func Open(ctx context.Context, dir string, o Options) (*DB, error) {
 	}
 	err = db.removeOrphans()
 	if err == nil {
-		err = db.load(ctx)
+		err = db.load(ctx, o.Progress)
 	}
 	if err != nil {
 		return nil, errors.Join(err, db.closeCollections(), store.Close())
@@ -125,7 +130,7 @@ func Open(ctx context.Context, dir string, o Options) (*DB, error) {
 	return db, nil
 }
 
-func (db *DB) load(ctx context.Context) error {
+func (db *DB) load(ctx context.Context, progress *Progress) error {
 	snapshot := db.store.Snapshot()
 	var entries []catalogEntry
 	err := snapshot.Scan(storage.GlobalKey(storage.Catalog, ""), nil, func(_, value []byte) (bool, error) {
@@ -145,11 +150,13 @@ func (db *DB) load(ctx context.Context) error {
 	if err = errors.Join(err, snapshot.Close()); err != nil {
 		return err
 	}
+	progress.begin(len(entries))
 	for _, e := range entries {
-		c, err := openCollection(ctx, db, e)
+		c, err := openCollection(ctx, db, e, progress)
 		if err != nil {
 			return err
 		}
+		progress.next()
 		db.collections[e.Name] = c
 		if len(e.Config.DroppedVectors) > 0 && !db.readOnly() { // opening has finished that
 			if err := db.putEntry(catalogEntry{Name: e.Name, ID: e.ID, Config: c.Config()}); err != nil {

@@ -40,16 +40,16 @@ func (c *Collection) putMeta(field string, value []byte) error {
 }
 
 // load reads what the store holds of the collection and puts the graphs together.
-func (c *Collection) load(ctx context.Context) error {
+func (c *Collection) load(ctx context.Context, progress *Progress) error {
 	snapshot := c.store.Snapshot()
-	err := c.loadFrom(ctx, snapshot)
+	err := c.loadFrom(ctx, snapshot, progress)
 	if closeErr := snapshot.Close(); err == nil {
 		err = closeErr
 	}
 	return err
 }
 
-func (c *Collection) loadFrom(ctx context.Context, snapshot *storage.Snapshot) error {
+func (c *Collection) loadFrom(ctx context.Context, snapshot *storage.Snapshot, progress *Progress) error {
 	operation, _, err := c.metaNumber(snapshot, metaOperation)
 	if err != nil {
 		return err
@@ -71,7 +71,7 @@ func (c *Collection) loadFrom(ctx context.Context, snapshot *storage.Snapshot) e
 	if err := c.findTombstones(snapshot); err != nil {
 		return err
 	}
-	return c.loadPoints(ctx, snapshot)
+	return c.loadPoints(ctx, snapshot, progress)
 }
 
 // metaNumber returns a field of storage.Meta that is a number of 8 bytes, and whether
@@ -116,9 +116,11 @@ type loading struct {
 	items   map[string][]hnsw.Item // that wait, by name of their vectors
 	docs    map[string][]sparse.Doc
 	waiting int
+
+	progress *loadProgress
 }
 
-func (c *Collection) loadPoints(ctx context.Context, snapshot *storage.Snapshot) error {
+func (c *Collection) loadPoints(ctx context.Context, snapshot *storage.Snapshot, progress *Progress) error {
 	started := time.Now()
 	l := &loading{c: c, dropped: c.Config().DroppedVectors, loaders: map[string]*hnsw.Loader{}, items: map[string][]hnsw.Item{}, docs: map[string][]sparse.Doc{}}
 	for name, g := range c.set().graphs {
@@ -127,6 +129,7 @@ func (c *Collection) loadPoints(ctx context.Context, snapshot *storage.Snapshot)
 	if err := l.nodes(snapshot); err != nil {
 		return err
 	}
+	l.progress = newLoadProgress(c.log, progress, len(l.taken))
 	if err := l.learn(snapshot); err != nil {
 		return err
 	}
@@ -300,6 +303,7 @@ func (l *loading) point(key, value []byte) error {
 		l.items[name] = append(l.items[name], hnsw.Item{Slot: slot, Vector: c.params(name).compared(dense)})
 	}
 	l.waiting++
+	l.progress.point()
 	return nil
 }
 

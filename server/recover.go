@@ -119,7 +119,7 @@ func (db *DB) readSnapshot(ctx context.Context, entry catalogEntry, snapshot io.
 		return nil, errorf(BadRequest, "Snapshot checksum mismatch: expected %s, got %s", checksum, sum)
 	}
 	entry.Config = cfg
-	c, err := openCollection(ctx, db, entry)
+	c, err := openCollection(ctx, db, entry, nil)
 	if err != nil && ctx.Err() == nil {
 		return nil, errorf(BadRequest, "the snapshot cannot be loaded: %v", err)
 	}

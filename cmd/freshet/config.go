@@ -52,6 +52,11 @@ type httpConfig struct {
 	JWT bool `yaml:"jwt_rbac"`
 	// AuditLog is a file that gets a line for each request; "" for none.
 	AuditLog string `yaml:"audit_log,omitempty"`
+	// TLS names the certificates of the port.
+	TLS tlsConfig `yaml:"tls,omitempty"`
+	// ReadyLag is how old the newest applied record may be, while others wait, for the
+	// server to become ready; 0 for any age.
+	ReadyLag *time.Duration `yaml:"ready_lag"`
 	// Title is what GET / says in place of who we are.
 	Title string `yaml:"title,omitempty"`
 }
@@ -87,6 +92,10 @@ func defaultConfig() config {
 func (c *config) setDefaults() {
 	c.Data = cmp.Or(c.Data, "freshet-data")
 	c.HTTP.Listen = cmp.Or(c.HTTP.Listen, "127.0.0.1:6333")
+	if c.HTTP.ReadyLag == nil {
+		lag := 30 * time.Second
+		c.HTTP.ReadyLag = &lag
+	}
 	c.Log.Level = cmp.Or(c.Log.Level, "info")
 	c.Log.Format = cmp.Or(c.Log.Format, "text")
 	c.Storage.SyncInterval = cmp.Or(c.Storage.SyncInterval, 100*time.Millisecond)
@@ -314,6 +323,12 @@ func (h *httpConfig) validate() error {
 	}
 	if err := h.validateKeys(); err != nil {
 		return err
+	}
+	if err := h.TLS.validate(); err != nil {
+		return err
+	}
+	if *h.ReadyLag < 0 {
+		return fmt.Errorf("http.ready_lag: %s is negative", *h.ReadyLag)
 	}
 	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() || h.Insecure || h.APIKey != "" {
 		return nil

@@ -108,10 +108,10 @@ func demo(ctx context.Context, out io.Writer, o *demoOptions) (err error) {
 
 	d := &demonstration{
 		out: out, rate: o.rate, brokers: broker.ListenAddrs(), sources: n.sources,
-		url: "http://" + n.listener.Addr().String() + "/collections/" + demoCollection,
+		url: "http://" + n.front.address + "/collections/" + demoCollection,
 	}
 	d.printf("Kafka     %s, topic %s, %d partitions (a broker inside this process)\n", c.Kafka.BootstrapServers, demoTopic, demoPartitions)
-	d.printf("Freshet   %s, data in %s\n\n", n.listener.Addr(), dir)
+	d.printf("Freshet   %s, data in %s\n\n", n.front.address, dir)
 	for _, step := range []func() error{
 		func() error { return d.flow(ctx, base) },
 		func() error { return d.search(ctx, base, queries) },

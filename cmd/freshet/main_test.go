@@ -124,6 +124,9 @@ func TestConfigurationIsRefused(t *testing.T) {
 		{"http: {read_only_api_key: r}", nil, nil, "http.read_only_api_key: needs http.api_key"},
 		{"http: {api_key: a, read_only_api_key: a}", nil, nil, "http.read_only_api_key: is the same as http.api_key"},
 		{"http: {api_key: a, alt_api_key: a}", nil, nil, "http.alt_api_key: is the same as http.api_key"},
+		{"http: {tls: {cert: a}}", nil, nil, "http.tls: cert and key belong together"},
+		{"http: {tls: {client_ca: a}}", nil, nil, "http.tls.client_ca: needs http.tls.cert"},
+		{"http: {ready_lag: -1s}", nil, nil, "http.ready_lag: -1s is negative"},
 		{"http: {jwt_rbac: true}", nil, nil, "http.jwt_rbac: needs http.api_key"},
 		{"", []string{"FRESHET_API_KEY=a b"}, nil, "http.api_key: a key consists of visible characters"},
 		{"http: {api_key: '${file:/dev/null}'}", nil, nil, "http.api_key: ${file:/dev/null} holds nothing"},
@@ -175,7 +178,7 @@ func TestKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() {
-		if err := n.close(); err != nil {
+		if err := n.close(context.Background()); err != nil {
 			t.Error(err)
 		}
 	}()
@@ -183,7 +186,7 @@ func TestKeys(t *testing.T) {
 		r := httptest.NewRequest(http.MethodDelete, "/collections/none", nil)
 		r.Header.Set("api-key", key)
 		w := httptest.NewRecorder()
-		n.http.Handler.ServeHTTP(w, r)
+		n.front.ServeHTTP(w, r)
 		if w.Code != want {
 			t.Errorf("key %q: %d %s", key, w.Code, w.Body)
 		}
@@ -212,12 +215,12 @@ func TestStartUpErrors(t *testing.T) {
 		t.Errorf("a second process on the data folder: %v", err)
 	}
 	taken := c
-	taken.HTTP.Listen = first.listener.Addr().String()
+	taken.HTTP.Listen = first.front.address
 	taken.Data = t.TempDir()
 	if _, err := openNode(ctx, &taken, discard); err == nil || !strings.Contains(err.Error(), taken.HTTP.Listen+" is in use by another process") {
 		t.Errorf("a second process on the port: %v", err)
 	}
-	if err := first.close(); err != nil {
+	if err := first.close(ctx); err != nil {
 		t.Error(err)
 	}
 	listener, err := net.Listen("tcp", taken.HTTP.Listen)

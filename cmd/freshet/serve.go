@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,7 +10,6 @@ import (
 	"net/http"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -50,35 +50,33 @@ func serveCommand() *cobra.Command {
 	return cmd
 }
 
-// node is one running database: the listener, the store, the sources.
+// node is one running database: the port, the store, the sources.
 type node struct {
-	log      *slog.Logger
-	listener net.Listener
-	db       *server.DB
-	models   *embed.Models
-	http     *http.Server
-	sources  *ingest.Manager
-	audit    *os.File // nil: none
+	log     *slog.Logger
+	front   *front
+	db      *server.DB
+	models  *embed.Models
+	sources *ingest.Manager
+	audit   *os.File // nil: none
 }
 
-// openNode takes the port and the data folder and loads what is in it.
+// openNode takes the port and the data folder and loads what is in it. Meanwhile the
+// port tells how far it is.
 func openNode(ctx context.Context, c *config, log *slog.Logger) (_ *node, err error) {
 	n := &node{log: log}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, n.close())
+			err = errors.Join(err, n.close(ctx))
 		}
 	}()
-	n.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", c.HTTP.Listen)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return n, fmt.Errorf("%s is in use by another process; --listen takes another address", c.HTTP.Listen)
-	}
+	progress := new(server.Progress)
+	n.front, err = listen(ctx, &c.HTTP, log, api.Loading(progress))
 	if err != nil {
-		return n, fmt.Errorf("listen: %w", err)
+		return n, err
 	}
 	began := time.Now()
 	n.db, err = server.Open(ctx, c.Data, server.Options{
-		Logger: log, SyncInterval: c.Storage.SyncInterval,
+		Logger: log, SyncInterval: c.Storage.SyncInterval, Progress: progress,
 		SnapshotsDir: c.Storage.SnapshotsDir, MaxSnapshotBytes: int64(c.Storage.MaxSnapshotBytes),
 		Disk: server.DiskOptions{HighPercent: c.Storage.HighWatermark, ReserveBytes: int64(c.Storage.Reserve)},
 	})
@@ -96,22 +94,34 @@ func openNode(ctx context.Context, c *config, log *slog.Logger) (_ *node, err er
 	if err != nil {
 		return n, err
 	}
+	o, err := n.apiOptions(c, registry)
+	if err != nil {
+		return n, err
+	}
+	n.front.show(api.New(n.db, o).Handler())
+	log.Info("freshet is ready", "version", version, "listen", n.front.address, "data", c.Data,
+		"collections", len(n.db.Collections()), "sources", len(c.Sources), "loaded_in", time.Since(began).Round(time.Millisecond).String())
+	return n, nil
+}
+
+func (n *node) apiOptions(c *config, registry *prometheus.Registry) (api.Options, error) {
 	full, readOnly := c.HTTP.keys()
 	o := api.Options{
-		Logger: log, Registry: registry, Version: version, Commit: commit(), Title: c.HTTP.Title,
+		Logger: n.log, Registry: registry, Version: version, Commit: commit(), Title: c.HTTP.Title,
 		APIKeys: full, ReadOnlyAPIKeys: readOnly, Tokens: c.HTTP.JWT, Sources: n.sources, Models: n.models,
 	}
+	if lag := *c.HTTP.ReadyLag; lag > 0 {
+		o.Behind = func() (sources int, records int64) { return n.sources.Behind(lag) }
+	}
 	if c.HTTP.AuditLog != "" {
+		var err error
 		n.audit, err = os.OpenFile(c.HTTP.AuditLog, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 		if err != nil {
-			return n, fmt.Errorf("http.audit_log: %w", err)
+			return o, fmt.Errorf("http.audit_log: %w", err)
 		}
 		o.Audit = slog.NewJSONHandler(n.audit, nil)
 	}
-	n.http = api.New(n.db, o).HTTPServer()
-	log.Info("freshet is ready", "version", version, "listen", n.listener.Addr().String(), "data", c.Data,
-		"collections", len(n.db.Collections()), "sources", len(c.Sources), "loaded_in", time.Since(began).Round(time.Millisecond).String())
-	return n, nil
+	return o, nil
 }
 
 // run serves and consumes until ctx ends, then lets requests in progress
@@ -121,35 +131,23 @@ func (n *node) run(ctx context.Context) error {
 	defer cancel()
 	var wg sync.WaitGroup
 	wg.Go(func() { n.sources.Run(ctx) })
-	served := make(chan error, 1)
-	wg.Go(func() {
-		err := n.http.Serve(n.listener)
-		cancel() // without its listener the process has no use
-		served <- err
-	})
-	<-ctx.Done()
+	select {
+	case <-ctx.Done():
+	case <-n.front.ended: // without its port the process has no use
+	}
+	cancel()
 	n.log.Info("ending")
-	drain, stop := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
-	defer stop()
-	errShutdown := n.http.Shutdown(drain)
-	if errors.Is(errShutdown, context.DeadlineExceeded) {
-		n.log.Warn("requests in progress were cut off", "after", drainTime.String())
-		errShutdown = n.http.Close()
-	}
+	err := n.front.end(ctx)
+	n.front = nil
 	wg.Wait()
-	err := <-served
-	if errors.Is(err, http.ErrServerClosed) {
-		err = nil
-	}
-	n.listener = nil // closed by the HTTP server
-	return errors.Join(err, errShutdown, n.close())
+	return errors.Join(err, n.close(ctx))
 }
 
 // close gives up what openNode took.
-func (n *node) close() error {
+func (n *node) close(ctx context.Context) error {
 	var errs []error
-	if n.listener != nil {
-		errs = append(errs, n.listener.Close())
+	if n.front != nil {
+		errs = append(errs, n.front.end(ctx))
 	}
 	n.models.Close()
 	if n.db != nil {
@@ -175,7 +173,14 @@ func healthCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		res, err := http.DefaultClient.Do(req)
+		client := http.DefaultClient
+		if ip := net.ParseIP(req.URL.Hostname()); ip != nil && ip.IsLoopback() {
+			// The certificate names another host. Nothing is told to who answers.
+			transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+			defer transport.CloseIdleConnections()
+			client = &http.Client{Transport: transport}
+		}
+		res, err := client.Do(req)
 		if err != nil {
 			return err
 		}
