@@ -60,6 +60,16 @@ fuzz-api:
 	e2e/setup.sh
 	e2e/fuzz/run.sh $(URL) $(REQUESTS)
 
+# Power cuts, with some of what was not synced, in any order with writes and restarts;
+# and file operations that fail, each in its turn. ROUNDS of them; SEED repeats a run.
+.PHONY: powercut faults
+powercut: ROUNDS ?= 1000
+powercut:
+	FRESHET_ROUNDS=$(ROUNDS) FRESHET_SEED=$(SEED) $(GO) test -count=1 -timeout 60m -run '^TestCrashes$$' ./server
+faults: ROUNDS ?= 100000
+faults:
+	FRESHET_ROUNDS=$(ROUNDS) FRESHET_SEED=$(SEED) $(GO) test -count=1 -timeout 60m -v -run '^TestFaults$$' ./server
+
 # Each fuzz target for FUZZTIME.
 FUZZTIME ?= 30s
 fuzz:

@@ -36,7 +36,8 @@ type Options struct {
 	// Progress is told how far Open is; default: nobody is.
 	Progress *Progress
 
-	now func() time.Time // for what expires; default: time.Now
+	fatal func(reason string) // see storage.Options
+	now   func() time.Time    // for what expires; default: time.Now
 }
 
 // DB is a data folder with its collections and aliases. It is safe for
@@ -105,7 +106,7 @@ func Open(ctx context.Context, dir string, o Options) (*DB, error) {
 	if o.now == nil {
 		o.now = time.Now
 	}
-	store, err := storage.Open(dir, storage.Options{Logger: o.Logger, FS: o.FS, Disk: o.Disk})
+	store, err := storage.Open(dir, storage.Options{Logger: o.Logger, FS: o.FS, Disk: o.Disk, Fatal: o.fatal})
 	if err != nil {
 		return nil, err
 	}

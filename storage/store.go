@@ -58,7 +58,7 @@ type Store struct {
 	log    pebbleLogger
 	disk   *disk
 	folder *folder
-	fs     vfs.FS // folder, with a hook for what finds no space
+	fs     vfs.FS // folder, with hooks for what finds no space and for what fails
 	lock   *pebble.Lock
 
 	engine   atomic.Pointer[engine]
@@ -93,11 +93,12 @@ func Open(dir string, o Options) (*Store, error) {
 		}
 		return nil, fmt.Errorf("lock data folder %s: %w", dir, err)
 	}
+	log := pebbleLogger{log: o.Logger, fatal: o.Fatal}
 	s := &Store{
-		dir: dir, o: o, log: pebbleLogger{log: o.Logger, fatal: o.Fatal}, disk: newDisk(o.FS, dir, o.Disk, o.Logger), folder: &folder{FS: o.FS}, lock: lock,
+		dir: dir, o: o, log: log, disk: newDisk(o.FS, dir, o.Disk, o.Logger), folder: &folder{FS: o.FS}, lock: lock,
 		reopened: make(chan struct{}), stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
-	s.fs = vfs.OnDiskFull(s.folder, s.disk.outOfSpace)
+	s.fs = &failing{FS: vfs.OnDiskFull(s.folder, s.disk.outOfSpace), log: log}
 	if err := s.open(); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
@@ -254,6 +255,9 @@ func (s *Store) Close() error {
 	err := s.closeFormer()
 	return errors.Join(err, s.engine.Load().db.Close(), s.lock.Close())
 }
+
+// Flush writes what is in the log to tables.
+func (s *Store) Flush() error { return s.engine.Load().db.Flush() }
 
 // SyncLog returns once every batch committed before the call is on stable
 // storage.
