@@ -28,8 +28,8 @@ import (
 	"freshet/examples/minilm"
 )
 
-// TestDashboard has Chromium use the page as people do. With a folder for them it takes
-// the pictures in docs, which need some minutes of a source at work.
+// TestDashboard has Chromium use the page as people do. With a folder for them in
+// SCREENSHOTS it takes the pictures of docs, too, for which a source works for minutes.
 func TestDashboard(t *testing.T) {
 	for _, program := range []string{"chromium", "node"} {
 		if _, err := exec.LookPath(program); err != nil {
@@ -37,12 +37,13 @@ func TestDashboard(t *testing.T) {
 		}
 	}
 	s := startStage(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "node", "page/page.mjs")
 	cmd.Env = append(os.Environ(), "FRESHET_URL="+s.freshet.url, "STAGE_URL="+s.control.URL, "CHROMIUM=chromium",
 		"PLAYWRIGHT="+filepath.Join(root, ".cache", "page", "node_modules", "playwright-core", "index.mjs"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.WaitDelay = time.Second // the browser has the same output
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)

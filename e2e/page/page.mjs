@@ -274,7 +274,7 @@ await browser.close();
 // takePictures shows a source whose model becomes slow and recovers.
 async function takePictures() {
   const wait = (s) => new Promise((go) => setTimeout(go, s * 1000));
-  const take = (name, options = {}) => page.screenshot({ path: join(pictures, `dashboard-${name}.png`), ...options });
+  const take = (name, options = {}) => page.screenshot({ path: join(pictures, `${name}.png`), ...options });
   await page.emulateMedia({ colorScheme: "light" });
   await page.setViewportSize({ width: 1120, height: 760 });
   await page.evaluate(() => sessionStorage.setItem("freshet-api-key", "the-key"));
