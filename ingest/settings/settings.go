@@ -15,6 +15,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 )
@@ -38,14 +39,10 @@ func (e *Error) Error() string {
 // Read reads one document into the struct that dst points to. The only errors are
 // *Error.
 func Read(raw []byte, dst any) error {
-	file, err := parser.ParseBytes(raw, 0)
-	if err != nil {
-		return inWords(err)
+	body, err := document(raw)
+	if err != nil || body == nil {
+		return err
 	}
-	if len(file.Docs) == 0 || file.Docs[0].Body == nil {
-		return nil
-	}
-	body := file.Docs[0].Body
 	c := checker{anchors: map[string]ast.Node{}}
 	if err := c.check("", body, reflect.TypeOf(dst).Elem()); err != nil {
 		return err
@@ -54,6 +51,36 @@ func Read(raw []byte, dst any) error {
 		return inWords(err)
 	}
 	return nil
+}
+
+// document returns what the only document holds, nil if there is nothing. Documents are
+// told apart by their tokens: the parser passes over what follows an empty one.
+func document(raw []byte) (ast.Node, error) {
+	tokens := lexer.Tokenize(string(raw))
+	begun, over := false, false
+	for _, t := range tokens {
+		switch t.Type {
+		case token.CommentType:
+		case token.DocumentEndType:
+			over = true
+		case token.DocumentHeaderType:
+			over = over || begun
+			begun = true
+		default:
+			if over {
+				return nil, &Error{Line: t.Position.Line, Text: "a second document begins here; settings are in one"}
+			}
+			begun = true
+		}
+	}
+	file, err := parser.Parse(tokens, 0)
+	if err != nil {
+		return nil, inWords(err)
+	}
+	if len(file.Docs) == 0 {
+		return nil, nil
+	}
+	return file.Docs[0].Body, nil
 }
 
 // inWords returns an error of the library as ours.
