@@ -3,8 +3,8 @@ package ingest
 import "time"
 
 // Behind counts the sources that still read what they missed, and the records that
-// wait: of partitions whose newest applied record is older than limit, or that have
-// applied none, while others wait. What cannot be consumed (a broker that is away, a
+// wait: of partitions where one has waited for longer than limit, or nobody knows for
+// how long. What cannot be consumed (a broker that is away, a
 // gap, a pause) does not count: nobody knows when it will end.
 func (m *Manager) Behind(limit time.Duration) (sources int, records int64) {
 	for _, s := range m.Status() {
