@@ -132,7 +132,7 @@ func TestNothingIsTouched(t *testing.T) {
 		"are more than 10000000":        func(o *Options) { o.Rates, o.Duration = []int{100_000}, time.Hour },
 		"--backlog -1 is not":           func(o *Options) { o.Backlog = -1 },
 		"--partitions 0 is not":         func(o *Options) { o.Partitions = 0 },
-		"--replicas 0 is neither":    func(o *Options) { o.Replicas = 0 },
+		"--replicas 0 is neither":       func(o *Options) { o.Replicas = 0 },
 		`--topic "a/b" is not`:          func(o *Options) { o.Topic = "a/b" },
 		"has to name the brokers":       func(o *Options) { o.Kafka.BootstrapServers = "" },
 	} {
