@@ -6,7 +6,7 @@ import * as console_ from "./console.js";
 import { h } from "./dom.js";
 import * as ingest from "./ingest.js";
 import * as letters from "./letters.js";
-import { look } from "./live.js";
+import { live, look } from "./live.js";
 import * as overview from "./overview.js";
 import * as points from "./points.js";
 
@@ -60,9 +60,11 @@ link.addEventListener("back", () => {
   notice.textContent = "The server is back.";
   document.body.classList.remove("away");
   setTimeout(() => { if (notice.className === "good") { notice.className = ""; notice.textContent = ""; } }, 4000);
-  // What is live fills itself; a page that failed for want of a server is drawn again.
-  if (main.querySelector(".failure")) show();
 });
+
+// What is live fills itself; a page that failed for want of a server is drawn again. The
+// server answers before it is ready, so to be back is not enough.
+live.addEventListener("sources", () => { if (main.querySelector("[data-pending]")) show(); });
 
 // One question for the key at a time, however many requests were refused.
 let asking = false;

@@ -1,7 +1,7 @@
 // The collections and how they are made.
 
 import { at, get } from "./api.js";
-import { empty, failure, h, table } from "./dom.js";
+import { empty, h, pending, table } from "./dom.js";
 import { count, stringify } from "./format.js";
 
 export const title = "Collections";
@@ -22,7 +22,7 @@ export async function show(main, { leaving }) {
       : empty("There is no collection yet.", h("p", {}, "A source makes one from its first record, or the ", h("a", { href: "#/console" }, "console"), " does.")));
     if (names.length > most) place.append(h("p", { class: "note" }, `${most} of ${count(names.length)} collections.`));
   } catch (error) {
-    place.replaceChildren(failure(error));
+    place.replaceChildren(pending(error));
   }
 }
 

@@ -55,6 +55,14 @@ export function failure(error) {
   return h("p", { class: "failure", role: "alert" }, error.message);
 }
 
+// pending is the failure of a whole page. It is drawn again when the server answers, if
+// it was away or not ready.
+export function pending(error) {
+  const shown = failure(error);
+  if (error.status === 0 || error.status === 503) shown.dataset.pending = "";
+  return shown;
+}
+
 // empty says that there is nothing, and what to do about it.
 export function empty(text, ...more) {
   return h("div", { class: "empty" }, h("p", {}, text), ...more);

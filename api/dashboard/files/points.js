@@ -2,7 +2,7 @@
 
 import { at, call, get } from "./api.js";
 import { vectors } from "./collections.js";
-import { empty, failure, field, h, select } from "./dom.js";
+import { empty, failure, field, h, pending, select } from "./dom.js";
 import { Filter } from "./filter.js";
 import { count, significant, stringify } from "./format.js";
 
@@ -28,7 +28,7 @@ export async function show(main, { leaving, names, go }) {
     if (leaving.aborted) return;
     new Browser(place, chooser, name, info, models).reset();
   } catch (error) {
-    if (!leaving.aborted) place.append(failure(error));
+    if (!leaving.aborted) place.append(pending(error));
   }
 }
 
