@@ -201,8 +201,9 @@ await step("the server goes away and comes back", async () => {
   await page.getByText("The server does not answer.").waitFor();
   await to("#/collections"); // while it is away
   await page.locator(".failure", { hasText: "The server does not answer." }).waitFor();
-  await command("start");
+  const started = command("start"); // which waits until it is ready; the page need not
   await page.getByText("The server is back.").waitFor();
+  await started;
   serverIsThere = true;
   await page.getByRole("link", { name: "glosses" }).waitFor();
 });
