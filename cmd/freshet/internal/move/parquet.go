@@ -28,7 +28,7 @@ const (
 	// expiryColumn is when the point ends, in Unix milliseconds. The prefix keeps it apart
 	// from members of payloads: a point that ends by mistake is lost.
 	expiryColumn = "freshet.expires_at"
-	namedPrefix   = vectorColumn + "."
+	namedPrefix  = vectorColumn + "."
 )
 
 // parquetRows is how many rows are decoded, or written as one group, at a time.
