@@ -11,6 +11,7 @@ const patience = 30_000; // milliseconds
 // again, "locked" when it wants a key.
 export const link = new EventTarget();
 let away = false;
+let since = 0; // when the server went away
 
 export const isAway = () => away;
 export const getKey = () => sessionStorage.getItem(keyName) ?? "";
@@ -29,9 +30,12 @@ export class RequestError extends Error {
   }
 }
 
-function tell(isNow) {
-  if (isNow === away) return;
+// tell takes note of what a request has found that began at a time. One that began before
+// the server went away does not say that it is back.
+function tell(isNow, began) {
+  if (isNow === away || (!isNow && began < since)) return;
   away = isNow;
+  if (away) since = performance.now();
   link.dispatchEvent(new Event(away ? "away" : "back"));
 }
 
@@ -48,14 +52,14 @@ export async function send(method, path, text) {
       method, headers, body: text || undefined, cache: "no-store", redirect: "error", signal: AbortSignal.timeout(patience),
     });
     const body = await answer.text();
-    tell(answer.status === 502);
+    tell(answer.status === 502, started);
     return { status: answer.status, ok: answer.ok, type: answer.headers.get("content-type") ?? "", text: body, ms: performance.now() - started };
   } catch (error) {
     if (error.name === "TimeoutError") throw new RequestError(0, `The server has not answered within ${patience / 1000} s.`);
     if (!(error instanceof TypeError)) throw error;
     // The browser says the same of a server that is away and of a header it will not send.
     if (/[^\x21-\x7e]/.test(key)) throw new RequestError(401, "A key consists of visible characters of ASCII.");
-    tell(true);
+    tell(true, started);
     throw new RequestError(0, "The server does not answer.");
   }
 }

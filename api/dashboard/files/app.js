@@ -49,7 +49,10 @@ addEventListener("hashchange", () => show({ focus: true }));
 document.getElementById("skip").addEventListener("click", () => main.focus());
 forget.addEventListener("click", () => { setKey(""); show(); look(); });
 
+let fading; // of the notice that the server is back
+
 link.addEventListener("away", () => {
+  clearTimeout(fading);
   notice.className = "bad";
   notice.textContent = "The server does not answer. What is shown is from before; trying again…";
   document.body.classList.add("away");
@@ -59,7 +62,7 @@ link.addEventListener("back", () => {
   notice.className = "good";
   notice.textContent = "The server is back.";
   document.body.classList.remove("away");
-  setTimeout(() => { if (notice.className === "good") { notice.className = ""; notice.textContent = ""; } }, 4000);
+  fading = setTimeout(() => { notice.className = ""; notice.textContent = ""; }, 4000);
 });
 
 // What is live fills itself; a page that failed for want of a server is drawn again. The
