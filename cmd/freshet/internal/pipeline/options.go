@@ -74,5 +74,6 @@ func (o *Options) validate() error {
 }
 
 func notInTopic(r rune) bool {
-	return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("._-", r))
+	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+	return !strings.ContainsRune(allowed, r)
 }

@@ -127,18 +127,22 @@ func (r *Report) Text(w io.Writer) error {
 	fmt.Fprintf(&text, "%s; %s; %s\n", r.Vectors, r.Distance, r.Machine)
 	t := tabwriter.NewWriter(&text, 0, 0, 2, ' ', tabwriter.AlignRight)
 	for _, s := range r.Steps {
+		var rows strings.Builder
 		fmt.Fprintf(&text, "\n%d records/s: %d produced at %.0f/s, %d behind in the end (%s), batch limit %d\n\n", s.Rate, s.Records,
 			s.Produced, s.Lag, keeping(s.KeepsUp), s.BatchLimit)
-		fmt.Fprintf(t, "ms\tP50\tP99\tthe article's pipeline\t\n")
+		fmt.Fprintf(&rows, "ms\tP50\tP99\tthe article's pipeline\t\n")
 		for _, stage := range s.Stages {
 			theirs := ""
 			if stage.Article > 0 {
 				theirs = fmt.Sprintf("%.0f", stage.Article)
 			}
-			fmt.Fprintf(t, "%s\t%.2f\t%.2f\t%s\t\n", stage.Name, stage.P50, stage.P99, theirs)
+			fmt.Fprintf(&rows, "%s\t%.2f\t%.2f\t%s\t\n", stage.Name, stage.P50, stage.P99, theirs)
 		}
 		if s.Search != nil {
-			fmt.Fprintf(t, "a search meanwhile\t%.2f\t%.2f\t\t\n", s.Search.P50, s.Search.P99)
+			fmt.Fprintf(&rows, "a search meanwhile\t%.2f\t%.2f\t\t\n", s.Search.P50, s.Search.P99)
+		}
+		if _, err := io.WriteString(t, rows.String()); err != nil {
+			return err
 		}
 		if err := t.Flush(); err != nil {
 			return err
