@@ -82,13 +82,13 @@ sources:
 	inTheMiddle := 0
 	for i := range kills {
 		time.Sleep(time.Duration(400+rand.IntN(600)) * time.Millisecond)
-		_, produced := endOffsets(t, brokers, "keyed")
-		f.kill()
-		f.start()
-		if done := operations(t, f)["keyed"]; done > 0 && done < produced {
+		if done := operations(t, f)["keyed"]; done > 0 && done < records {
 			inTheMiddle++
 		}
-		t.Logf("kill %d: %d records produced, then %v applied", i+1, produced, operations(t, f))
+		f.kill()
+		f.start()
+		_, produced := endOffsets(t, brokers, "keyed")
+		t.Logf("kill %d: %d records produced, %v applied", i+1, produced, operations(t, f))
 	}
 	if inTheMiddle == 0 {
 		t.Error("no kill came in the middle of the log")

@@ -117,7 +117,7 @@ func merge(dst, src object) error {
 }
 
 // usual are the errors that any operation with an envelope can have.
-var usual = []int{400, 401, 403, 404, 408, 413, 415, 422, 429, 500, 503, 507}
+var usual = []int{400, 401, 403, 404, 408, 413, 415, 422, 429, 431, 500, 503, 507}
 
 // tableTypes are the media types of bodies that are tables.
 var tableTypes = []string{"application/vnd.apache.arrow.stream", "application/x-npy"}
