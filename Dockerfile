@@ -10,14 +10,15 @@ RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$VERSION" -
 
 FROM scratch
 COPY --from=build /freshet /freshet
+# The authorities that Kafka's TLS and embedding endpoints are trusted by, unless others are named.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build --chown=65532:65532 /data /data
 COPY LICENSE examples/minilm/NOTICE /licenses/
 USER 65532:65532
-ENV FRESHET_DATA=/data
+# It listens to others, so it starts with FRESHET_API_KEY, or FRESHET_INSECURE=true.
+ENV FRESHET_DATA=/data FRESHET_LISTEN=0.0.0.0:6333
 VOLUME /data
 EXPOSE 6333
-# Whoever reaches the port may do anything: there is no authentication yet.
-ENV FRESHET_LISTEN=0.0.0.0:6333 FRESHET_INSECURE=true
 HEALTHCHECK --interval=10s --start-period=60s CMD ["/freshet", "health"]
 ENTRYPOINT ["/freshet"]
 CMD ["serve"]

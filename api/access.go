@@ -17,20 +17,32 @@ import (
 	"freshet/server"
 )
 
-// keys are the API keys that a server knows, as digests: comparing those takes as
-// long for any key, right or wrong. Without any there is no authentication.
+// digest stands for an API key: to compare two takes as long for any key, right or wrong.
+type digest struct {
+	_   [0]func() // by this neither == nor a map compares digests
+	sum [sha256.Size]byte
+}
+
+func digestOf(key string) digest { return digest{sum: sha256.Sum256([]byte(key))} }
+
+// equals returns 1 if both are of the same key, else 0. It is the one use of the sums.
+func (d *digest) equals(other *digest) int {
+	return subtle.ConstantTimeCompare(d.sum[:], other.sum[:])
+}
+
+// keys are the API keys that a server knows. Without any there is no authentication.
 type keys struct {
-	full, readOnly [][sha256.Size]byte
+	full, readOnly []digest
 	tokens         *tokens // nil: tokens are not taken
 }
 
 func newKeys(o Options) keys {
 	var k keys
 	for _, key := range o.APIKeys {
-		k.full = append(k.full, sha256.Sum256([]byte(key)))
+		k.full = append(k.full, digestOf(key))
 	}
 	for _, key := range o.ReadOnlyAPIKeys {
-		k.readOnly = append(k.readOnly, sha256.Sum256([]byte(key)))
+		k.readOnly = append(k.readOnly, digestOf(key))
 	}
 	if o.Tokens {
 		k.tokens = newTokens(o.APIKeys)
@@ -49,11 +61,11 @@ type caller struct {
 
 // byKey returns the caller that a key, which is no token, stands for.
 func (k keys) byKey(key string) (caller, bool) {
-	digest := sha256.Sum256([]byte(key))
-	in := func(list [][sha256.Size]byte) bool {
+	given := digestOf(key)
+	in := func(list []digest) bool {
 		found := 0
 		for i := range list {
-			found |= subtle.ConstantTimeCompare(list[i][:], digest[:])
+			found |= list[i].equals(&given)
 		}
 		return found == 1
 	}
@@ -131,16 +143,21 @@ func (s *Server) authenticate(next echo.HandlerFunc) echo.HandlerFunc {
 		if err == nil {
 			return next(c)
 		}
-		var known *statusError
-		if errors.As(err, &known) && known.status == http.StatusUnauthorized {
-			err = c.String(known.status, known.text)
-		} else {
-			r := &request{Context: c, s: s, started: time.Now()}
-			err = r.fail(err)
-		}
-		s.metrics.refused.WithLabelValues(strconv.Itoa(c.Response().Status)).Inc()
-		return err
+		return s.refuse(c, err)
 	}
+}
+
+// refuse answers a request that is not let through.
+func (s *Server) refuse(c echo.Context, err error) error {
+	var known *statusError
+	if errors.As(err, &known) && known.status == http.StatusUnauthorized {
+		err = c.String(known.status, known.text)
+	} else {
+		r := &request{Context: c, s: s, started: time.Now()}
+		err = r.fail(err)
+	}
+	s.metrics.refused.WithLabelValues(strconv.Itoa(c.Response().Status)).Inc()
+	return err
 }
 
 // resolve returns the name of the collection that a name or an alias stands for.

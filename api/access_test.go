@@ -80,9 +80,9 @@ var accessTable = map[access][]string{
 	},
 	operators: {
 		"PUT {c}/snapshots/recover", "POST {c}/snapshots/upload", "POST /snapshots", "DELETE /snapshots/:snapshot",
-		"DELETE /issues", "POST /collections/aliases", "PUT /cluster/*", "POST /cluster/*", "DELETE /cluster/*", "PUT /quotas", "POST /quotas", "DELETE /quotas",
+		"DELETE /issues", "POST /collections/aliases", "PUT /cluster/*", "POST /cluster/*", "PATCH /cluster/*", "DELETE /cluster/*", "PUT /quotas", "POST /quotas", "PATCH /quotas", "DELETE /quotas",
 		"PUT {c}", "PATCH {c}", "DELETE {c}", "POST {c}/cluster",
-		"PUT {c}/shards", "POST {c}/shards/delete", "PUT {c}/shards/:shard/*", "POST {c}/shards/:shard/*", "DELETE {c}/shards/:shard/*",
+		"PUT {c}/shards", "POST {c}/shards/delete", "PUT {c}/shards/:shard/*", "POST {c}/shards/:shard/*", "PATCH {c}/shards/:shard/*", "DELETE {c}/shards/:shard/*",
 		"POST {c}/sources", `POST {c}/sources\:validate`, "PUT {c}/sources/:source", "PATCH {c}/sources/:source", "DELETE {c}/sources/:source",
 		"PUT {c}/sources/:source/pause", "PUT {c}/sources/:source/resume", "PUT {c}/sources/:source/stop",
 		"PATCH {c}/sources/:source/offsets", "DELETE {c}/sources/:source/offsets", "POST {c}/sources/:source/skip",

@@ -27,11 +27,13 @@ func (a *audit) record(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 	return func(c echo.Context) error {
 		started := time.Now()
-		err := next(c)
+		if err := next(c); err != nil {
+			c.Error(err) // it answers, so that the status is known
+		}
 		if ruleOf(c.Request().Method, c.Path()) != free {
 			a.write(c, started)
 		}
-		return err
+		return nil
 	}
 }
 

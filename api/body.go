@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"reflect"
 	"strings"
 
@@ -25,32 +26,43 @@ func (r *request) body() ([]byte, error) {
 	return r.content()
 }
 
-// content reads the whole request, decompressed, up to MaxBody.
+// content reads the whole request, decompressed, up to the largest body there is room for.
 func (r *request) content() ([]byte, error) {
 	req := r.Request()
-	source, done, err := decompressed(req, http.MaxBytesReader(r.Response(), req.Body, MaxBody))
+	limit := r.maxBody()
+	source, done, err := decompressed(req, http.MaxBytesReader(r.Response(), req.Body, limit))
 	if err != nil {
 		return nil, err
 	}
 	defer done()
 	var buf bytes.Buffer
-	if n := req.ContentLength; n >= 0 && n <= MaxBody && req.Header.Get("Content-Encoding") == "" {
+	if n := req.ContentLength; n > limit {
+		return nil, bodyTooLarge(limit)
+	} else if n >= 0 && req.Header.Get("Content-Encoding") == "" {
 		if err := r.reserve(n); err != nil {
 			return nil, err
 		}
 		buf.Grow(int(n) + bytes.MinRead)
-	} else if err := r.reserveUnknown(&buf, source); err != nil {
+	} else if err := r.reserveUnknown(&buf, source, limit); err != nil {
 		return nil, err
 	}
-	if err := readUpTo(&buf, source, MaxBody+1); err != nil {
+	if err := readUpTo(&buf, source, limit+1, limit); err != nil {
 		return nil, err
 	}
-	if n := int64(buf.Len()); r.held > n {
-		r.s.bodies.Release(r.held - n)
-		r.held = n
-	}
+	r.large.shrink(int64(buf.Len()))
+	r.small.shrink(int64(buf.Len()))
 	return buf.Bytes(), nil
 }
+
+// maxBody is the largest body that is taken, in bytes.
+func (r *request) maxBody() int64 { return min(MaxBody, r.s.large.size) }
+
+func bodyTooLarge(limit int64) error {
+	return &statusError{http.StatusRequestEntityTooLarge, fmt.Sprintf("Payload too large: a body may have %d bytes", limit)}
+}
+
+// errSlowBody is for clients that keep the room of a body they do not send.
+var errSlowBody = &statusError{http.StatusRequestTimeout, "Request timeout: the body came too slowly"}
 
 // decompressed returns what a request says, and what is to be called after reading it.
 func decompressed(req *http.Request, source io.Reader) (io.Reader, func(), error) {
@@ -74,58 +86,56 @@ func decompressed(req *http.Request, source io.Reader) (io.Reader, func(), error
 	}
 }
 
-// readUpTo reads on until buf has n bytes, more than MaxBody of which are too many.
-func readUpTo(buf *bytes.Buffer, source io.Reader, n int64) error {
+// readUpTo reads on until buf has n bytes, more than limit of which are too many.
+func readUpTo(buf *bytes.Buffer, source io.Reader, n, limit int64) error {
 	_, err := buf.ReadFrom(io.LimitReader(source, n-int64(buf.Len())))
 	var tooLarge *http.MaxBytesError
 	switch {
-	case errors.As(err, &tooLarge), errors.Is(err, zstd.ErrDecoderSizeExceeded), buf.Len() > MaxBody:
-		return &statusError{http.StatusRequestEntityTooLarge, fmt.Sprintf("Payload too large: a body may have %d bytes", MaxBody)}
+	case errors.As(err, &tooLarge), errors.Is(err, zstd.ErrDecoderSizeExceeded), int64(buf.Len()) > limit:
+		return bodyTooLarge(limit)
 	case err != nil:
-		return badFormat("the body could not be read: %v", err)
+		return unreadable(err)
 	}
 	return nil
+}
+
+// unreadable is what a client sees of an error that ended its body.
+func unreadable(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return errSlowBody
+	}
+	return badFormat("the body could not be read: %v", err)
 }
 
 // reserve waits until there is room for n bytes of the request's body.
 func (r *request) reserve(n int64) error {
 	if n <= smallBody {
-		return nil
+		return r.small.wait(r.ctx, n)
 	}
-	if err := r.s.bodies.Acquire(r.ctx, n); err != nil {
-		return &server.Error{Kind: server.Unavailable, Text: errTooLarge, Err: err}
-	}
-	r.held = n
-	return nil
+	return r.large.wait(r.ctx, n)
 }
 
 // reserveUnknown reads the beginning of a body of unknown length. If there is more of
-// it, it may be as long as any, and room for that is waited for: all at once, since
-// bodies that each have a part of the room and wait for more could wait for each other.
-func (r *request) reserveUnknown(buf *bytes.Buffer, source io.Reader) error {
-	if err := readUpTo(buf, source, smallBody+1); err != nil || buf.Len() <= smallBody {
+// it, it may be as long as any, and room for that is waited for.
+func (r *request) reserveUnknown(buf *bytes.Buffer, source io.Reader, limit int64) error {
+	if err := r.reserve(smallBody); err != nil {
 		return err
 	}
-	return r.reserve(MaxBody)
-}
-
-// reserveMore takes room for what is made of a body. It does not wait, since the
-// request has room already.
-func (r *request) reserveMore(n int64) error {
-	if !r.s.bodies.TryAcquire(n) {
-		return &server.Error{Kind: server.Unavailable, Text: errTooLarge}
+	if err := readUpTo(buf, source, smallBody+1, limit); err != nil || buf.Len() <= smallBody {
+		return err
 	}
-	r.held += n
-	return nil
+	r.small.shrink(0)
+	return r.reserve(limit)
 }
-
-const errTooLarge = "too many large requests in flight, try again"
 
 // decode reads the body into dst.
 func (r *request) decode(dst any) error {
 	raw, err := r.body()
 	if err != nil {
 		return err
+	}
+	if string(bytes.TrimSpace(raw)) == "null" {
+		return badFormat("invalid type: null, expected a map at %s", place(raw, 0))
 	}
 	return decodeJSON(raw, dst)
 }

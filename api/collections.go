@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 
@@ -68,6 +69,12 @@ func collectionCluster(r *request) (any, error) {
 	}, nil
 }
 
+// shards tells that the collection has none by key.
+func shards(r *request) (any, error) {
+	_, err := r.collection()
+	return map[string]any{}, err
+}
+
 // optimizations reports nothing to do: points are in the graph before their
 // write is acknowledged.
 func optimizations(r *request) (any, error) {
@@ -127,7 +134,7 @@ func (p *patch) apply(cfg *server.Config) error {
 			v.HNSW = &merged
 		}
 		diff.Quantization.apply(&v.Quantization)
-		overridePointer(&v.OnDisk, diff.OnDisk)
+		v.OnDisk = cmp.Or(diff.OnDisk, v.OnDisk)
 		cfg.Vectors.Named[name] = v
 	}
 	for name, diff := range p.Sparse {
@@ -140,9 +147,9 @@ func (p *patch) apply(cfg *server.Config) error {
 	if p.HNSW != nil {
 		cfg.HNSW = cfg.HNSW.Merge(*p.HNSW)
 	}
-	overridePointer(&cfg.ReplicationFactor, p.Params.ReplicationFactor)
-	overridePointer(&cfg.WriteConsistencyFactor, p.Params.WriteConsistencyFactor)
-	overridePointer(&cfg.OnDiskPayload, p.Params.OnDiskPayload)
+	cfg.ReplicationFactor = cmp.Or(p.Params.ReplicationFactor, cfg.ReplicationFactor)
+	cfg.WriteConsistencyFactor = cmp.Or(p.Params.WriteConsistencyFactor, cfg.WriteConsistencyFactor)
+	cfg.OnDiskPayload = cmp.Or(p.Params.OnDiskPayload, cfg.OnDiskPayload)
 	p.Quantization.apply(&cfg.Quantization)
 	cfg.Optimizers = cfg.Optimizers.Merge(p.Optimizers)
 	cfg.StrictMode = cfg.StrictMode.Merge(p.StrictMode)
@@ -176,12 +183,6 @@ func (p *quantizationPatch) apply(dst **server.Quantization) {
 	}
 }
 
-func overridePointer[T any](dst **T, src *T) {
-	if src != nil {
-		*dst = src
-	}
-}
-
 func merge(dst, src map[string]json.RawMessage) map[string]json.RawMessage {
 	if len(src) == 0 {
 		return dst
@@ -193,78 +194,21 @@ func merge(dst, src map[string]json.RawMessage) map[string]json.RawMessage {
 	return dst
 }
 
-func changeAliases(r *request) (any, error) {
-	var body struct {
-		Actions []struct {
-			Create *struct {
-				Collection string `json:"collection_name"`
-				Alias      string `json:"alias_name"`
-			} `json:"create_alias"`
-			Delete *struct {
-				Alias string `json:"alias_name"`
-			} `json:"delete_alias"`
-			Rename *struct {
-				Old string `json:"old_alias_name"`
-				New string `json:"new_alias_name"`
-			} `json:"rename_alias"`
-		} `json:"actions"`
-	}
-	if err := r.decode(&body); err != nil {
-		return nil, err
-	}
-	if body.Actions == nil {
-		return nil, badFormat("missing field `actions`")
-	}
-	actions := make([]server.AliasAction, 0, len(body.Actions))
-	for _, a := range body.Actions {
-		switch {
-		case a.Create != nil:
-			actions = append(actions, server.AliasAction{Create: &server.Alias{Alias: a.Create.Alias, Collection: a.Create.Collection}})
-		case a.Delete != nil:
-			actions = append(actions, server.AliasAction{Delete: a.Delete.Alias})
-		case a.Rename != nil:
-			actions = append(actions, server.AliasAction{Rename: &server.AliasRename{Old: a.Rename.Old, New: a.Rename.New}})
-		default:
-			return nil, badFormat("data did not match any variant of untagged enum AliasOperations")
-		}
-	}
-	return true, r.s.db.UpdateAliases(r.ctx, actions)
-}
-
-func listAliases(r *request) (any, error) {
-	return aliases(r, func(a server.Alias) bool { return callerOf(r.Context).mayRead(a.Alias, a.Collection) }), nil
-}
-
-func collectionAliases(r *request) (any, error) {
-	c, err := r.collection()
-	if err != nil {
-		return nil, err
-	}
-	return aliases(r, func(a server.Alias) bool { return a.Collection == c.Name() }), nil
-}
-
-func aliases(r *request, include func(server.Alias) bool) any {
-	type entry struct {
-		Alias      string `json:"alias_name"`
-		Collection string `json:"collection_name"`
-	}
-	list := []entry{}
-	for _, a := range r.s.db.Aliases() {
-		if include(a) {
-			list = append(list, entry{a.Alias, a.Collection})
-		}
-	}
-	return map[string]any{"aliases": list}
-}
-
 func createIndex(r *request) (any, error) {
 	return r.changeIndexes(func(c *server.Collection) error {
 		var body struct {
 			Field  *string         `json:"field_name"`
 			Schema json.RawMessage `json:"field_schema"`
+			Type   json.RawMessage `json:"field_type"` // as older clients call it
 		}
 		if err := r.decode(&body); err != nil {
 			return err
+		}
+		if body.Schema != nil && body.Type != nil {
+			return badFormat("duplicate field `field_schema`")
+		}
+		if body.Schema == nil {
+			body.Schema = body.Type
 		}
 		if body.Field == nil {
 			return badFormat("missing field `field_name`")

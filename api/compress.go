@@ -15,14 +15,14 @@ import (
 // compressFrom is the size from which an answer is worth compressing, in bytes.
 const compressFrom = 2048
 
-// compress offers zstd and gzip for large answers.
-func compress(next echo.HandlerFunc) echo.HandlerFunc {
+// compress offers zstd and gzip for large answers, as long as there is memory for it.
+func (s *Server) compress(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		encoding := preferred(c.Request().Header.Get("Accept-Encoding"))
 		if encoding == "" {
 			return next(c)
 		}
-		w := &compressor{ResponseWriter: c.Response().Writer, encoding: encoding}
+		w := &compressor{ResponseWriter: c.Response().Writer, encoding: encoding, memory: hold{room: s.answers}}
 		c.Response().Writer = w
 		err := next(c)
 		if closeErr := w.close(); err == nil {
@@ -75,13 +75,14 @@ func preferred(accepted string) string {
 	}
 }
 
-// compressor decides at the first write whether the answer is compressed.
-// Answers are written in one piece, so the first write tells their size.
+// compressor decides at the first write whether the answer is compressed: its size is that
+// of the first write, or the length that is announced.
 type compressor struct {
 	http.ResponseWriter
 	encoding string
 	status   int
 	writer   io.WriteCloser
+	memory   hold // of the writer
 	begun    bool
 }
 
@@ -91,7 +92,11 @@ func (w *compressor) Write(b []byte) (int, error) {
 	if !w.begun {
 		// Files go as they are: parts of them can be asked for.
 		isFile := w.Header().Get("Content-Type") == octetStream
-		w.begin(len(b) >= compressFrom && w.Header().Get("Content-Encoding") == "" && !isFile)
+		announced, err := strconv.Atoi(w.Header().Get("Content-Length"))
+		if err != nil {
+			announced = 0
+		}
+		w.begin(max(len(b), announced) >= compressFrom && w.Header().Get("Content-Encoding") == "" && !isFile)
 	}
 	if w.writer != nil {
 		return w.writer.Write(b)
@@ -102,7 +107,7 @@ func (w *compressor) Write(b []byte) (int, error) {
 func (w *compressor) begin(large bool) {
 	w.begun = true
 	w.Header().Add("Vary", "Accept-Encoding")
-	if large {
+	if large && w.memory.more(writerMemory[w.encoding]) == nil {
 		w.Header().Set("Content-Encoding", w.encoding)
 		w.Header().Del("Content-Length")
 		w.writer = newWriter(w.encoding, w.ResponseWriter)
@@ -122,13 +127,18 @@ func (w *compressor) close() error {
 	if w.writer == nil {
 		return nil
 	}
+	defer w.memory.shrink(0)
 	return w.writer.Close()
 }
+
+// writerMemory is what a writer takes, in bytes, as measured.
+var writerMemory = map[string]int64{"gzip": 1100 << 10, "zstd": 2800 << 10}
 
 var (
 	gzipWriters = sync.Pool{New: func() any { return gzip.NewWriter(io.Discard) }}
 	zstdWriters = sync.Pool{New: func() any {
-		z, err := zstd.NewWriter(io.Discard, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest))
+		// The usual window of 4 MiB takes three times the memory.
+		z, err := zstd.NewWriter(io.Discard, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(1<<20))
 		if err != nil { // only wrong options fail
 			panic(err)
 		}

@@ -104,7 +104,7 @@ func (r *request) await(c *server.Collection, d demand) error {
 		return nil
 	}
 	ctx := r.ctx
-	if r.QueryParam("timeout") == "" {
+	if !r.params.Has("timeout") {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, freshWait)
 		defer cancel()

@@ -190,6 +190,8 @@ func (d *document) gives(path, verb string, status int, contentType string, body
 	switch {
 	case err != nil:
 		return err
+	case at(d.whole, append(pointer, "content")...)[kind] == nil:
+		return fmt.Errorf("%s %s has no answer %s of the type %s", verb, path, code, kind)
 	case kind != "application/json":
 		return nil
 	}

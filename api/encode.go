@@ -12,33 +12,14 @@ import (
 // The results of reads are appended by hand: they are many numbers, and most of
 // a search's answer.
 
-func appendScored(dst []byte, points []server.ScoredPoint) []byte {
-	dst = append(dst, '[')
-	for i := range points {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		p := &points[i]
-		dst = append(dst, `{"id":`...)
-		dst = p.ID.AppendJSON(dst)
-		dst = append(dst, `,"version":`...)
-		dst = strconv.AppendUint(dst, p.Version, 10)
-		dst = append(dst, `,"score":`...)
-		dst = appendFloat(dst, p.Score)
-		dst = append(appendContent(dst, &p.Record), '}')
-	}
-	return append(dst, ']')
-}
-
-func appendRecords(dst []byte, records []server.Record) []byte {
-	dst = append(dst, '[')
-	for i := range records {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = appendRecord(dst, &records[i])
-	}
-	return append(dst, ']')
+func appendHit(dst []byte, p *server.ScoredPoint) []byte {
+	dst = append(dst, `{"id":`...)
+	dst = p.ID.AppendJSON(dst)
+	dst = append(dst, `,"version":`...)
+	dst = strconv.AppendUint(dst, p.Version, 10)
+	dst = append(dst, `,"score":`...)
+	dst = appendFloat(dst, p.Score)
+	return append(appendContent(dst, &p.Record), '}')
 }
 
 func appendRecord(dst []byte, r *server.Record) []byte {

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/labstack/echo/v4"
+
 	"freshet/server"
 )
 
@@ -30,6 +32,12 @@ func badFormat(format string, args ...any) error {
 
 func badQuery(format string, args ...any) error {
 	return &statusError{http.StatusBadRequest, "Deserialize error in query parameters: " + fmt.Sprintf(format, args...)}
+}
+
+// invalidQuery returns the error of a parameter of the URL whose value is of the right
+// kind and outside its limits.
+func invalidQuery(format string, args ...any) error {
+	return &statusError{http.StatusUnprocessableEntity, "Validation error in query parameters: [" + fmt.Sprintf(format, args...) + "]"}
 }
 
 func badRequest(format string, args ...any) error {
@@ -78,7 +86,7 @@ func classify(err error) (status int, text string) {
 		return http.StatusInsufficientStorage, "Insufficient storage: " + e.Error()
 	case server.Timeout:
 		return http.StatusRequestTimeout, "Timeout: " + e.Error()
-	case server.Unavailable:
+	case server.Unavailable, server.MemoryFull:
 		return http.StatusServiceUnavailable, "Service unavailable: " + e.Error()
 	default:
 		return http.StatusInternalServerError, "Service internal error: " + e.Error()
@@ -86,25 +94,47 @@ func classify(err error) (status int, text string) {
 }
 
 func (r *request) succeed(result any) error {
-	body := append(make([]byte, 0, 512), `{"result":`...)
-	if raw, ok := result.(encoded); ok {
-		body = append(body, raw...)
-	} else {
-		raw, err := json.Marshal(result)
-		if err != nil {
+	if p, ok := result.(pieces); ok {
+		return r.send(p)
+	}
+	raw, ok := result.(encoded)
+	if !ok {
+		var err error
+		if raw, err = json.Marshal(result); err != nil {
 			return r.fail(fmt.Errorf("encode the result: %w", err))
 		}
-		body = append(body, raw...)
 	}
-	body = append(body, `,"status":"ok","time":`...)
-	body = strconv.AppendFloat(body, time.Since(r.started).Seconds(), 'g', 6, 64)
-	body = append(body, '}')
-	return r.JSONBlob(http.StatusOK, body)
+	before := []byte(`{"result":`)
+	after := r.end(nil)
+	w := r.Response()
+	w.Header().Set(echo.HeaderContentType, echo.MIMEApplicationJSON)
+	// compress looks at the length. What is large is not put together first.
+	w.Header().Set(echo.HeaderContentLength, strconv.Itoa(len(before)+len(raw)+len(after)))
+	w.WriteHeader(http.StatusOK)
+	if len(raw) < compressFrom {
+		before, raw, after = append(append(before, raw...), after...), nil, nil
+	}
+	for _, part := range [][]byte{before, raw, after} {
+		if len(part) == 0 {
+			continue
+		}
+		if _, err := w.Write(part); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// fail answers with an error. Only faults of ours are logged as errors.
-func (r *request) fail(err error) error {
-	status, text := classify(err)
+// end appends what comes behind the result.
+func (r *request) end(dst []byte) []byte {
+	dst = strconv.AppendFloat(append(dst, `,"status":"ok","time":`...), time.Since(r.started).Seconds(), 'g', 6, 64)
+	return append(dst, '}')
+}
+
+// explain returns the status and the text of an error, and sets the headers that go with
+// them. Only faults of ours are logged as errors.
+func (r *request) explain(err error) (status int, text string) {
+	status, text = classify(err)
 	if status == http.StatusInternalServerError {
 		r.s.o.Logger.Error("request failed", "method", r.Request().Method, "path", r.Path(), "err", err)
 	}
@@ -118,6 +148,12 @@ func (r *request) fail(err error) error {
 	if errors.As(err, &e) && e.RetryAfter > 0 {
 		r.Response().Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
 	}
+	return status, text
+}
+
+// fail answers with an error.
+func (r *request) fail(err error) error {
+	status, text := r.explain(err)
 	return r.JSON(status, map[string]any{
 		"status": map[string]string{"error": text},
 		"time":   time.Since(r.started).Seconds(),

@@ -10,32 +10,16 @@ import (
 
 // facetPoints counts exactly, asked to or not.
 func facetPoints(r *request) (any, error) {
-	c, err := r.readable()
-	if err != nil {
-		return nil, err
-	}
-	raw, err := r.body()
-	if err != nil {
-		return nil, err
-	}
 	facet := server.FacetRequest{Limit: defaultLimit}
-	err = parse(raw, func(o *object.Reader) error {
+	c, err := r.reading(func(o *object.Reader) error {
 		const path = "facet_request"
-		hasKey, exact := false, true
-		err := fields(o, map[string]func() error{
-			"key": func() error {
-				hasKey = true
-				return readPath(o, &facet.Key)
-			},
-			"filter":    func() error { return readFilter(o, path, &facet.Filter) },
+		return fields(o, map[string]func() error{
+			"key":       func() error { return readPath(o, &facet.Key) },
+			"filter":    func() error { return readFilter(o, path+".filter", &facet.Filter) },
 			"limit":     func() error { return readLimit(o, path, &facet.Limit) },
-			"exact":     func() error { return readBool(o, &exact) },
+			"exact":     func() error { return readBool(o, new(bool)) },
 			"shard_key": func() error { return readSharding(o) },
-		})
-		if err == nil && !hasKey {
-			err = badFormat("missing field `key`")
-		}
-		return err
+		}, "key")
 	})
 	if err != nil {
 		return nil, err

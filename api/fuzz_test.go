@@ -2,10 +2,15 @@ package api_test
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"freshet/api"
 	"freshet/server"
@@ -65,6 +70,66 @@ func FuzzRequests(f *testing.F) {
 		h.ServeHTTP(w, httptest.NewRequest(method, path, strings.NewReader(body)))
 		if w.Code >= http.StatusInternalServerError {
 			t.Errorf("%s %s %q: %d %s", method, path, body, w.Code, w.Body)
+		}
+	})
+}
+
+// FuzzHeaders asks with any headers that a read takes: it is answered, or they are refused.
+func FuzzHeaders(f *testing.F) {
+	db := fuzzed(f)
+	if err := db.CreateCollection(context.Background(), "c", server.Config{}); err != nil {
+		f.Fatal(err)
+	}
+	h := api.New(db, api.Options{}).Handler()
+	f.Add("t:0:5,u:1:9223372036854775807", "strong", "5s")
+	f.Add("t:2147483647:0", "eventual", "1e3h")
+	f.Add("t:-1:5", "STRONG", "-1s")
+	f.Add(":0:5", "", "2562047h47m16.854775808s")
+	f.Add(strings.Repeat("t:0:1,", 1025), "\x00", "1")
+	f.Fuzz(func(t *testing.T, offsets, consistency, staleness string) {
+		r := httptest.NewRequest("POST", "/collections/c/points/count", strings.NewReader(`{}`))
+		r.Header.Set("X-Freshet-Min-Offsets", offsets)
+		r.Header.Set("X-Freshet-Consistency", consistency)
+		r.Header.Set("X-Freshet-Max-Staleness", staleness)
+		ctx, cancel := context.WithTimeout(r.Context(), time.Millisecond) // nothing ever comes
+		defer cancel()
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r.WithContext(ctx))
+		if w.Code >= http.StatusInternalServerError && w.Code != http.StatusGatewayTimeout {
+			t.Errorf("%q %q %q: %d %s", offsets, consistency, staleness, w.Code, w.Body)
+		}
+	})
+}
+
+// FuzzTokens signs any claims with the right key, and asks for a change: only those that
+// say nothing of access, or everything, may do it, and none is a fault of the server's.
+func FuzzTokens(f *testing.F) {
+	h := api.New(fuzzed(f), api.Options{APIKeys: []string{"full"}, Tokens: true}).Handler()
+	for _, claims := range []string{
+		`{}`, `{"access":"m"}`, `{"access":"r","exp":1}`, `{"access":[{"collection":"c","access":"rw"}]}`, `{"access":null}`,
+		`{"value_exists":{"collection":"c","matches":[{"key":"a","value":1}]}}`, `{"exp":1e400}`, `{"nbf":-1,"aud":["x",1]}`, `[]`, `{"access":"r","Access":"m"}`,
+	} {
+		f.Add(claims)
+	}
+	encode := base64.RawURLEncoding.EncodeToString
+	f.Fuzz(func(t *testing.T, claims string) {
+		signed := encode([]byte(`{"alg":"HS256"}`)) + "." + encode([]byte(claims))
+		mac := hmac.New(sha256.New, []byte("full"))
+		mac.Write([]byte(signed))
+		r := httptest.NewRequest("DELETE", "/collections/none", nil)
+		r.Header.Set("api-key", signed+"."+encode(mac.Sum(nil)))
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		var said map[string]json.RawMessage
+		everything := json.Unmarshal([]byte(claims), &said) == nil
+		for name, value := range said {
+			everything = everything && (!strings.EqualFold(name, "access") || strings.TrimSpace(string(value)) == `"m"`)
+		}
+		switch {
+		case w.Code >= http.StatusInternalServerError:
+			t.Errorf("%q: %d %s", claims, w.Code, w.Body)
+		case w.Code != http.StatusUnauthorized && w.Code != http.StatusForbidden && !everything:
+			t.Errorf("%q may change everything: %d %s", claims, w.Code, w.Body)
 		}
 	})
 }

@@ -291,8 +291,8 @@ func sameNumber(a, b json.Number) bool {
 	return errA == nil && errB == nil && math.Abs(x-y) <= tolerance*max(1, math.Abs(x))
 }
 
-// sortTies returns a list of found points with those of the same score in the
-// order of their ids.
+// sortTies returns a list of found points, or of groups of them, with those of the same
+// score in the order of their ids. The score of a group is that of its best point.
 func sortTies(list []any) []any {
 	for i := range list {
 		if _, ok := scoreOf(list[i]); !ok {
@@ -317,6 +317,9 @@ func sortTies(list []any) []any {
 
 func scoreOf(point any) (json.Number, bool) {
 	m, _ := point.(map[string]any)
+	if hits, ok := m["hits"].([]any); ok && len(hits) > 0 {
+		return scoreOf(hits[0])
+	}
 	score, ok := m["score"].(json.Number)
 	return score, ok
 }
@@ -326,7 +329,7 @@ func idText(point any) string {
 	return fmt.Sprint(m["id"], m["a"], m["b"])
 }
 
-var placeInBody = regexp.MustCompile(` at (line \d+ column|offset) \d+$`)
+var placeInBody = regexp.MustCompile(` at (line \d+ column|offset) \d+$| \(operations\[\d+\]\)$`)
 
 // withoutPlace cuts off where in the body an error is.
 func withoutPlace(text string) string { return placeInBody.ReplaceAllString(text, "") }

@@ -42,7 +42,7 @@ func (r *request) groups(f form, sized bool) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return appendGroups(nil, groups), nil
+	return pieces(func(s *sender) { writeGroups(s, groups) }), nil
 }
 
 func (s *searchReader) groups(o *object.Reader, f form, sized bool) (server.GroupRequest, error) {
@@ -118,29 +118,28 @@ func (s *searchReader) groupLookup(o *object.Reader, dst **server.GroupLookup) e
 	return nil
 }
 
-func appendGroups(dst encoded, groups []server.Group) encoded {
-	dst = append(dst, `{"groups":[`...)
-	for i := range groups {
+// writeGroups writes groups that are not needed afterwards.
+func writeGroups(s *sender, groups []server.Group) {
+	s.text(`{"groups":`)
+	s.list(len(groups), func(i int) {
 		g := &groups[i]
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = append(dst, `{"hits":`...)
-		dst = appendScored(dst, g.Hits)
-		dst = append(dst, `,"id":`...)
+		s.text(`{"hits":`)
+		s.scored(g.Hits)
+		s.text(`,"id":`)
 		switch key := g.Key.(type) {
 		case string:
-			dst = appendString(dst, key)
+			s.buf = appendString(s.buf, key)
 		case int64:
-			dst = strconv.AppendInt(dst, key, 10)
+			s.buf = strconv.AppendInt(s.buf, key, 10)
 		case uint64:
-			dst = strconv.AppendUint(dst, key, 10)
+			s.buf = strconv.AppendUint(s.buf, key, 10)
 		}
 		if g.Lookup != nil {
-			dst = append(dst, `,"lookup":`...)
-			dst = appendRecord(dst, g.Lookup)
+			s.text(`,"lookup":`)
+			s.buf = appendRecord(s.buf, g.Lookup)
+			g.Lookup = nil
 		}
-		dst = append(dst, '}')
-	}
-	return append(dst, `]}`...)
+		s.text("}")
+	})
+	s.text("}")
 }

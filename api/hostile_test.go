@@ -46,8 +46,14 @@ func (h *hostile) refuses(method, path, body string, status int, text string) {
 	if code != status || !strings.HasPrefix(got, text) {
 		h.t.Errorf("%s %s %.200s:\n got %d %.300s\nwant %d %s", method, path, body, code, got, status, text)
 	}
+	h.unchanged(fmt.Sprintf("%s %s %.200s", method, path, body))
+}
+
+// unchanged checks that something has changed nothing.
+func (h *hostile) unchanged(by string) {
+	h.t.Helper()
 	if diff := cmp.Diff(h.before, h.state()); diff != "" {
-		h.t.Fatalf("%s %s %.200s changed something (-before +after):\n%s", method, path, body, diff)
+		h.t.Fatalf("%s changed something (-before +after):\n%s", by, diff)
 	}
 }
 

@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"errors"
+	"fmt"
 
 	"freshet/server"
 	"freshet/server/embed"
@@ -37,16 +38,22 @@ func (v *vectorReader) add(t standIn) (server.Vector, error) {
 		return nil, badRequest("the texts of one request may have vectors of %d bytes; there are too many", maxTextVectors)
 	}
 	// A small body can ask for much memory, which counts as that of a large one does.
-	if (v.bytes+n)/smallBody > v.bytes/smallBody {
-		if err := v.r.reserveMore(smallBody); err != nil {
-			return nil, err
-		}
+	if err := v.r.large.step(v.bytes, v.bytes+n); err != nil {
+		return nil, err
 	}
 	v.bytes += n
 	t.input.Query = v.query
 	t.vector = make(server.Dense, t.model.Dimension())
 	v.texts = append(v.texts, t)
 	return t.vector, nil
+}
+
+// within says which item of a list of the request has the texts that were read since
+// there were n.
+func (v *vectorReader) within(list string, i, n int) {
+	for ; n < len(v.texts); n++ {
+		v.texts[n].path = fmt.Sprintf("%s[%d].%s", list, i, v.texts[n].path)
+	}
 }
 
 // embed puts in the vectors of the texts.

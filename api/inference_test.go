@@ -106,6 +106,27 @@ func TestModelsAreListed(t *testing.T) {
 	start(t).expect("GET", "/embedding/models", "", `{"models":[]}`)
 }
 
+// TestHeadersChooseNoEndpoint sends what other databases take for the address and the key of
+// the model: the endpoint of the configuration is asked, and nobody else.
+func TestHeadersChooseNoEndpoint(t *testing.T) {
+	s, e := startEmbedding(t)
+	s.result("PUT", "/collections/c", `{"vectors":{"size":4,"distance":"Dot"}}`)
+	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("the address of a header was asked: %s %s", r.Method, r.URL)
+	}))
+	defer other.Close()
+	for _, name := range []string{
+		"X-OpenAI-BaseURL", "X-OpenAI-Base-URL", "X-Ollama-BaseURL", "X-Embedding-URL", "X-Base-URL", "X-Endpoint", "X-Forwarded-Host", "X-Original-URL", "Forwarded",
+	} {
+		r := httptest.NewRequest("POST", "/collections/c/points/query", strings.NewReader(`{"query":`+doc("red")+`}`))
+		r.Header.Set(name, other.URL)
+		r.Header.Set("X-OpenAI-Api-Key", "theirs")
+		if w := s.send(r); w.Code != http.StatusOK || len(e.requests()) != 1 {
+			t.Errorf("with %s: %d %s, or the endpoint was not asked", name, w.Code, w.Body)
+		}
+	}
+}
+
 func TestTextsInWrites(t *testing.T) {
 	s, e := startEmbedding(t)
 	s.expect("PUT", "/collections/c", `{"vectors":{"size":4,"distance":"Dot"}}`, `true`)

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"encoding/json"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -44,5 +45,38 @@ func TestConfigurationIsEchoed(t *testing.T) {
 	want["metadata"].(map[string]any)["c"] = 1.0
 	if diff := cmp.Diff(want, config()); diff != "" {
 		t.Errorf("changed (-want +got):\n%s", diff)
+	}
+}
+
+// TestIndexParametersAreEchoed creates an index of each type with all its parameters: they
+// are shown as they were given, and not at all where the index has but a type.
+func TestIndexParametersAreEchoed(t *testing.T) {
+	s := start(t)
+	s.result("PUT", "/collections/c", `{}`)
+	schemas := []string{
+		`{"type":"keyword","is_tenant":true,"on_disk":true,"enable_hnsw":false,"prefix":true}`,
+		`{"type":"integer","lookup":true,"range":false,"is_principal":true,"on_disk":false,"enable_hnsw":true}`,
+		`{"type":"float","is_principal":true,"on_disk":true}`,
+		`{"type":"datetime","is_principal":false,"on_disk":true}`,
+		`{"type":"uuid","is_tenant":true,"on_disk":false}`,
+		`{"type":"bool","on_disk":true}`,
+		`{"type":"geo","on_disk":true}`,
+		`{"type":"text","tokenizer":"prefix","min_token_len":2,"max_token_len":9,"lowercase":false,"ascii_folding":true,"phrase_matching":true,
+			"stopwords":{"languages":["english"],"custom":["x"]},"stemmer":{"type":"snowball","language":"english"},"on_disk":true}`,
+	}
+	want := map[string]any{}
+	for _, raw := range schemas {
+		var schema map[string]any
+		if err := json.Unmarshal([]byte(raw), &schema); err != nil {
+			t.Fatal(err)
+		}
+		name := schema["type"].(string)
+		s.result("PUT", "/collections/c/index?wait=true", `{"field_name":"full_`+name+`","field_schema":`+raw+`}`)
+		s.result("PUT", "/collections/c/index?wait=true", `{"field_name":"plain_`+name+`","field_schema":"`+name+`"}`)
+		want["full_"+name] = map[string]any{"data_type": name, "params": schema, "points": 0.0}
+		want["plain_"+name] = map[string]any{"data_type": name, "points": 0.0}
+	}
+	if diff := cmp.Diff(want, s.result("GET", "/collections/c", "").(map[string]any)["payload_schema"]); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 
 	"freshet/server"
 	"freshet/server/filter"
+	"freshet/server/object"
 )
 
 // clockSkew is by how much the clocks of a token's maker and of this machine may differ.
@@ -57,6 +59,36 @@ type claims struct {
 	} `json:"value_exists"`
 	// Named is whom the audit log names.
 	Named string `json:"subject"`
+}
+
+// UnmarshalJSON refuses claims in which an object has a name twice, in whatever case, as that
+// is how they are read: of two rights nobody can say which is meant.
+func (c *claims) UnmarshalJSON(raw []byte) error {
+	if err := unambiguous(object.NewReader(raw)); err != nil {
+		return err
+	}
+	type plain claims
+	return json.Unmarshal(raw, (*plain)(c))
+}
+
+// unambiguous reads a value, and looks at the names in it.
+func unambiguous(o *object.Reader) error {
+	switch o.Kind() {
+	case '{':
+		seen := map[string]bool{}
+		return o.Members(func(name string) error {
+			folded := strings.ToLower(strings.ToUpper(name)) // to upper first: ſ is a small s, too
+			if seen[folded] {
+				return object.DuplicateError{Name: name}
+			}
+			seen[folded] = true
+			return unambiguous(o)
+		})
+	case '[':
+		return o.Elements(func(int) error { return unambiguous(o) })
+	default:
+		return o.Skip()
+	}
 }
 
 // accessClaim is "r", "m" or a list of collections.

@@ -1,15 +1,20 @@
 package api_test
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"log/slog"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"freshet/api"
 )
 
 // token signs claims, JSON, with a key.
@@ -43,6 +48,14 @@ func TestTokensThatAreRefused(t *testing.T) {
 	good := token(t, "full", `{"access":"m"}`)
 	parts := strings.Split(good, ".")
 	encode := base64.RawURLEncoding.EncodeToString
+	written := func(claims string) string { // as they are: signed would sort them out
+		text := parts[0] + "." + encode([]byte(claims))
+		signature, err := jwt.SigningMethodHS256.Sign(text, []byte("full"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text + "." + encode(signature)
+	}
 	at := func(d time.Duration) string { return fmt.Sprint(time.Now().Add(d).Unix()) }
 	for name, x := range map[string]struct {
 		token string
@@ -69,6 +82,12 @@ func TestTokensThatAreRefused(t *testing.T) {
 		"unknown access":    {token(t, "full", `{"access":"w"}`), 401},
 		"no access":         {token(t, "full", `{"access":null}`), 401},
 		"unknown mode":      {token(t, "full", `{"access":[{"collection":"c","access":"m"}]}`), 401},
+		"as it is written":  {written(`{"access":"m"}`), 200},
+		"two accesses":      {written(`{"access":"r","access":"m"}`), 401},
+		"two in two cases":  {written(`{"access":"r","ACCESS":"m"}`), 401},
+		"two, folded":       {written(`{"access":"r","acce\u017f\u017f":"m"}`), 401},
+		"two of a list":     {written(`{"access":[{"collection":"c","access":"r","Access":"rw"}]}`), 401},
+		"two ends":          {written(`{"exp":` + at(-time.Hour) + `,"Exp":` + at(time.Hour) + `}`), 401},
 		"no mode":           {token(t, "full", `{"access":[{"collection":"c"}]}`), 401},
 		"two modes":         {token(t, "full", `{"access":[{"collection":"c","access":"r"},{"collection":"c","access":"rw"}]}`), 401},
 		"payload":           {token(t, "full", `{"access":[{"collection":"c","access":"r","payload":{"a":1}}]}`), 401},
@@ -140,6 +159,8 @@ func TestAudit(t *testing.T) {
 	s.with(who, "DELETE", "/collections/c%0ax", "")
 	s.with("reader", "GET", "/collections", "")
 	s.with("wrong", "GET", "/none", "")
+	s.with("full", "GET", "/none", "")
+	s.with("full", "DELETE", "/collections/c/index/a/b", "")
 	s.do("GET", "/healthz", "")
 	var got []string
 	lines := strings.Split(strings.TrimSpace(s.logs.String()), "\n")
@@ -164,8 +185,43 @@ func TestAudit(t *testing.T) {
 		`DELETE /collections/:collection "c\nx" jwt "ann\nlevel=ERROR" 192.0.2.1 denied 403`,
 		`GET /collections "" read_only_api_key "" 192.0.2.1 allowed 200`,
 		`GET  "" none "" 192.0.2.1 denied 401`,
+		`GET  "" api_key "" 192.0.2.1 allowed 404`,
+		`DELETE /collections/:collection/index/:field "c" api_key "" 192.0.2.1 allowed 404`,
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// brokenAudit is an audit log that cannot be written while it is broken.
+type brokenAudit struct {
+	slog.Handler
+	broken bool
+}
+
+func (b *brokenAudit) Handle(ctx context.Context, r slog.Record) error {
+	if b.broken {
+		return errors.New("no space is left")
+	}
+	return b.Handler.Handle(ctx, r)
+}
+
+// TestAuditThatCannotBeWritten checks that requests go on, and that the log says so once.
+func TestAuditThatCannotBeWritten(t *testing.T) {
+	s := startWithKeys(t)
+	var logged, audited strings.Builder
+	audit := &brokenAudit{Handler: slog.NewJSONHandler(&audited, nil)}
+	s.h = api.New(s.db, api.Options{APIKeys: []string{"full"}, Audit: audit, Logger: slog.New(slog.NewJSONHandler(&logged, nil))}).Handler()
+	for _, broken := range []bool{true, true, false, true} {
+		audit.broken = broken
+		if w := s.with("full", "GET", "/collections", ""); w.Code != 200 {
+			t.Errorf("broken: %t: %d %s", broken, w.Code, w.Body)
+		}
+	}
+	if n := strings.Count(logged.String(), "the audit log cannot be written"); n != 2 {
+		t.Errorf("it was said %d times instead of once each time it broke: %s", n, &logged)
+	}
+	if n := strings.Count(audited.String(), "/collections"); n != 1 {
+		t.Errorf("%d records were written, want 1", n)
 	}
 }

@@ -11,16 +11,8 @@ func matrixPairs(r *request) (any, error)   { return r.matrix(appendPairs) }
 func matrixOffsets(r *request) (any, error) { return r.matrix(appendOffsets) }
 
 func (r *request) matrix(write func(dst encoded, m *server.Matrix) encoded) (any, error) {
-	c, err := r.readable()
-	if err != nil {
-		return nil, err
-	}
-	raw, err := r.body()
-	if err != nil {
-		return nil, err
-	}
 	request := server.MatrixRequest{Sample: 10, Limit: 3}
-	err = parse(raw, func(o *object.Reader) error { return readMatrix(o, &request) })
+	c, err := r.reading(func(o *object.Reader) error { return readMatrix(o, &request) })
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +29,7 @@ func (r *request) matrix(write func(dst encoded, m *server.Matrix) encoded) (any
 func readMatrix(o *object.Reader, dst *server.MatrixRequest) error {
 	const path = "search_matrix_request"
 	return fields(o, map[string]func() error{
-		"filter": func() error { return readFilter(o, path, &dst.Filter) },
+		"filter": func() error { return readFilter(o, path+".filter", &dst.Filter) },
 		"limit":  func() error { return readLimit(o, path, &dst.Limit) },
 		"sample": func() error {
 			if err := readUint(o, &dst.Sample); err != nil {

@@ -17,12 +17,8 @@ func readOrderBy(o *object.Reader, dst **server.OrderBy) error {
 	if o.Kind() != '{' {
 		return readPath(o, &order.Field)
 	}
-	hasKey := false
-	err := fields(o, map[string]func() error{
-		"key": func() error {
-			hasKey = true
-			return readPath(o, &order.Field)
-		},
+	return fields(o, map[string]func() error{
+		"key": func() error { return readPath(o, &order.Field) },
 		"direction": func() error {
 			var direction string
 			if err := readString(o, &direction); err != nil {
@@ -35,11 +31,7 @@ func readOrderBy(o *object.Reader, dst **server.OrderBy) error {
 			return nil
 		},
 		"start_from": func() error { return readStart(o, &order.Start) },
-	})
-	if err == nil && !hasKey {
-		err = badFormat("missing field `key`")
-	}
-	return err
+	}, "key")
 }
 
 var errNoStart = badFormat("data did not match any variant of untagged enum StartFrom")

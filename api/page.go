@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -18,11 +19,14 @@ func (s *Server) pageRoutes() {
 	}
 }
 
-// withoutSlash sends those who ask for the page with a slash at its end to the page. Its
-// addresses are relative, for proxies that serve it below a path.
+// withoutSlash takes the slash from the end of an escaped path, as RemoveTrailingSlash does
+// of the others. Those who ask for the page with a slash at its end are sent to the page:
+// its addresses are relative, for proxies that serve it below a path.
 func withoutSlash(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		if c.Request().URL.Path == dashboard.Page+"/" {
+		u := c.Request().URL
+		u.RawPath = strings.TrimSuffix(u.RawPath, "/")
+		if u.Path == dashboard.Page+"/" {
 			return c.Redirect(http.StatusMovedPermanently, ".."+dashboard.Page)
 		}
 		return next(c)

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -35,85 +34,59 @@ func (r *request) pointID() (point.ID, error) {
 
 // timeout returns how long the request may take.
 func (r *request) timeout() (time.Duration, error) {
-	value := r.QueryParam("timeout")
-	if value == "" && (strings.Contains(r.Path(), "/snapshots") || r.Path() == sourceWait) {
-		return maxTimeout, nil
-	}
-	if value == "" {
-		return defaultTimeout, nil
-	}
-	n, err := strconv.ParseUint(value, 10, 64)
+	seconds, given, err := r.uint("timeout")
 	switch {
-	case errors.Is(err, strconv.ErrRange):
-		return 0, badQuery("number too large to fit in target type")
 	case err != nil:
-		return 0, badQuery("invalid digit found in string")
-	}
-	if n == 0 && r.Path() == collectionPath && r.Request().Method != http.MethodGet {
-		return 0, &statusError{http.StatusUnprocessableEntity, "Validation error in query parameters: [timeout: value 0 invalid, must be 1 or larger]"}
-	}
-	if n == 0 {
+		return 0, err
+	case !given && strings.HasSuffix(r.Path(), "/snapshots/upload"):
+		return recoveryTime, nil // as long as bytes come
+	case !given && (strings.Contains(r.Path(), "/snapshots") || r.Path() == sourceWait):
+		return maxTimeout, nil
+	case !given:
+		return defaultTimeout, nil
+	case seconds == 0 && r.changesCollections():
+		return 0, invalidQuery("timeout: value 0 invalid, must be 1 or larger")
+	case seconds == 0:
 		return 0, badQuery("invalid value: integer `0`, expected a nonzero u64")
 	}
-	return time.Duration(min(n, uint64(maxTimeout/time.Second))) * time.Second, nil
+	return time.Duration(min(seconds, uint64(maxTimeout/time.Second))) * time.Second, nil
+}
+
+// changesCollections tells whether the request creates, changes or removes collections
+// or aliases.
+func (r *request) changesCollections() bool {
+	return r.Path() == aliasesPath || r.Path() == collectionPath && r.Request().Method != http.MethodGet
 }
 
 // admitTimeout tells whether the collection lets a request ask for its timeout.
 func (r *request) admitTimeout(c *server.Collection) error {
-	value := r.QueryParam("timeout")
-	if value == "" {
-		return nil
-	}
-	seconds, err := strconv.ParseUint(value, 10, 64)
-	if err != nil {
-		return badQuery("invalid digit found in string")
+	seconds, given, err := r.uint("timeout")
+	if err != nil || !given {
+		return err
 	}
 	return c.AdmitTimeout(seconds)
 }
 
 // wait returns the parameter of writes that says when to answer.
-func (r *request) wait() (bool, error) {
-	switch r.QueryParam("wait") {
-	case "", "false":
-		return false, nil
-	case "true":
-		return true, nil
-	default:
-		return false, badQuery("provided string was not `true` or `false`")
-	}
-}
-
-// flag reads a parameter that is true or false, the default.
-func (r *request) flag(name string) (bool, error) {
-	switch r.QueryParam(name) {
-	case "", "false":
-		return false, nil
-	case "true":
-		return true, nil
-	default:
-		return false, badQuery("%s: provided string was not `true` or `false`", name)
-	}
-}
+func (r *request) wait() (bool, error) { return r.flag("wait", false) }
 
 // ordering checks the parameter of writes that matters only in a cluster.
 func (r *request) ordering() error {
-	switch v := r.QueryParam("ordering"); v {
-	case "", "weak", "medium", "strong":
-		return nil
-	default:
-		return badQuery("unknown variant `%.40s`, expected one of `weak`, `medium`, `strong`", v)
+	v, given, err := r.query("ordering")
+	if err != nil || !given || v == "weak" || v == "medium" || v == "strong" {
+		return err
 	}
+	return badQuery("unknown variant `%.40s`, expected one of `weak`, `medium`, `strong`", v)
 }
 
 // consistency checks the parameter of reads that matters only in a cluster.
 func (r *request) consistency() error {
-	switch v := r.QueryParam("consistency"); v {
-	case "", "majority", "quorum", "all":
-		return nil
-	default:
-		if n, err := strconv.ParseUint(v, 10, 32); err != nil || n == 0 {
-			return badQuery("unknown read consistency `%.40s`, expected `majority`, `quorum`, `all` or a number of 1 or more", v)
-		}
-		return nil
+	v, given, err := r.query("consistency")
+	if err != nil || !given || v == "majority" || v == "quorum" || v == "all" {
+		return err
 	}
+	if n, err := strconv.ParseUint(v, 10, 32); err != nil || n == 0 {
+		return badQuery("unknown read consistency `%.40s`, expected `majority`, `quorum`, `all` or a number of 1 or more", v)
+	}
+	return nil
 }

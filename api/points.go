@@ -30,20 +30,13 @@ func readUpsert(v *vectorReader, o *object.Reader) (server.Op, error) {
 			return v.columns(o, &op.Points)
 		},
 		"shard_key":     func() error { return readSharding(o) },
-		"update_filter": func() error { return readFilterAt(o, "update_filter", &op.Where) },
+		"update_filter": func() error { return readFilter(o, "update_filter", &op.Where) },
 		"update_mode":   func() error { return readUpdateMode(o, &op.Mode) },
 	})
 	if err == nil && !found {
 		err = badFormat("Invalid PointInsertOperations format")
 	}
 	return op, err
-}
-
-func unsupported(o *object.Reader, what string) error {
-	if err := o.Skip(); err != nil {
-		return err
-	}
-	return badRequest("`%s` is not supported yet", what)
 }
 
 var updateModes = map[string]server.UpdateMode{
@@ -68,20 +61,14 @@ func readUpdateVectors(v *vectorReader, o *object.Reader) (server.Op, error) {
 	err := fields(o, map[string]func() error{
 		"points":        func() error { return v.points(o, false, &op.Points) },
 		"shard_key":     func() error { return readSharding(o) },
-		"update_filter": func() error { return readFilterAt(o, "update_filter", &op.Where) },
-	})
-	if err == nil && op.Points == nil {
-		err = badFormat("missing field `points`")
-	}
+		"update_filter": func() error { return readFilter(o, "update_filter", &op.Where) },
+	}, "points")
 	return op, err
 }
 
 func (v *vectorReader) points(o *object.Reader, withPayload bool, dst *[]server.Point) error {
-	if o.Kind() != '[' {
-		return mismatch(o, "a sequence")
-	}
 	points := []server.Point{}
-	err := o.Elements(func(i int) error {
+	err := elements(o, func(i int) error {
 		p, err := v.point(o, fmt.Sprintf("points[%d]", i), withPayload)
 		points = append(points, p)
 		return err
@@ -174,11 +161,8 @@ func (v *vectorReader) columns(o *object.Reader, dst *[]server.Point) error {
 		"ids":     func() error { return readIDs(o, &c.ids) },
 		"vectors": func() error { return c.readVectors(v, o) },
 		"payloads": func() error {
-			if o.Kind() != '[' {
-				return mismatch(o, "a sequence")
-			}
 			c.payloads = []json.RawMessage{}
-			return o.Elements(func(int) error {
+			return elements(o, func(int) error {
 				var p json.RawMessage
 				if o.Kind() == 'n' {
 					c.payloads = append(c.payloads, nil)
@@ -190,7 +174,7 @@ func (v *vectorReader) columns(o *object.Reader, dst *[]server.Point) error {
 			})
 		},
 		"shard_key": func() error { return readSharding(o) },
-	})
+	}, "ids", "vectors")
 	if err != nil {
 		return err
 	}
@@ -212,11 +196,8 @@ func (c *columns) readVectors(r *vectorReader, o *object.Reader) error {
 		c.vectors = []server.Vectors{}
 		names := 0
 		return o.Members(func(name string) error {
-			if o.Kind() != '[' {
-				return mismatch(o, "a sequence")
-			}
 			n := 0
-			err := o.Elements(func(i int) error {
+			err := elements(o, func(i int) error {
 				v, err := r.vector(o, fmt.Sprintf("batch.vectors.%s[%d]", name, i))
 				if names == 0 {
 					c.vectors = append(c.vectors, server.Vectors{})
@@ -243,10 +224,6 @@ func (c *columns) readVectors(r *vectorReader, o *object.Reader) error {
 
 func (c *columns) points() ([]server.Point, error) {
 	switch {
-	case c.ids == nil:
-		return nil, badFormat("missing field `ids`")
-	case c.vectors == nil:
-		return nil, badFormat("missing field `vectors`")
 	case len(c.vectors) != len(c.ids):
 		return nil, notValid("batch.batch", "number of ids and vectors must be equal (%d != %d)", len(c.ids), len(c.vectors))
 	case c.payloads != nil && len(c.payloads) != len(c.ids):

@@ -35,33 +35,31 @@ type readSearch func(s *searchReader, o *object.Reader, path string) (server.Sea
 type form struct {
 	read  readSearch
 	name  string
-	write appender
+	paged bool // points are a member of the result
 	table bool // it may come as a table
 }
 
-var queryForm = form{read: (*searchReader).query, name: "internal", write: appendPage, table: true}
+var queryForm = form{read: (*searchReader).query, name: "internal", paged: true, table: true}
 
 func queryPoints(r *request) (any, error) { return r.searchOne(queryForm) }
 func queryBatch(r *request) (any, error)  { return r.searchMany(queryForm) }
 
-// appender writes the points that one search found.
-type appender func(dst []byte, points []server.ScoredPoint) []byte
-
-// appendPage writes points as the result of a query.
-func appendPage(dst []byte, points []server.ScoredPoint) []byte {
-	dst = append(dst, `{"points":`...)
-	return append(appendScored(dst, points), '}')
+// write writes the points that one search found.
+func (f form) write(s *sender, points []server.ScoredPoint) {
+	if !f.paged {
+		s.scored(points)
+		return
+	}
+	s.text(`{"points":`)
+	s.scored(points)
+	s.text("}")
 }
 
 // searches reads the body by read, and makes the vectors of its texts once admit has
 // let the request in.
 func (r *request) searches(read func(s *searchReader, o *object.Reader) error, admit func() error) error {
-	raw, err := r.body()
-	if err != nil {
-		return err
-	}
 	s := &searchReader{vectorReader: vectorReader{r: r, query: true}, collections: r.lookedUp}
-	if err := parse(raw, func(o *object.Reader) error { return read(s, o) }); err != nil {
+	if err := r.parse(func(o *object.Reader) error { return read(s, o) }); err != nil {
 		return err
 	}
 	if err := admit(); err != nil {
@@ -94,10 +92,20 @@ func (r *request) searchOne(f form) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return encoded(f.write(nil, points)), nil
+	return pieces(func(s *sender) { f.write(s, points) }), nil
 }
 
 func (r *request) searchMany(f form) (any, error) {
+	found, err := r.searchBatch(f)
+	if err != nil {
+		return nil, ofItem("searches", err)
+	}
+	return pieces(func(s *sender) {
+		s.list(len(found), func(i int) { f.write(s, found[i]) })
+	}), nil
+}
+
+func (r *request) searchBatch(f form) ([][]server.ScoredPoint, error) {
 	c, err := r.readable()
 	if err != nil {
 		return nil, err
@@ -109,7 +117,11 @@ func (r *request) searchMany(f form) (any, error) {
 		}
 		var demands []server.Demand
 		for i := range searches {
+			before := len(demands)
 			demands = searches[i].Demands(demands)
+			for j := before; j < len(demands); j++ {
+				demands[j].Item = i
+			}
 		}
 		return c.AdmitReads(demands...)
 	}
@@ -126,52 +138,26 @@ func (r *request) searchMany(f form) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, failed, err := c.SearchBatch(r.ctx, searches)
-	if err != nil {
-		return nil, inSearch(failed, err)
-	}
-	out := encoded{'['}
-	for i, points := range found {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		out = f.write(out, points)
-	}
-	return append(out, ']'), nil
+	return c.SearchBatch(r.ctx, searches)
 }
 
 // list reads the searches of a batch.
 func (s *searchReader) list(o *object.Reader, f form) (searches []server.SearchRequest, err error) {
 	s.filters = map[string]*filter.Filter{}
+	searches = []server.SearchRequest{}
 	err = fields(o, map[string]func() error{"searches": func() error {
-		if o.Kind() != '[' {
-			return mismatch(o, "a sequence")
-		}
-		searches = []server.SearchRequest{}
-		return o.Elements(func(i int) error {
+		return elements(o, func(i int) error {
 			if i == maxSearches {
 				return badRequest("one request may have %d searches", maxSearches)
 			}
-			search, err := f.read(s, o, fmt.Sprintf("searches[%d].%s", i, f.name))
+			texts := len(s.texts)
+			search, err := f.read(s, o, f.name)
 			searches = append(searches, search)
-			return err
+			s.within("searches", i, texts)
+			return inItem(i, err)
 		})
-	}})
-	if err == nil && searches == nil {
-		err = badFormat("missing field `searches`")
-	}
+	}}, "searches")
 	return searches, err
-}
-
-// inSearch says which search of several an error is about, if it is about one.
-func inSearch(i int, err error) error {
-	var e *server.Error
-	if !errors.As(err, &e) || e.Kind == server.Timeout || e.Kind == server.Unavailable {
-		return err
-	}
-	named := *e
-	named.Text = fmt.Sprintf("%s (searches[%d])", e.Text, i)
-	return &named
 }
 
 func (s *searchReader) filter(o *object.Reader, path string, dst **filter.Filter) error {
@@ -196,15 +182,18 @@ func (s *searchReader) filter(o *object.Reader, path string, dst **filter.Filter
 func (s *searchReader) common(o *object.Reader, path string, dst *server.SearchRequest) map[string]func() error {
 	withVector := func() error { return readVectorSelector(o, &dst.WithVector) }
 	known := map[string]func() error{
-		"filter":          func() error { return s.filter(o, path, &dst.Filter) },
-		"params":          func() error { return readParams(o, path, dst) },
-		"score_threshold": func() error { return readFloat(o, &dst.ScoreThreshold) },
-		"limit":           func() error { return readLimit(o, path, &dst.Limit) },
-		"offset":          func() error { return readUint(o, &dst.Offset) },
-		"with_payload":    func() error { return readPayloadSelector(o, &dst.WithPayload) },
-		"with_vector":     withVector,
-		"with_vectors":    withVector,
-		"shard_key":       func() error { return readSharding(o) },
+		"filter": func() error { return s.filter(o, path+".filter", &dst.Filter) },
+		"params": func() error { return readParams(o, path, dst) },
+		"score_threshold": func() error {
+			dst.ScoreThreshold = new(float32)
+			return readFloat(o, dst.ScoreThreshold)
+		},
+		"limit":        func() error { return readLimit(o, path, &dst.Limit) },
+		"offset":       func() error { return readUint(o, &dst.Offset) },
+		"with_payload": func() error { return readPayloadSelector(o, &dst.WithPayload) },
+		"with_vector":  withVector,
+		"with_vectors": withVector,
+		"shard_key":    func() error { return readSharding(o) },
 	}
 	maps.Copy(known, s.own)
 	s.own = nil // not those of a prefetch
@@ -260,23 +249,17 @@ func (s *searchReader) prefetch(o *object.Reader, path string, depth int, dst *s
 
 func (s *searchReader) lookup(o *object.Reader, dst **server.Lookup) error {
 	var name, vector string
-	hasName, hasVector := false, false
+	hasVector := false
 	err := fields(o, map[string]func() error{
-		"collection": func() error {
-			hasName = true
-			return readString(o, &name)
-		},
+		"collection": func() error { return readString(o, &name) },
 		"vector": func() error {
 			hasVector = true
 			return readString(o, &vector)
 		},
 		"shard_key": func() error { return readSharding(o) },
-	})
-	switch {
-	case err != nil:
+	}, "collection")
+	if err != nil {
 		return err
-	case !hasName:
-		return badFormat("missing field `collection`")
 	}
 	c, err := s.collections(name)
 	if err != nil {
@@ -311,8 +294,30 @@ func readParams(o *object.Reader, path string, s *server.SearchRequest) error {
 			return nil
 		},
 		"exact":        func() error { return readBool(o, &s.Exact) },
+		"indexed_only": func() error { return readBool(o, new(bool)) },
+		"acorn":        func() error { return readAcorn(o, path+".params.acorn") },
 		"quantization": func() error { return readCodeParams(o, path+".params.quantization", &s.Codes) },
 	})
+}
+
+// readAcorn checks the parameters of a way to search with a filter, which changes nothing
+// here: all ways are there, and the cheapest is taken.
+func readAcorn(o *object.Reader, path string) error {
+	return fields(o, map[string]func() error{
+		"enable":          func() error { return readBool(o, new(bool)) },
+		"max_selectivity": func() error { return readShare(o, path+".max_selectivity", new(float32)) },
+	})
+}
+
+// readShare reads a number from 0 to 1 that is a member at path.
+func readShare(o *object.Reader, path string, dst *float32) error {
+	if err := readFloat(o, dst); err != nil {
+		return err
+	}
+	if *dst < 0 || *dst > 1 {
+		return notValid(path, "value %v invalid, must be from 0.0 to 1.0", *dst)
+	}
+	return nil
 }
 
 func readCodeParams(o *object.Reader, path string, dst *server.CodeParams) error {
@@ -321,14 +326,14 @@ func readCodeParams(o *object.Reader, path string, dst *server.CodeParams) error
 		"ignore":  func() error { return readBool(o, &dst.Ignore) },
 		"rescore": func() error { return readBool(o, &rescore) },
 		"oversampling": func() error {
-			var x *float32
+			var x float32
 			if err := readFloat(o, &x); err != nil {
 				return err
 			}
-			if *x < 1 {
-				return notValid(path+".oversampling", "value %v invalid, must be 1.0 or larger", *x)
+			if x < 1 {
+				return notValid(path+".oversampling", "value %v invalid, must be 1.0 or larger", x)
 			}
-			dst.Oversampling = float64(*x)
+			dst.Oversampling = float64(x)
 			return nil
 		},
 	})

@@ -102,7 +102,7 @@ func (q *queryReader) kind(name string) func() error {
 			return err
 		}
 	case "relevance_feedback":
-		return func() error { return unsupported(o, name) }
+		return func() error { return q.v.feedback(o, q.path+"."+name, dst) }
 	default:
 		return nil
 	}
@@ -158,17 +158,7 @@ const defaultDiversity = 0.5
 
 func readMMR(o *object.Reader, path string, dst *server.MMR) error {
 	return fields(o, map[string]func() error{
-		"diversity": func() error {
-			var x *float32
-			if err := readFloat(o, &x); err != nil {
-				return err
-			}
-			if *x < 0 || *x > 1 {
-				return notValid(path+".diversity", "value %v invalid, must be from 0.0 to 1.0", *x)
-			}
-			dst.Diversity = *x
-			return nil
-		},
+		"diversity": func() error { return readShare(o, path+".diversity", &dst.Diversity) },
 		"candidates_limit": func() error {
 			if err := readUint(o, &dst.Candidates); err != nil {
 				return err
@@ -218,10 +208,7 @@ const maxExamples = 10_000
 func tooManyExamples() error { return badRequest("one query may have %d examples", maxExamples) }
 
 func (v *vectorReader) examples(o *object.Reader, dst *[]server.Example) error {
-	if o.Kind() != '[' {
-		return mismatch(o, "a sequence")
-	}
-	return o.Elements(func(i int) error {
+	return elements(o, func(i int) error {
 		if i == maxExamples {
 			return tooManyExamples()
 		}
@@ -233,23 +220,23 @@ func (v *vectorReader) examples(o *object.Reader, dst *[]server.Example) error {
 
 func (v *vectorReader) discover(o *object.Reader, dst *server.SearchRequest) error {
 	var q server.Discover
-	hasTarget := false
-	err := fields(o, map[string]func() error{
+	err := fields(o, v.discoverMembers(o, &q), "target")
+	dst.Query = q
+	return err
+}
+
+// discoverMembers returns the members of a discovery.
+func (v *vectorReader) discoverMembers(o *object.Reader, dst *server.Discover) map[string]func() error {
+	return map[string]func() error{
 		"target": func() (err error) {
-			hasTarget = true
-			q.Target, err = v.example(o, errNoExample)
+			dst.Target, err = v.example(o, errNoExample)
 			return err
 		},
 		"context": func() (err error) {
-			q.Pairs, err = v.pairs(o)
+			dst.Pairs, err = v.pairs(o)
 			return err
 		},
-	})
-	if err == nil && !hasTarget {
-		err = badFormat("missing field `target`")
 	}
-	dst.Query = q
-	return err
 }
 
 // pairs reads a pair of examples, or a list of them.
@@ -272,24 +259,16 @@ func (v *vectorReader) pairs(o *object.Reader) ([]server.Pair, error) {
 
 func (v *vectorReader) pair(o *object.Reader) (server.Pair, error) {
 	var p server.Pair
-	has := [2]bool{}
 	err := fields(o, map[string]func() error{
 		"positive": func() (err error) {
-			has[0] = true
 			p.Positive, err = v.example(o, errNoExample)
 			return err
 		},
 		"negative": func() (err error) {
-			has[1] = true
 			p.Negative, err = v.example(o, errNoExample)
 			return err
 		},
-	})
-	for i, name := range []string{"positive", "negative"} {
-		if err == nil && !has[i] {
-			err = badFormat("missing field `%s`", name)
-		}
-	}
+	}, "positive", "negative")
 	return p, err
 }
 
@@ -318,19 +297,16 @@ func readRRF(o *object.Reader, path string, dst *server.SearchRequest) error {
 			return nil
 		},
 		"weights": func() error {
-			if o.Kind() != '[' {
-				return mismatch(o, "a sequence")
-			}
 			q.Weights = []float32{}
-			return o.Elements(func(i int) error {
-				var x *float32
+			return elements(o, func(i int) error {
+				var x float32
 				if err := readFloat(o, &x); err != nil {
 					return err
 				}
-				if *x < 0 {
-					return notValid(fmt.Sprintf("%s.weights[%d]", path, i), "value %v invalid, must be 0.0 or larger", *x)
+				if x < 0 {
+					return notValid(fmt.Sprintf("%s.weights[%d]", path, i), "value %v invalid, must be 0.0 or larger", x)
 				}
-				q.Weights = append(q.Weights, *x)
+				q.Weights = append(q.Weights, x)
 				return nil
 			})
 		},

@@ -10,9 +10,9 @@ import (
 // The forms of a search that are older than the query: by vector, by
 // recommendation, by discovery. Each has to say its limit.
 var (
-	searchForm    = form{read: (*searchReader).search, name: "search_request", write: appendScored}
-	recommendForm = form{read: (*searchReader).recommend, name: "recommend_request", write: appendScored}
-	discoverForm  = form{read: (*searchReader).discover, name: "discover_request", write: appendScored}
+	searchForm    = form{read: (*searchReader).search, name: "search_request"}
+	recommendForm = form{read: (*searchReader).recommend, name: "recommend_request"}
+	discoverForm  = form{read: (*searchReader).discover, name: "discover_request"}
 )
 
 func searchPoints(r *request) (any, error)    { return r.searchOne(searchForm) }
@@ -92,21 +92,10 @@ func (s *searchReader) recommend(o *object.Reader, path string) (server.SearchRe
 func (s *searchReader) discover(o *object.Reader, path string) (server.SearchRequest, error) {
 	var q server.SearchRequest
 	var kind server.Discover
-	hasTarget := false
-	err := s.older(o, path, &q, s.byExamples(o, &q, map[string]func() error{
-		"target": func() (err error) {
-			hasTarget = true
-			kind.Target, err = s.example(o, errNoExample)
-			return err
-		},
-		"context": func() (err error) {
-			kind.Pairs, err = s.pairs(o)
-			return err
-		},
-	}))
+	err := s.older(o, path, &q, s.byExamples(o, &q, s.discoverMembers(o, &kind)))
 	switch {
 	case err != nil:
-	case hasTarget:
+	case kind.Target.Vector != nil || !kind.Target.ID.IsZero():
 		q.Query = kind
 	case len(kind.Pairs) > 0:
 		q.Query = server.Context{Pairs: kind.Pairs}

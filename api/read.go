@@ -23,7 +23,7 @@ func getPoint(r *request) (any, error) {
 	if err := c.AdmitReads(server.Demand{}); err != nil {
 		return nil, err
 	}
-	if asked, err := r.flag("with_source"); err != nil {
+	if asked, err := r.flag("with_source", false); err != nil {
 		return nil, err
 	} else if asked {
 		return pointWithSource(c, id)
@@ -81,37 +81,22 @@ func appendExpiry(dst []byte, expires int64) []byte {
 	return dst
 }
 
-// appendExpiring writes records with when they end.
-func appendExpiring(dst []byte, records []server.Record) []byte {
-	dst = append(dst, '[')
-	for i := range records {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = appendRecord(dst, &records[i])
-		dst = append(appendExpiry(dst[:len(dst)-len("}")], records[i].Expires), '}')
-	}
-	return append(dst, ']')
+// appendExpiring writes a record with when it ends.
+func appendExpiring(dst []byte, r *server.Record) []byte {
+	dst = appendRecord(dst, r)
+	return append(appendExpiry(dst[:len(dst)-len("}")], r.Expires), '}')
 }
 
 // maxRetrieve bounds the points that one request may ask for by id.
 const maxRetrieve = 100_000
 
 func retrievePoints(r *request) (any, error) {
-	c, err := r.readable()
-	if err != nil {
-		return nil, err
-	}
-	raw, err := r.body()
-	if err != nil {
-		return nil, err
-	}
 	var (
 		ids         []point.ID
 		withPayload payload.Selector
 		withVector  server.VectorSelector
 	)
-	err = parse(raw, func(o *object.Reader) error {
+	c, err := r.reading(func(o *object.Reader) error {
 		vectors := func() error { return readVectorSelector(o, &withVector) }
 		return fields(o, map[string]func() error{
 			"ids":          func() error { return readIDs(o, &ids) },
@@ -119,45 +104,35 @@ func retrievePoints(r *request) (any, error) {
 			"with_vector":  vectors,
 			"with_vectors": vectors,
 			"shard_key":    func() error { return readSharding(o) },
-		})
+		}, "ids")
 	})
 	switch {
 	case err != nil:
 		return nil, err
-	case ids == nil:
-		return nil, badFormat("missing field `ids`")
 	case len(ids) > maxRetrieve:
 		return nil, badRequest("one request may ask for %d points by id", maxRetrieve)
 	}
 	if err := c.AdmitReads(server.Demand{Cost: len(ids)}); err != nil {
 		return nil, err
 	}
-	records, err := c.Retrieve(r.ctx, ids, withPayload, withVector)
+	found, err := c.Retrieve(r.ctx, ids, withPayload, withVector)
 	if err != nil {
 		return nil, err
 	}
-	return encoded(appendRecords(nil, records)), nil
+	return pieces(func(s *sender) { s.records(found, appendRecord) }), nil
 }
 
 func scrollPoints(r *request) (any, error) {
-	c, err := r.readable()
-	if err != nil {
-		return nil, err
-	}
-	raw, err := r.body()
-	if err != nil {
-		return nil, err
-	}
-	withExpiry, err := r.flag("with_expiry")
+	withExpiry, err := r.flag("with_expiry", false)
 	if err != nil {
 		return nil, err
 	}
 	scroll := server.ScrollRequest{Limit: defaultLimit, WithPayload: payload.All()}
-	err = parse(raw, func(o *object.Reader) error {
+	c, err := r.reading(func(o *object.Reader) error {
 		const path = "scroll_request"
 		vectors := func() error { return readVectorSelector(o, &scroll.WithVector) }
 		return fields(o, map[string]func() error{
-			"filter":       func() error { return readFilter(o, path, &scroll.Filter) },
+			"filter":       func() error { return readFilter(o, path+".filter", &scroll.Filter) },
 			"limit":        func() error { return readLimit(o, path, &scroll.Limit) },
 			"offset":       func() error { return readID(o, &scroll.Offset) },
 			"with_payload": func() error { return readPayloadSelector(o, &scroll.WithPayload) },
@@ -177,36 +152,30 @@ func scrollPoints(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := []byte(`{"points":`)
+	write := appendRecord
 	if withExpiry {
-		out = appendExpiring(out, page.Records)
-	} else {
-		out = appendRecords(out, page.Records)
+		write = appendExpiring
 	}
-	out = append(out, `,"next_page_offset":`...)
-	if page.Next.IsZero() {
-		out = append(out, "null"...)
-	} else {
-		out = page.Next.AppendJSON(out)
-	}
-	return encoded(append(out, '}')), nil
+	return pieces(func(s *sender) {
+		s.text(`{"points":`)
+		s.records(page.Records, write)
+		s.text(`,"next_page_offset":`)
+		if page.Next.IsZero() {
+			s.text("null")
+		} else {
+			s.buf = page.Next.AppendJSON(s.buf)
+		}
+		s.text("}")
+	}), nil
 }
 
 // countPoints counts exactly, asked to or not.
 func countPoints(r *request) (any, error) {
-	c, err := r.readable()
-	if err != nil {
-		return nil, err
-	}
-	raw, err := r.body()
-	if err != nil {
-		return nil, err
-	}
 	var f *filter.Filter
 	exact := true
-	err = parse(raw, func(o *object.Reader) error {
+	c, err := r.reading(func(o *object.Reader) error {
 		return fields(o, map[string]func() error{
-			"filter":    func() error { return readFilter(o, "count_request", &f) },
+			"filter":    func() error { return readFilter(o, "count_request.filter", &f) },
 			"exact":     func() error { return readBool(o, &exact) },
 			"shard_key": func() error { return readSharding(o) },
 		})

@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"slices"
 	"strconv"
 
+	"freshet/server"
 	"freshet/server/filter"
 	"freshet/server/object"
 	"freshet/server/payload"
@@ -31,19 +33,52 @@ func parse(raw []byte, read func(o *object.Reader) error) error {
 	}
 }
 
+// parse reads the body by read.
+func (r *request) parse(read func(o *object.Reader) error) error {
+	raw, err := r.body()
+	if err != nil {
+		return err
+	}
+	return parse(raw, read)
+}
+
+// reading reads the body of a request that reads from a collection, which it returns.
+func (r *request) reading(read func(o *object.Reader) error) (*server.Collection, error) {
+	c, err := r.readable()
+	if err != nil {
+		return nil, err
+	}
+	return c, r.parse(read)
+}
+
 // fields reads an object whose members known by name are read by their
-// function; null is as good as absent, and other members are left out.
-func fields(o *object.Reader, known map[string]func() error) error {
+// function; null is as good as absent, and other members are left out. Those that are
+// needed have to be there.
+func fields(o *object.Reader, known map[string]func() error, needed ...string) error {
 	if o.Kind() != '{' {
 		return mismatch(o, "a map")
 	}
-	return o.Members(func(name string) error {
+	missing := slices.Clone(needed)
+	err := o.Members(func(name string) error {
 		read := known[name]
 		if read == nil || o.Kind() == 'n' {
 			return o.Skip()
 		}
+		missing = slices.DeleteFunc(missing, func(n string) bool { return n == name })
 		return read()
 	})
+	if err == nil && len(missing) > 0 {
+		err = badFormat("missing field `%s`", missing[0])
+	}
+	return err
+}
+
+// elements reads a list by a function for each of its elements.
+func elements(o *object.Reader, read func(i int) error) error {
+	if o.Kind() != '[' {
+		return mismatch(o, "a sequence")
+	}
+	return o.Elements(read)
 }
 
 // kinds are the words that clients know from Rust's serde.
@@ -98,7 +133,7 @@ func readString(o *object.Reader, dst *string) error {
 	return json.Unmarshal(raw, dst)
 }
 
-func readFloat(o *object.Reader, dst **float32) error {
+func readFloat(o *object.Reader, dst *float32) error {
 	if o.Kind() != '0' {
 		return mismatch(o, "f32")
 	}
@@ -110,8 +145,7 @@ func readFloat(o *object.Reader, dst **float32) error {
 	if err != nil {
 		return badFormat("number out of range")
 	}
-	f := float32(x)
-	*dst = &f
+	*dst = float32(x)
 	return nil
 }
 
@@ -128,11 +162,8 @@ func readID(o *object.Reader, dst *point.ID) error {
 
 // readIDs leaves an empty list, not nil, for one without ids.
 func readIDs(o *object.Reader, dst *[]point.ID) error {
-	if o.Kind() != '[' {
-		return mismatch(o, "a sequence")
-	}
 	ids := []point.ID{}
-	err := o.Elements(func(int) error {
+	err := elements(o, func(int) error {
 		var id point.ID
 		if err := readID(o, &id); err != nil {
 			return err
@@ -145,11 +176,8 @@ func readIDs(o *object.Reader, dst *[]point.ID) error {
 }
 
 func readStrings(o *object.Reader, dst *[]string) error {
-	if o.Kind() != '[' {
-		return mismatch(o, "a sequence")
-	}
 	list := []string{}
-	err := o.Elements(func(int) error {
+	err := elements(o, func(int) error {
 		var s string
 		if err := readString(o, &s); err != nil {
 			return err
@@ -174,33 +202,16 @@ func readPath(o *object.Reader, dst *payload.Path) error {
 	return nil
 }
 
-// readFilter reads the filter of the part of a request at prefix.
-func readFilter(o *object.Reader, prefix string, dst **filter.Filter) error {
+// readFilter reads a filter that is a member at path.
+func readFilter(o *object.Reader, path string, dst **filter.Filter) error {
 	raw, err := o.Value()
 	if err != nil {
 		return err
 	}
-	return decodeFilter(raw, prefix, dst)
+	return decodeFilter(raw, path, dst)
 }
 
-func decodeFilter(raw []byte, prefix string, dst **filter.Filter) error {
-	path := "filter"
-	if prefix != "" {
-		path = prefix + ".filter"
-	}
-	return decodeFilterAt(raw, path, dst)
-}
-
-// readFilterAt reads a filter that is a member at path.
-func readFilterAt(o *object.Reader, path string, dst **filter.Filter) error {
-	raw, err := o.Value()
-	if err != nil {
-		return err
-	}
-	return decodeFilterAt(raw, path, dst)
-}
-
-func decodeFilterAt(raw []byte, path string, dst **filter.Filter) error {
+func decodeFilter(raw []byte, path string, dst **filter.Filter) error {
 	f := new(filter.Filter)
 	err := f.UnmarshalJSON(raw)
 	var invalid *filter.ValidationError

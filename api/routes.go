@@ -6,7 +6,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-const collectionPath = "/collections/:collection"
+const (
+	collectionPath = "/collections/:collection"
+	aliasesPath    = "/collections/aliases"
+)
 
 func (s *Server) routes() {
 	e := s.echo
@@ -39,7 +42,7 @@ func (s *Server) routes() {
 	get(c+"/exists", collectionExists)
 	get(c+"/cluster", collectionCluster)
 	get(c+"/optimizations", optimizations)
-	post("/collections/aliases", changeAliases)
+	post(aliasesPath, changeAliases)
 	get("/aliases", listAliases)
 	get(c+"/aliases", collectionAliases)
 	put(c+"/index", createIndex)
@@ -89,13 +92,13 @@ func (s *Server) routes() {
 	s.pageRoutes()
 
 	// What only a cluster has.
-	get(c+"/shards", func(*request) (any, error) { return map[string]any{}, nil })
-	put(c+"/shards", standalone)
-	post(c+"/shards/delete", standalone)
-	post(c+"/cluster", standalone)
+	get(c+"/shards", shards)
+	put(c+"/shards", standalone(http.MethodGet))
+	post(c+"/shards/delete", standalone())
+	post(c+"/cluster", standalone(http.MethodGet))
 	for _, path := range []string{"/cluster/*", "/quotas", c + "/shards/:shard/*"} {
-		for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodPost, http.MethodDelete} {
-			e.Add(method, path, s.handle(standalone))
+		for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodPost, http.MethodPatch, http.MethodDelete} {
+			e.Add(method, path, s.handle(standalone()))
 		}
 	}
 }

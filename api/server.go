@@ -7,6 +7,8 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/url"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -14,10 +16,10 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/semaphore"
 
 	"freshet/server"
 	"freshet/server/embed"
+	"freshet/server/memory"
 )
 
 // CompatibleVersion is the version of the API that is served. Clients compare
@@ -28,28 +30,35 @@ const CompatibleVersion = "1.19.0"
 const (
 	MaxBody     = 32 << 20 // bytes, after decompression
 	maxInFlight = 1024     // requests; more are refused with 503
-	// Bodies of more than smallBody bytes wait until those in flight leave room for
-	// them in maxBodies, so that uploads do not take all memory and searches do not
-	// wait for uploads.
-	smallBody  = 1 << 20
-	maxBodies  = 256 << 20
-	maxTimeout = time.Hour
+	maxTimeout  = time.Hour
 	// defaultTimeout bounds a request that does not say how long it may take.
 	defaultTimeout = time.Minute
 )
 
+// Registry keeps metrics, as a prometheus.Registry does.
+type Registry interface {
+	prometheus.Registerer
+	prometheus.Gatherer
+}
+
 // Options configure a Server.
 type Options struct {
-	Logger   *slog.Logger         // default: discard
-	Registry *prometheus.Registry // gets the API's metrics and is served at /metrics; default: a new one
-	Version  string               // of freshet
-	Commit   string               // of freshet
-	Title    string               // at /; default: who we are
+	Logger   *slog.Logger // default: discard
+	Registry Registry     // gets the API's metrics and is served at /metrics; default: a new one
+	Version  string       // of freshet
+	Commit   string       // of freshet
+	Title    string       // at /; default: who we are
 	// APIKeys allow everything, ReadOnlyAPIKeys to read. Without any, everybody may
 	// do everything.
 	APIKeys, ReadOnlyAPIKeys []string
 	// Tokens takes JSON Web Tokens that are signed with one of APIKeys.
 	Tokens bool
+	// Origins are those whose web pages may use the server besides its own, "*" for all.
+	// Default: all where a key is asked for, else those of this machine.
+	Origins []string
+	// Local says that only this machine can reach the server. Without a key, requests
+	// for hosts that it cannot be are refused then.
+	Local bool
 	// Behind counts the sources that have to catch up before requests should be sent
 	// here, and the records they have to read; default: there are none.
 	Behind func() (sources int, records int64)
@@ -57,6 +66,10 @@ type Options struct {
 	Audit   slog.Handler
 	Sources Sources       // default: none are managed
 	Models  *embed.Models // make vectors of texts; default: none
+	// Memory bounds what requests in flight may take; default: fixed bounds.
+	Memory *memory.Guard
+	// Connections are counted in the metrics; default: none are.
+	Connections *Connections
 }
 
 // Server is the HTTP side of a database.
@@ -68,10 +81,12 @@ type Server struct {
 	id      string // of this process, in telemetry
 	metrics *metrics
 	keys    keys
+	pages   *pages
 	// caughtUp says that the server has been ready.
 	caughtUp atomic.Bool
-	slots    chan struct{}       // one for each request in flight
-	bodies   *semaphore.Weighted // bytes of large bodies in flight
+	slots    chan struct{} // one for each request in flight
+	// Rooms for what requests in flight have in memory: large and small bodies, answers.
+	large, small, answers *room
 }
 
 // New returns a server of db.
@@ -85,11 +100,15 @@ func New(db *server.DB, o Options) *Server {
 	o.Title = cmp.Or(o.Title, defaultTitle)
 	s := &Server{
 		db: db, o: o, echo: echo.New(), started: time.Now(), id: uuid.NewString(),
-		metrics: newMetrics(db, o), slots: make(chan struct{}, maxInFlight), keys: newKeys(o), bodies: semaphore.NewWeighted(maxBodies),
+		metrics: newMetrics(db, o), slots: make(chan struct{}, maxInFlight), keys: newKeys(o),
+		large: newRoom(o.Memory, largeShare, maxLarge), answers: newRoom(o.Memory, answerShare, maxAnswer),
+		small: newRoom(o.Memory, smallShare, maxSmall),
 	}
+	s.small.guard = nil // searches go on
+	s.pages = newPages(o, s.keys.none())
 	s.echo.HTTPErrorHandler = s.unrouted
 	s.echo.Pre(withoutSlash, middleware.RemoveTrailingSlash())
-	s.echo.Use(middleware.CORS(), compress, (&audit{handler: o.Audit, log: o.Logger}).record, s.authenticate)
+	s.echo.Use(s.pages.cors(), s.compress, (&audit{handler: o.Audit, log: o.Logger}).record, s.guardPages, s.authenticate)
 	s.routes()
 	return s
 }
@@ -100,21 +119,8 @@ func (s *Server) Handler() http.Handler { return s.echo }
 // HTTPServer returns a server of its own for the handler.
 func (s *Server) HTTPServer() *http.Server { return HTTPServer(s.echo, s.o.Logger) }
 
-// HTTPServer returns a server for a handler with limits against clients that send
-// slowly or not at all.
-func HTTPServer(h http.Handler, log *slog.Logger) *http.Server {
-	return &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       5 * time.Minute, // a large body over a slow line
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
-}
-
-// unrouted answers what no handler did: an unknown path, or a method that the
-// path does not have, is an empty 404.
+// unrouted answers what no handler did: an unknown path, or a method that the path does
+// not have, is an empty 404, as in Qdrant; which methods it has the header Allow says.
 func (s *Server) unrouted(err error, c echo.Context) {
 	if c.Response().Committed {
 		return
@@ -142,7 +148,9 @@ type request struct {
 	s       *Server
 	ctx     context.Context // ends with the request's timeout
 	started time.Time
-	held    int64 // of Server.bodies
+	params  url.Values // of the URL, see query
+	// What it has of the server's rooms.
+	large, small, answer hold
 }
 
 // ownAnswer answers without the envelope.
@@ -155,8 +163,15 @@ type encoded []byte
 // errors, metrics.
 func (s *Server) handle(h handler) echo.HandlerFunc {
 	return func(c echo.Context) error {
+		if isLonger(c) {
+			return echo.ErrNotFound
+		}
 		started := time.Now()
-		r := &request{Context: c, s: s, started: started}
+		r := &request{
+			Context: c, s: s, started: started,
+			large: hold{room: s.large}, small: hold{room: s.small}, answer: hold{room: s.answers},
+		}
+		defer r.answer.shrink(0)
 		result, err := s.serve(r, h)
 		own, isOwn := result.(ownAnswer)
 		switch {
@@ -172,6 +187,13 @@ func (s *Server) handle(h handler) echo.HandlerFunc {
 	}
 }
 
+// isLonger says whether the path has more parts than its route, whose last parameter the
+// router gives all that is left. A slash in a parameter has to be escaped.
+func isLonger(c echo.Context) bool {
+	route := c.Path()
+	return !strings.HasSuffix(route, "*") && strings.Count(echo.GetPath(c.Request()), "/") > strings.Count(route, "/")
+}
+
 func (s *Server) serve(r *request, h handler) (result any, err error) {
 	select {
 	case s.slots <- struct{}{}:
@@ -185,13 +207,17 @@ func (s *Server) serve(r *request, h handler) (result any, err error) {
 			result, err = nil, errors.New("the request could not be handled")
 		}
 	}()
+	if err := r.readQuery(); err != nil {
+		return nil, err
+	}
 	timeout, err := r.timeout()
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(r.Request().Context(), timeout)
 	defer cancel()
-	r.ctx = ctx
-	defer func() { s.bodies.Release(r.held) }()
+	r.ctx = server.WithRoom(ctx, r.answering())
+	defer r.large.shrink(0)
+	defer r.small.shrink(0)
 	return h(r)
 }

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -40,7 +41,11 @@ func description(c echo.Context) error {
 	return c.JSONBlob(http.StatusOK, doc)
 }
 
-// standalone answers what only a cluster can do.
-func standalone(*request) (any, error) {
-	return nil, &statusError{status: http.StatusMethodNotAllowed, text: "Qdrant is running in standalone mode"}
+// standalone answers what only a cluster can do; allowed are the methods that the path
+// has without one.
+func standalone(allowed ...string) handler {
+	return func(r *request) (any, error) {
+		r.Response().Header().Set(echo.HeaderAllow, strings.Join(allowed, ", "))
+		return nil, &statusError{status: http.StatusMethodNotAllowed, text: "Qdrant is running in standalone mode"}
+	}
 }

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"freshet/server"
@@ -14,16 +16,14 @@ import (
 
 const octetStream = "application/octet-stream"
 
-// snapshotCollection returns the collection of the path, "" for all of them.
+// snapshotCollection returns the collection of the path, "" for all of them. It need
+// not be there any more.
 func (r *request) snapshotCollection() (string, error) {
 	if r.Param("collection") == "" {
 		return "", nil
 	}
-	c, err := r.collection()
-	if err != nil {
-		return "", err
-	}
-	return c.Name(), nil
+	name := r.param("collection")
+	return name, server.CheckName(name)
 }
 
 func snapshotJSON(s server.SnapshotInfo) map[string]any {
@@ -52,23 +52,20 @@ func createSnapshot(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	db := r.s.db
 	return r.detached(func(ctx context.Context) (any, error) {
-		s, err := r.s.db.CreateSnapshot(ctx, c)
+		s, err := db.CreateSnapshot(ctx, c)
 		return snapshotJSON(s), err
 	})
 }
 
 // waitUnlessTold says whether the client waits: unlike for writes, also where it does
 // not say.
-func (r *request) waitUnlessTold() (bool, error) {
-	if r.QueryParam("wait") == "" {
-		return true, nil
-	}
-	return r.wait()
-}
+func (r *request) waitUnlessTold() (bool, error) { return r.flag("wait", true) }
 
 // detached does what goes on when the client has gone. With wait=false it is
-// answered before it is done; without wait it is waited for, as Qdrant does.
+// answered before it is done; without wait it is waited for, as Qdrant does. do must
+// not use the request: its context is that of another one by then.
 func (r *request) detached(do func(ctx context.Context) (any, error)) (any, error) {
 	wait, err := r.waitUnlessTold()
 	if err != nil {
@@ -80,12 +77,16 @@ func (r *request) detached(do func(ctx context.Context) (any, error)) (any, erro
 	}
 	done := make(chan outcome, 1)
 	path, log := r.Path(), r.s.o.Logger
-	// The database ends it when it is closed.
-	ctx := context.WithoutCancel(r.ctx)
+	ctx, end := r.s.db.UntilClosed(context.WithoutCancel(r.ctx))
 	go func() {
+		defer end()
 		result, err := do(ctx)
 		if err != nil && !wait {
-			log.Error("request failed after it was accepted", "path", path, "err", err)
+			level := slog.LevelWarn
+			if status, _ := classify(err); status == http.StatusInternalServerError {
+				level = slog.LevelError // a fault of ours
+			}
+			log.Log(ctx, level, "request failed after it was accepted", "path", path, "err", err)
 		}
 		done <- outcome{result, err}
 	}()
@@ -112,14 +113,15 @@ func (r *request) accepted() ownAnswer {
 // getSnapshot sends a file, or the parts of it that are asked for. Errors are text.
 func getSnapshot(r *request) (any, error) {
 	fail := func(err error) (any, error) {
-		status, text := classify(err)
+		status, text := r.explain(err)
 		return ownAnswer(func() error { return r.String(status, text) }), nil
 	}
 	c, err := r.snapshotCollection()
 	if err != nil {
 		return fail(err)
 	}
-	f, info, err := r.s.db.OpenSnapshot(c, r.param("snapshot"))
+	ctx := r.Request().Context() // r.ctx ends before the answer is sent
+	f, info, err := r.s.db.OpenSnapshot(ctx, c, r.param("snapshot"))
 	if err != nil {
 		return fail(err)
 	}
@@ -130,9 +132,28 @@ func getSnapshot(r *request) (any, error) {
 		if info.Checksum != "" {
 			h.Set("ETag", `"`+info.Checksum+`"`)
 		}
-		http.ServeContent(r.Response(), r.Request(), "", info.Created, f)
-		return f.Close()
+		sent := &noting{ReadSeeker: f}
+		http.ServeContent(r.Response(), r.Request(), "", info.Created, sent)
+		if err := errors.Join(sent.err, f.Close()); err != nil && ctx.Err() == nil {
+			r.s.o.Logger.Error("a snapshot was sent in part", "snapshot", info.Name, "err", err)
+		}
+		return nil
 	}), nil
+}
+
+// noting keeps the error that ended the reading. It cannot be sent any more: the client
+// gets less than it was promised.
+type noting struct {
+	io.ReadSeeker
+	err error
+}
+
+func (n *noting) Read(p []byte) (int, error) {
+	read, err := n.ReadSeeker.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		n.err = err
+	}
+	return read, err
 }
 
 func deleteSnapshot(r *request) (any, error) {
@@ -140,7 +161,8 @@ func deleteSnapshot(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.detached(func(context.Context) (any, error) { return true, r.s.db.DeleteSnapshot(c, r.param("snapshot")) })
+	db, name := r.s.db, r.param("snapshot")
+	return r.detached(func(ctx context.Context) (any, error) { return true, db.DeleteSnapshot(ctx, c, name) })
 }
 
 func checkPriority(value *string) error {
@@ -153,6 +175,9 @@ func checkPriority(value *string) error {
 func recoverSnapshot(r *request) (any, error) {
 	name := r.param("collection")
 	if err := server.CheckName(name); err != nil {
+		return nil, err
+	}
+	if _, err := r.waitUnlessTold(); err != nil {
 		return nil, err
 	}
 	var body struct {
@@ -170,20 +195,32 @@ func recoverSnapshot(r *request) (any, error) {
 	if err := checkPriority(body.Priority); err != nil {
 		return nil, err
 	}
-	location, err := url.Parse(*body.Location)
-	if err != nil {
-		return nil, badRequest("location: it is not a URL")
-	}
+	s := r.s
 	return r.detached(func(ctx context.Context) (any, error) {
 		ctx, cancel := context.WithTimeout(ctx, recoveryTime)
 		defer cancel()
-		source, err := r.s.openLocation(ctx, location, body.APIKey)
-		if err != nil {
-			return nil, err
-		}
-		err = r.s.db.Recover(ctx, name, source, body.Checksum)
-		return true, errors.Join(err, source.Close())
+		return true, s.recoverLocation(ctx, name, *body.Location, body.Checksum, body.APIKey)
 	})
+}
+
+// recoverLocation recovers a collection from what a request names: a snapshot that is
+// kept here, by its name, or one at a URL.
+func (s *Server) recoverLocation(ctx context.Context, collection, at, checksum, key string) error {
+	if !strings.Contains(at, "://") {
+		return s.db.RecoverKept(ctx, collection, at, checksum)
+	}
+	location, err := url.Parse(at)
+	if err != nil {
+		return badRequest("location: it is not a URL")
+	}
+	if location.Scheme == "s3" {
+		return s.db.RecoverObject(ctx, collection, location.Host, strings.TrimPrefix(location.Path, "/"), checksum)
+	}
+	source, err := s.openLocation(ctx, location, key)
+	if err != nil {
+		return err
+	}
+	return errors.Join(s.db.Recover(ctx, collection, source, checksum), source.Close())
 }
 
 // openLocation opens what a request to recover names.
@@ -194,7 +231,7 @@ func (s *Server) openLocation(ctx context.Context, location *url.URL, key string
 	case location.Scheme == "http" || location.Scheme == "https":
 		return download(ctx, location, key)
 	default:
-		return nil, badRequest("location: it is not a URL of the form file:///…, http://… or https://…")
+		return nil, badRequest("location: it is neither the name of a snapshot nor a URL of the form file:///…, s3://…, http://… or https://…")
 	}
 }
 
@@ -205,31 +242,39 @@ func uploadSnapshot(r *request) (any, error) {
 	if err := server.CheckName(name); err != nil {
 		return nil, err
 	}
-	if r.QueryParams().Has("priority") {
-		priority := r.QueryParam("priority")
-		if err := checkPriority(&priority); err != nil {
-			return nil, badQuery("unknown priority `%.40s`", priority)
-		}
+	priority, given, err := r.query("priority")
+	if err != nil {
+		return nil, err
+	}
+	if given && checkPriority(&priority) != nil {
+		return nil, badQuery("unknown variant `%.40s`, expected one of `no_sync`, `snapshot`, `replica`", priority)
+	}
+	checksum, _, err := r.query("checksum")
+	if err != nil {
+		return nil, err
 	}
 	wait, err := r.waitUnlessTold()
 	if err != nil {
 		return nil, err
 	}
 	req := r.Request()
-	req.Body = &patientBody{req.Body, http.NewResponseController(r.Response())}
+	takeTime(req.Body, stallTime)
 	parts, err := req.MultipartReader()
 	if err != nil {
 		return nil, badRequest("the body is not multipart/form-data")
 	}
 	for {
 		part, err := parts.NextPart()
-		if err != nil {
+		switch {
+		case errors.Is(err, io.EOF):
 			return nil, badRequest("the body has no field `snapshot`")
+		case err != nil:
+			return nil, unreadable(err)
 		}
 		if part.FormName() != "snapshot" {
 			continue
 		}
-		if err := r.s.db.Recover(r.ctx, name, part, r.QueryParam("checksum")); err != nil {
+		if err := r.s.db.Recover(r.ctx, name, part, checksum); err != nil {
 			return nil, err
 		}
 		if !wait {
@@ -237,18 +282,4 @@ func uploadSnapshot(r *request) (any, error) {
 		}
 		return true, nil
 	}
-}
-
-// patientBody is a body that may take as long as it likes as long as bytes come.
-type patientBody struct {
-	io.ReadCloser
-	connection *http.ResponseController
-}
-
-func (b *patientBody) Read(p []byte) (int, error) {
-	err := b.connection.SetReadDeadline(time.Now().Add(stallTime))
-	if err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return 0, err
-	}
-	return b.ReadCloser.Read(p)
 }

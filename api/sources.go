@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"slices"
-	"strconv"
 	"time"
 
 	"freshet/server"
@@ -113,7 +112,11 @@ func (s *Server) sourceRoutes() {
 		if err != nil {
 			return nil, err
 		}
-		letters, err := s.o.Sources.DeadLetters(r.ctx, r.source(), limit, sources.LetterFilter{Reason: r.QueryParam("reason")})
+		reason, _, err := r.query("reason")
+		if err != nil {
+			return nil, err
+		}
+		letters, err := s.o.Sources.DeadLetters(r.ctx, r.source(), limit, sources.LetterFilter{Reason: reason})
 		return map[string]any{"records": letters}, err
 	})
 	add(http.MethodPost, one+"/dlq/redrive", func(r *request) (any, error) {
@@ -140,17 +143,19 @@ const (
 	defaultSample  = 10
 )
 
+// maxRecords bounds the records that one request shows.
+const maxRecords = 1000
+
 // limit returns the parameter that bounds a list.
 func (r *request) limit(byDefault int) (int, error) {
-	value := r.QueryParam("limit")
-	if value == "" {
-		return byDefault, nil
+	n, given, err := r.uint("limit")
+	if err != nil || !given {
+		return byDefault, err
 	}
-	n, err := strconv.Atoi(value)
-	if err != nil {
-		return 0, badQuery("limit: %.40q is not a number", value)
+	if n < 1 || n > maxRecords {
+		return 0, invalidQuery("limit: value %d invalid, must be from 1 to %d", n, maxRecords)
 	}
-	return n, nil
+	return int(n), nil
 }
 
 // offsets is a list of positions as Kafka Connect writes it.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -67,7 +66,7 @@ func (r *request) tableWrite(kind server.OpKind) (server.Op, error) {
 	}
 	err = r.parameters([]string{"update_filter"}, texts, func(o *object.Reader) map[string]func() error {
 		return map[string]func() error{
-			"update_filter": func() error { return readFilterAt(o, "update_filter", &op.Where) },
+			"update_filter": func() error { return readFilter(o, "update_filter", &op.Where) },
 			"update_mode":   func() error { return readUpdateMode(o, &op.Mode) },
 		}
 	})
@@ -107,9 +106,13 @@ func blame(c *server.Collection, kind server.OpKind, row int, p *server.Point, e
 
 // arrayPoints reads an array of vectors. Their ids count from a parameter.
 func (r *request) arrayPoints(raw []byte) ([]server.Point, error) {
-	first, err := strconv.ParseUint(r.QueryParam("first_id"), 10, 64)
-	if err != nil {
+	first, given, err := r.uint("first_id")
+	if err != nil || !given {
 		return nil, badQuery("first_id: want the id of the first row, an unsigned integer; the others count from it")
+	}
+	using, _, err := r.query("using")
+	if err != nil {
+		return nil, err
 	}
 	vectors, err := table.Vectors(raw, MaxBody, r.room())
 	if err != nil {
@@ -120,7 +123,7 @@ func (r *request) arrayPoints(raw []byte) ([]server.Point, error) {
 	}
 	points := make([]server.Point, len(vectors))
 	for i, v := range vectors {
-		points[i] = server.Point{ID: point.Number(first + uint64(i)), Vectors: server.Vectors{r.QueryParam("using"): v}}
+		points[i] = server.Point{ID: point.Number(first + uint64(i)), Vectors: server.Vectors{using: v}}
 	}
 	return points, nil
 }
@@ -161,7 +164,7 @@ func (r *request) tableSearches() ([]server.SearchRequest, error) {
 	} else {
 		var column string
 		column, vectors, err = table.Queries(raw, maxSearches, r.room())
-		if err == nil && column != "" && r.QueryParams().Has("using") && search.Using != column {
+		if err == nil && column != "" && r.params.Has("using") && search.Using != column {
 			err = badQuery("using: the table has the column %q", table.ColumnOf(column))
 		}
 		if column != "" {
@@ -182,11 +185,7 @@ func (r *request) tableSearches() ([]server.SearchRequest, error) {
 // parameters reads what a body of JSON would have as members from the parameters of the
 // URL: values, which are JSON, and texts. known reads members.
 func (r *request) parameters(values, texts []string, known func(o *object.Reader) map[string]func() error) error {
-	query := r.QueryParams()
 	read := func(name string, value []byte) error {
-		if len(query[name]) > 1 {
-			return badQuery("%s: there are %d of it", name, len(query[name]))
-		}
 		return inParameter(name, parse(value, func(o *object.Reader) error {
 			if o.Kind() == 'n' {
 				return o.Skip() // as good as absent
@@ -195,10 +194,14 @@ func (r *request) parameters(values, texts []string, known func(o *object.Reader
 		}))
 	}
 	for _, name := range values {
-		if !query.Has(name) {
+		text, given, err := r.query(name)
+		if err != nil {
+			return err
+		}
+		if !given {
 			continue
 		}
-		value := jsontext.Value(query.Get(name))
+		value := jsontext.Value(text)
 		if !value.IsValid() {
 			return badQuery("%s: %.100q is not JSON", name, value)
 		}
@@ -207,12 +210,16 @@ func (r *request) parameters(values, texts []string, known func(o *object.Reader
 		}
 	}
 	for _, name := range texts {
-		if !query.Has(name) {
+		text, given, err := r.query(name)
+		if err != nil {
+			return err
+		}
+		if !given {
 			continue
 		}
-		value, err := jsontext.AppendQuote(nil, query.Get(name))
+		value, err := jsontext.AppendQuote(nil, text)
 		if err != nil {
-			return badQuery("%s: not UTF-8", name)
+			return err
 		}
 		if err := read(name, value); err != nil {
 			return err
@@ -230,7 +237,7 @@ func inParameter(name string, err error) error {
 	}
 	var own *server.Error
 	if errors.As(err, &own) && own.Kind == server.Invalid {
-		return &statusError{http.StatusUnprocessableEntity, fmt.Sprintf("Validation error in query parameters: [%s: %s]", strings.TrimPrefix(own.Path, "."), own.Text)}
+		return invalidQuery("%s: %s", strings.TrimPrefix(own.Path, "."), own.Text)
 	}
 	return err
 }
@@ -243,12 +250,8 @@ func (r *request) room() table.Room {
 		if n > maxTable-used {
 			return &statusError{http.StatusRequestEntityTooLarge, fmt.Sprintf("Payload too large: a table may take %d bytes once it is read", maxTable)}
 		}
-		before := used / smallBody
 		used += n
-		if more := used/smallBody - before; more > 0 {
-			return r.reserveMore(int64(more) * smallBody)
-		}
-		return nil
+		return r.large.step(int64(used-n), int64(used))
 	}
 }
 

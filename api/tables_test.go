@@ -144,7 +144,7 @@ func TestWrongTables(t *testing.T) {
 		{"PUT", "", arrowType, arrowStream(t, `[{"id":5,"vector":[1,2,3,"NaN"]}]`, idField, vectorField), 400, `Bad request: Arrow stream: row 0, column "vector": Vector "" holds a value that is not a finite number`},
 		{"PUT", "", arrowType, arrowStream(t, `[{"id":5,"vector.b":[1]}]`, idField, namedField), 400, `Bad request: Arrow stream: row 0, column "vector.b": Not existing vector name error: b`},
 		{"PUT", "?update_mode=x", arrowType, one, 400, "Deserialize error in query parameters: update_mode: unknown variant `x`"},
-		{"PUT", "?update_mode=upsert&update_mode=upsert", arrowType, one, 400, "Deserialize error in query parameters: update_mode: there are 2 of it"},
+		{"PUT", "?update_mode=upsert&update_mode=upsert", arrowType, one, 400, "Deserialize error in query parameters: duplicate field `update_mode`"},
 		{"PUT", `?update_filter={"must":3}`, arrowType, one, 400, "Deserialize error in query parameters: update_filter: "},
 		{"PUT", `?update_filter={"min_should":{"conditions":[],"min_count":0}}`, arrowType, one, 422, "Validation error in query parameters: [update_filter.min_should.min_count: min_count must be greater than 0]"},
 		{"PUT", "?update_filter={", arrowType, one, 400, "Deserialize error in query parameters: update_filter: "},

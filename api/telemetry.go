@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -23,20 +22,13 @@ const (
 
 // telemetry tells what this process is and has done. Nothing is sent anywhere.
 func telemetry(r *request) (any, error) {
-	level := uint64(0)
-	if value := r.QueryParam("details_level"); value != "" {
-		var err error
-		if level, err = strconv.ParseUint(value, 10, 64); err != nil {
-			return nil, badQuery("invalid digit found in string")
-		}
+	level, _, err := r.uint("details_level")
+	if err != nil {
+		return nil, err
 	}
-	anonymize := false
-	switch r.QueryParam("anonymize") {
-	case "", "false":
-	case "true":
-		anonymize = true
-	default:
-		return nil, badQuery("provided string was not `true` or `false`")
+	anonymize, err := r.flag("anonymize", false)
+	if err != nil {
+		return nil, err
 	}
 	responses, err := r.s.metrics.byRoute()
 	if err != nil {

@@ -79,3 +79,16 @@ func TestWithoutCluster(t *testing.T) {
 		t.Errorf("metrics: %s", w.Body)
 	}
 }
+
+func TestVectorsAreCountedByName(t *testing.T) {
+	s := start(t)
+	s.result("PUT", "/collections/c", `{"vectors":{"":{"size":1,"distance":"Dot"},"m":{"size":1,"distance":"Dot","multivector_config":{"comparator":"max_sim"}}},"sparse_vectors":{"s":{}}}`)
+	s.result("PUT", "/collections/c/points", `{"points":[{"id":1,"vector":[1]},{"id":2,"vector":{"":[1],"m":[[1],[2]]}},{"id":3,"vector":{"":[1]}}]}`)
+	s.result("POST", "/collections/c/points/delete", `{"points":[3]}`)
+	metrics := s.do("GET", "/metrics", "").Body.String()
+	for vector, n := range map[string]string{"": "2", "m": "1", "s": "0"} {
+		if want := `collection_vectors{collection="c",vector="` + vector + `"} ` + n + "\n"; !strings.Contains(metrics, want) {
+			t.Errorf("want %s in %s", want, metrics)
+		}
+	}
+}

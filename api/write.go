@@ -46,24 +46,18 @@ var operations = map[string]operation{
 
 // batchPoints applies a list of operations in order, in one commit.
 func batchPoints(r *request) (any, error) {
-	return r.apply(r.json(func(v *vectorReader, o *object.Reader, ops *[]server.Op) error {
-		found := false
-		err := fields(o, map[string]func() error{"operations": func() error {
-			found = true
-			if o.Kind() != '[' {
-				return mismatch(o, "a sequence")
-			}
-			return o.Elements(func(int) error {
+	results, err := r.apply(r.json(func(v *vectorReader, o *object.Reader, ops *[]server.Op) error {
+		return fields(o, map[string]func() error{"operations": func() error {
+			return elements(o, func(i int) error {
+				texts := len(v.texts)
 				op, err := readOperation(v, o)
 				*ops = append(*ops, op)
-				return err
+				v.within("operations", i, texts)
+				return inItem(i, err)
 			})
-		}})
-		if err == nil && !found {
-			err = badFormat("missing field `operations`")
-		}
-		return err
+		}}, "operations")
 	}), func(results []updateResult) any { return results })
+	return results, ofItem("operations", err)
 }
 
 func readOperation(v *vectorReader, o *object.Reader) (op server.Op, err error) {
@@ -89,11 +83,7 @@ func readOperation(v *vectorReader, o *object.Reader) (op server.Op, err error) 
 // json reads operations of a body that is JSON.
 func (r *request) json(read func(*vectorReader, *object.Reader, *[]server.Op) error) func(*vectorReader, *[]server.Op) error {
 	return func(v *vectorReader, ops *[]server.Op) error {
-		raw, err := r.body()
-		if err != nil {
-			return err
-		}
-		return parse(raw, func(o *object.Reader) error { return read(v, o, ops) })
+		return r.parse(func(o *object.Reader) error { return read(v, o, ops) })
 	}
 }
 
@@ -154,7 +144,7 @@ var errNoSelector = badFormat("Either list of point ids or filter must be provid
 // selecting adds the members that select points.
 func selecting(o *object.Reader, op *server.Op, known map[string]func() error) map[string]func() error {
 	known["points"] = func() error { return readIDs(o, &op.Select.IDs) }
-	known["filter"] = func() error { return readFilter(o, "", &op.Select.Filter) }
+	known["filter"] = func() error { return readFilter(o, "filter", &op.Select.Filter) }
 	known["shard_key"] = func() error { return readSharding(o) }
 	return known
 }
@@ -235,11 +225,8 @@ func readDeletePayload(o *object.Reader) (server.Op, error) {
 	op := server.Op{Kind: server.DeletePayload}
 	err := readSelection(o, &op, errNoSelector, map[string]func() error{
 		"keys": func() error {
-			if o.Kind() != '[' {
-				return mismatch(o, "a sequence")
-			}
 			op.Keys = []payload.Path{}
-			return o.Elements(func(int) error {
+			return elements(o, func(int) error {
 				var p payload.Path
 				err := readPath(o, &p)
 				op.Keys = append(op.Keys, p)

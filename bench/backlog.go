@@ -50,7 +50,7 @@ func benchBacklog(ctx context.Context, d *dataset) (s *section, err error) {
 	t.Rows = append(t.Rows, []string{"graph alone", count(rows / building.wall.Seconds()), "1.00", micros(building.cpu.Seconds() / rows), "", "", ""})
 	for _, searching := range []bool{false, true} {
 		progress("%s: catching up, searches beside it: %v", d.name, searching)
-		c, err := catchUp(ctx, broker, d, searching)
+		c, err := catchUp(ctx, broker, d, ingest.Batch{}, searching)
 		if err != nil {
 			return nil, err
 		}
@@ -96,13 +96,15 @@ func fillTopic(ctx context.Context, broker string, base *matrix) (size int, err 
 	return size, produced.Err()
 }
 
-// caughtUp is what a catch-up took, and the seconds of searches in it and after it.
+// caughtUp is what a catch-up took, its batches at last, and the seconds of searches in it
+// and after it.
 type caughtUp struct {
 	took       spent
+	batchP99   time.Duration // of the last window
 	busy, idle []float64
 }
 
-func catchUp(ctx context.Context, broker string, d *dataset, searching bool) (r caughtUp, err error) {
+func catchUp(ctx context.Context, broker string, d *dataset, law ingest.Batch, searching bool) (r caughtUp, err error) {
 	db, c, closeAll, err := database(ctx, d.base.dim)
 	if err != nil {
 		return r, err
@@ -110,7 +112,7 @@ func catchUp(ctx context.Context, broker string, d *dataset, searching bool) (r 
 	defer func() { err = errors.Join(err, closeAll()) }()
 	cfg := ingest.Config{
 		Kafka:   ingest.Kafka{BootstrapServers: broker},
-		Sources: []ingest.Source{{Name: "bench", Topics: []string{backlogTopic}}},
+		Sources: []ingest.Source{{Name: "bench", Topics: []string{backlogTopic}, Batch: law}},
 	}
 	cfg.SetDefaults()
 	sources, err := ingest.New(cfg, db, ingest.Options{})
@@ -135,7 +137,7 @@ func catchUp(ctx context.Context, broker string, d *dataset, searching bool) (r 
 		searched <- nil
 	}
 	err = c.WaitOffsets(ctx, []server.MinOffset{{Topic: backlogTopic, Offset: int64(d.base.rows) - 1}})
-	r.took = watched()
+	r.took, r.batchP99 = watched(), sources.Status()[0].Limit.P99
 	done.Store(true)
 	if err := errors.Join(err, <-searched); err != nil {
 		return r, err

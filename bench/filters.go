@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
+	"time"
 
 	"freshet/server"
 	filters "freshet/server/filter"
@@ -21,21 +23,48 @@ const (
 
 var selectivities = []float64{0.001, 0.01, 0.1, 0.5}
 
+// filtered is a filter that is searched with, and what is right.
+type filtered struct {
+	name    string
+	matches int
+	filter  *filters.Filter
+	kth     []float32 // score of each query's k-th best match, or of the last if there are fewer
+}
+
+// payloads are the members that filters are on: their index and, by row, their values.
+type payloads map[string]member
+
+type member struct {
+	schema string
+	values []json.RawMessage // nil where a row has none
+}
+
 // benchFilters searches with filters on payload indexes. A filter is random, or
 // correlated with the vectors: it passes those nearest to one of them, which for
-// most queries are far away. Beside it stands what exact=true does with the same
-// filter: it looks at the vectors of all matches.
-func benchFilters(ctx context.Context, d *dataset, rounds int) (s *section, err error) {
+// most queries are far away. Those in the folder come after these, if one is named. Beside
+// it stands what exact=true does with the same filter: it looks at the vectors of all matches.
+func benchFilters(ctx context.Context, d *dataset, folder string, rounds int, while time.Duration) (s *section, err error) {
 	db, c, closeAll, err := database(ctx, d.base.dim)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, closeAll()) }()
-	accepted := map[string][]bool{}
-	if err := loadFiltered(ctx, db, c, d, accepted); err != nil {
+	queries := &matrix{rows: min(filterQueries, d.queries.rows), dim: d.queries.dim, data: d.queries.data}
+	members := payloads{}
+	all, err := drawnFilters(ctx, d.base, queries, members)
+	if err != nil {
 		return nil, err
 	}
-	queries := &matrix{rows: min(filterQueries, d.queries.rows), dim: d.queries.dim, data: d.queries.data}
+	if folder != "" {
+		more, err := readFilters(folder, d.base, queries, members)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, more...)
+	}
+	if err := loadFiltered(ctx, db, c, d.base, members); err != nil {
+		return nil, err
+	}
 	kth, err := d.truth(ctx)
 	if err != nil {
 		return nil, err
@@ -43,7 +72,7 @@ func benchFilters(ctx context.Context, d *dataset, rounds int) (s *section, err 
 	search := func(f *filters.Filter, exact bool) func() ([]int, error) {
 		return func() ([]int, error) { return searchFiltered(ctx, c, queries, f, exact) }
 	}
-	recall, qps, err := timed(d, queries, kth[:queries.rows], k, rounds, search(nil, false))
+	recall, qps, err := timed(d, queries, kth[:queries.rows], k, rounds, while, search(nil, false))
 	if err != nil {
 		return nil, err
 	}
@@ -51,87 +80,87 @@ func benchFilters(ctx context.Context, d *dataset, rounds int) (s *section, err 
 		Head: []string{"filter", "matches", "recall", "queries/s", "exact scan of matches/s", "× scan"},
 		Rows: [][]string{{"none", grouped(d.base.rows), fmt.Sprintf("%.4f", recall), count(qps), "", ""}},
 	}
-	for i, name := range filterNames() {
-		progress("%s: filter %s", d.name, name)
-		matches := 0
-		for _, yes := range accepted[name] {
-			if yes {
-				matches++
-			}
-		}
-		f := &filters.Filter{}
-		if err := json.Unmarshal(fmt.Appendf(nil, `{"must":{"key":%q,"match":{"value":true}}}`, member(i)), f); err != nil {
-			return nil, err
-		}
-		wanted := min(k, matches)
-		kth, err := exact(ctx, d.base, queries, accepted[name])
+	for _, f := range all {
+		progress("%s: filter %s", d.name, f.name)
+		wanted := min(k, f.matches)
+		recall, qps, err := timed(d, queries, f.kth, wanted, rounds, while, search(f.filter, false))
 		if err != nil {
 			return nil, err
 		}
-		recall, qps, err := timed(d, queries, kth, wanted, rounds, search(f, false))
-		if err != nil {
-			return nil, err
-		}
-		whole, scans, err := timed(d, queries, kth, wanted, rounds, search(f, true))
+		whole, scans, err := timed(d, queries, f.kth, wanted, rounds, while, search(f.filter, true))
 		if err != nil {
 			return nil, err
 		}
 		if whole < 1 {
-			return nil, fmt.Errorf("a scan of all matches has a recall of %.4f", whole)
+			return nil, fmt.Errorf("filter %s: a scan of all matches has a recall of %.4f", f.name, whole)
 		}
 		t.Rows = append(t.Rows, []string{
-			name, grouped(matches), fmt.Sprintf("%.4f", recall), count(qps), count(scans), fmt.Sprintf("%.2f", qps/scans),
+			f.name, grouped(f.matches), fmt.Sprintf("%.4f", recall), count(qps), count(scans), fmt.Sprintf("%.2f", qps/scans),
 		})
 	}
 	return &section{
 		Title: "Filters: " + d.name,
 		Lead: fmt.Sprintf("%s, of which %d are used; ef %d, one client, per second of CPU time, medians of %d rounds. "+
-			"A correlated filter passes the vectors nearest to one of them. Filters are on payload indexes; the exact scan is the same search with exact=true.",
+			"A correlated filter passes the vectors nearest to one of them; others come with the data, and so does what is right for them. "+
+			"Filters are on payload indexes; the exact scan is the same search with exact=true.",
 			d.describe(), queries.rows, filterEf, rounds),
 		Tables: []table{t},
 	}, nil
 }
 
-// filterNames are the filters in the words of the table.
-func filterNames() (names []string) {
+// drawnFilters draws filters of each kind and selectivity, and adds the members they are on.
+func drawnFilters(ctx context.Context, base, queries *matrix, members payloads) (all []filtered, err error) {
 	for _, kind := range []string{"random", "correlated"} {
 		for _, share := range selectivities {
-			names = append(names, fmt.Sprintf("%s %g %%", kind, 100*share))
+			accept := filter(base, kind, share)
+			name := fmt.Sprintf("filter%d", len(all))
+			values := make([]json.RawMessage, base.rows)
+			f := filtered{name: fmt.Sprintf("%s %g %%", kind, 100*share), filter: &filters.Filter{}}
+			for row, yes := range accept {
+				values[row] = json.RawMessage(strconv.FormatBool(yes))
+				if yes {
+					f.matches++
+				}
+			}
+			members[name] = member{"bool", values}
+			if err := json.Unmarshal(fmt.Appendf(nil, `{"must":{"key":%q,"match":{"value":true}}}`, name), f.filter); err != nil {
+				return nil, err
+			}
+			if f.kth, err = exact(ctx, base, queries, accept); err != nil {
+				return nil, err
+			}
+			all = append(all, f)
 		}
 	}
-	return names
+	return all, nil
 }
 
-// member is the member of payloads that the i-th filter is on.
-func member(i int) string { return fmt.Sprintf("filter%d", i) }
-
-// loadFiltered inserts the rows with a payload that says which filters they pass,
-// and notes that in accepted.
-func loadFiltered(ctx context.Context, db *server.DB, c *server.Collection, d *dataset, accepted map[string][]bool) error {
-	names := filterNames()
-	for i, kind := range []string{"random", "correlated"} {
-		for j, share := range selectivities {
-			accepted[names[i*len(selectivities)+j]] = filter(d.base, kind, share)
+// loadFiltered makes the indexes and inserts the rows with their payloads.
+func loadFiltered(ctx context.Context, db *server.DB, c *server.Collection, base *matrix, members payloads) error {
+	for name, m := range members {
+		schema, err := json.Marshal(m.schema)
+		if err != nil {
+			return err
 		}
-	}
-	for i := range names {
-		if err := db.CreateIndex(ctx, c.Name(), member(i), json.RawMessage(`"bool"`)); err != nil {
+		if err := db.CreateIndex(ctx, c.Name(), name, schema); err != nil {
 			return err
 		}
 	}
-	for from := 0; from < d.base.rows; from += batch {
+	for from := 0; from < base.rows; from += batch {
 		op := server.Op{Kind: server.Upsert}
-		for i := from; i < min(from+batch, d.base.rows); i++ {
-			passes := map[string]bool{}
-			for j, name := range names {
-				passes[member(j)] = accepted[name][i]
+		for row := from; row < min(from+batch, base.rows); row++ {
+			payload := map[string]json.RawMessage{}
+			for name, m := range members {
+				if value := m.values[row]; value != nil {
+					payload[name] = value
+				}
 			}
-			payload, err := json.Marshal(passes)
+			text, err := json.Marshal(payload)
 			if err != nil {
 				return err
 			}
 			op.Points = append(op.Points, server.Point{
-				ID: point.Number(uint64(i)), Vectors: server.Vectors{"": server.Dense(slices.Clone(d.base.row(i)))}, Payload: payload,
+				ID: point.Number(uint64(row)), Vectors: server.Vectors{"": server.Dense(slices.Clone(base.row(row)))}, Payload: text,
 			})
 		}
 		if _, err := c.Apply(ctx, server.Batch{Ops: []server.Op{op}}); err != nil {
@@ -161,17 +190,16 @@ func searchFiltered(ctx context.Context, c *server.Collection, queries *matrix, 
 	return rows, nil
 }
 
-// timed repeats searches for all queries and returns their recall and the median
-// of their rates per second of CPU time.
-func timed(d *dataset, queries *matrix, kth []float32, wanted, rounds int, search func() ([]int, error)) (recall, qps float64, err error) {
+// timed repeats searches for all queries, in each round for a while, and returns their recall
+// and the median of the rounds' rates per second of CPU time.
+func timed(d *dataset, queries *matrix, kth []float32, wanted, rounds int, while time.Duration, search func() ([]int, error)) (recall, qps float64, err error) {
 	var rates []float64
 	for range rounds {
-		stop := watch()
-		rows, err := search()
+		rows, took, err := repeat(while, search)
 		if err != nil {
 			return 0, 0, err
 		}
-		rates = append(rates, float64(queries.rows)/stop().cpu.Seconds())
+		rates = append(rates, float64(queries.rows)/took.cpu.Seconds())
 		recall = recallOf(d, queries, kth, rows, wanted)
 	}
 	return recall, median(rates), nil

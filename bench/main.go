@@ -28,6 +28,7 @@ func main() {
 type options struct {
 	source
 	engines []string
+	filters string
 	rounds  int
 	full    bool
 }
@@ -49,16 +50,22 @@ var allParts = []part{
 		return benchLatency(ctx, d)
 	}},
 	{"filters", "Searches among some of the points", func(ctx context.Context, d *dataset, o options) (*section, error) {
-		return benchFilters(ctx, d, o.rounds)
+		return benchFilters(ctx, d, o.filters, o.rounds, atLeast)
 	}},
 	{"bound", "Searches beside what the memory can deliver", func(ctx context.Context, d *dataset, o options) (*section, error) {
 		return benchBound(ctx, d, o.rounds)
+	}},
+	{"tuning", "What m, ef_construct and codes do to inserts, memory, searches and recall", func(ctx context.Context, d *dataset, o options) (*section, error) {
+		return benchTuning(ctx, d, o.rounds)
 	}},
 	{"ingest", "Time from produce to searchable beside the broker's own transit", func(ctx context.Context, d *dataset, _ options) (*section, error) {
 		return benchIngest(ctx, d)
 	}},
 	{"backlog", "How fast a backlog in Kafka becomes searchable, and searches meanwhile", func(ctx context.Context, d *dataset, _ options) (*section, error) {
 		return benchBacklog(ctx, d)
+	}},
+	{"batches", "A backlog in Kafka consumed in batches of fixed sizes", func(ctx context.Context, d *dataset, _ options) (*section, error) {
+		return benchBatches(ctx, d)
 	}},
 	{"http", "What HTTP adds to the time of a search", func(ctx context.Context, d *dataset, _ options) (*section, error) {
 		return benchHTTP(ctx, d)
@@ -68,6 +75,9 @@ var allParts = []part{
 	}},
 	{"restart", "Time from opening a folder to the first answer", func(ctx context.Context, d *dataset, _ options) (*section, error) {
 		return benchRestart(ctx, d)
+	}},
+	{"snapshots", "How long upserts stand still while snapshots are taken", func(ctx context.Context, d *dataset, o options) (*section, error) {
+		return benchSnapshots(ctx, d, o.rounds)
 	}},
 }
 
@@ -95,6 +105,7 @@ func command() *cobra.Command {
 	flags.StringVar(&o.shape, "synthetic", "", "generate vectors: "+clusteredShape+" or "+gaussianShape)
 	flags.IntVar(&o.dim, "dim", 384, "dimensions of generated vectors")
 	flags.IntVar(&o.size, "size", 10_000, "number of generated vectors")
+	flags.StringVar(&o.filters, "filters", "", "folder of payloads and filters of the vectors, and what is right for them")
 	flags.IntVar(&o.rounds, "rounds", 3, "rounds of searches; medians count")
 	flags.StringSliceVar(&o.engines, "engines", engineNames(), "that take part in graph")
 	for _, p := range allParts {

@@ -211,14 +211,11 @@ func searchREST(ctx context.Context, client *http.Client, url string, d *dataset
 
 // rate is queries per second of the graph alone on two threads.
 func (x *index) rate(ctx context.Context, queries *matrix, ef int) (float64, error) {
-	began := time.Now()
-	n := 0
-	for ; n == 0 || time.Since(began) < restPause; n += queries.rows {
-		if _, err := x.search(ctx, queries, hnsw.Query{Ef: ef}, 2); err != nil {
-			return 0, err
-		}
+	_, took, err := x.repeat(ctx, queries, hnsw.Query{Ef: ef}, 2, restPause)
+	if err != nil {
+		return 0, err
 	}
-	return float64(n) / time.Since(began).Seconds(), nil
+	return float64(queries.rows) / took.wall.Seconds(), nil
 }
 
 // send sends a request and returns the body of its answer.

@@ -23,6 +23,23 @@ func watch() func() spent {
 	}
 }
 
+// atLeast is for how long a search of all queries is repeated: a single pass on a small
+// graph takes milliseconds, which is how the caches fill and not how it goes on.
+const atLeast = 200 * time.Millisecond
+
+// repeat makes passes for a while and returns the rows that the last one found and what one
+// took.
+func repeat(while time.Duration, pass func() ([]int, error)) (rows []int, took spent, err error) {
+	stop, passes := watch(), time.Duration(0)
+	for begun := time.Now(); passes == 0 || time.Since(begun) < while; passes++ {
+		if rows, err = pass(); err != nil {
+			return nil, spent{}, err
+		}
+	}
+	took = stop()
+	return rows, spent{wall: took.wall / passes, cpu: took.cpu / passes}, nil
+}
+
 func processTime() time.Duration {
 	var used unix.Rusage
 	if err := unix.Getrusage(unix.RUSAGE_SELF, &used); err != nil {

@@ -29,10 +29,10 @@ func synthetic(shape string, dim, size int, parts []string) run {
 // quick is what `make bench` measures, in about a quarter of an hour.
 var quick = []run{
 	synthetic(clusteredShape, 96, 10_000, graphOnly),
-	synthetic(clusteredShape, 384, 20_000, append([]string{"rest", "backlog", "restart"}, graphs...)),
+	synthetic(clusteredShape, 384, 20_000, append([]string{"rest", "backlog", "restart", "snapshots", "tuning", "batches"}, graphs...)),
 	synthetic(clusteredShape, 768, 10_000, graphOnly),
 	synthetic(clusteredShape, 1536, 10_000, graphOnly),
-	synthetic(gaussianShape, 384, 10_000, graphOnly),
+	synthetic(gaussianShape, 384, 10_000, []string{"graph", "tuning"}),
 	{source{}, []string{"ingest", "http", "rest"}},
 }
 
@@ -43,12 +43,12 @@ var full = []run{
 	synthetic(clusteredShape, 768, 10_000, graphOnly),
 	synthetic(clusteredShape, 1536, 10_000, graphOnly),
 	synthetic(clusteredShape, 96, 100_000, graphOnly),
-	synthetic(clusteredShape, 384, 100_000, append([]string{"rest", "backlog", "restart"}, graphs...)),
+	synthetic(clusteredShape, 384, 100_000, append([]string{"rest", "backlog", "restart", "snapshots"}, graphs...)),
 	synthetic(clusteredShape, 768, 100_000, graphOnly),
 	synthetic(clusteredShape, 1536, 50_000, graphs),
 	synthetic(gaussianShape, 384, 100_000, graphOnly),
 	synthetic(clusteredShape, 96, 1_000_000, graphOnly),
-	synthetic(clusteredShape, 384, 1_000_000, []string{"graph", "latency", "filters", "bound", "restart"}), // three graphs would not fit
+	synthetic(clusteredShape, 384, 1_000_000, []string{"graph", "latency", "filters", "bound", "restart", "snapshots"}), // three graphs would not fit
 	{source{}, []string{"ingest", "http", "rest"}},
 }
 

@@ -35,13 +35,6 @@ func TestClients(t *testing.T) {
 	}
 }
 
-// TestOracle compares answers with those of qdrant-client's engine in memory. More
-// cases, with another seed: clients/oracle.py.
-func TestOracle(t *testing.T) {
-	f := startFreshet(t, "")
-	runClient(t, f.url, []string{filepath.Join(root, ".cache", "python-clients", "bin", "python"), "clients/oracle.py", f.url, "3000", "1"})
-}
-
 // runClient runs a program that finds the server in its environment.
 func runClient(t *testing.T, url string, command []string) {
 	t.Helper()

@@ -21,8 +21,8 @@ import (
 )
 
 // cluster is three Kafka brokers on loopback. They speak to each other, and to
-// the test, without protection; others have to log in by SCRAM or to show a
-// certificate.
+// the test, without protection; others have to log in by a mechanism of SASL or to show
+// a certificate.
 type cluster struct {
 	t                     *testing.T
 	brokers               [3]*exec.Cmd
@@ -56,8 +56,11 @@ advertised.listeners=%s
 listener.security.protocol.map=INTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT,SCRAM:SASL_SSL,MTLS:SSL
 inter.broker.listener.name=INTERNAL
 controller.listener.names=CONTROLLER
-listener.name.scram.sasl.enabled.mechanisms=SCRAM-SHA-512
+listener.name.scram.sasl.enabled.mechanisms=SCRAM-SHA-512,SCRAM-SHA-256,PLAIN,OAUTHBEARER
 listener.name.scram.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.scram.scram-sha-256.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.scram.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_freshet="%s";
+listener.name.scram.oauthbearer.sasl.jaas.config=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required unsecuredLoginStringClaim_sub="broker";
 listener.name.mtls.ssl.client.auth=required
 ssl.keystore.type=PEM
 ssl.keystore.location=%s
@@ -73,12 +76,12 @@ offsets.topic.num.partitions=3
 transaction.state.log.replication.factor=3
 share.coordinator.state.topic.replication.factor=3
 auto.create.topics.enable=false
-`, i+1, strings.Join(voters, ","), advertised, controller, advertised, keystore, ca, filepath.Join(dir, "logs"))
+`, i+1, strings.Join(voters, ","), advertised, controller, advertised, password, keystore, ca, filepath.Join(dir, "logs"))
 		if err := os.WriteFile(c.files[i], []byte(properties), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		out, err := c.java("-Xmx128m", "kafka.tools.StorageTool", "format", "-t", "AAAAAAAAAAAAAAAAAAAAAQ", "-c", c.files[i],
-			"-S", "SCRAM-SHA-512=[name=freshet,password="+password+"]").CombinedOutput()
+			"-S", "SCRAM-SHA-512=[name=freshet,password="+password+"]", "-S", "SCRAM-SHA-256=[name=freshet,password="+password+"]").CombinedOutput()
 		if err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
@@ -152,19 +155,24 @@ func (c *cluster) inSync(admin *kadm.Client) {
 	})
 }
 
-// TestClusterInTrouble consumes from three brokers, by SCRAM over TLS and by a
-// certificate, while one is killed and restarted, one falls silent, and the
-// password and the certificate change. In the end every record took effect
-// exactly once.
-func TestClusterInTrouble(t *testing.T) {
+// filesOf returns what writes a file of a test into a folder of its own, and returns its path.
+func filesOf(t *testing.T) func(name, text string) (path string) {
 	dir := t.TempDir()
-	write := func(name, text string) string {
+	return func(name, text string) string {
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		return path
 	}
+}
+
+// TestClusterInTrouble consumes from three brokers, by SCRAM over TLS and by a
+// certificate, while one is killed and restarted, one falls silent, and the
+// password and the certificate change. In the end every record took effect
+// exactly once.
+func TestClusterInTrouble(t *testing.T) {
+	write := filesOf(t)
 	authority := certtest.NewAuthority(t, "everybody")
 	pem := func(name string, hosts ...string) string {
 		p := authority.Issue(t, name, hosts...)

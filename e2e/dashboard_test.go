@@ -37,10 +37,11 @@ func TestDashboard(t *testing.T) {
 		}
 	}
 	s := startStage(t)
+	empty := startFreshet(t, "")
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "node", "page/page.mjs")
-	cmd.Env = append(os.Environ(), "FRESHET_URL="+s.freshet.url, "STAGE_URL="+s.control.URL, "CHROMIUM=chromium",
+	cmd.Env = append(os.Environ(), "FRESHET_URL="+s.freshet.url, "EMPTY_URL="+empty.url, "STAGE_URL="+s.control.URL, "CHROMIUM=chromium",
 		"PLAYWRIGHT="+filepath.Join(root, ".cache", "page", "node_modules", "playwright-core", "index.mjs"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.WaitDelay = time.Second // the browser has the same output
@@ -92,14 +93,19 @@ func startStage(t *testing.T) *stage {
 	model := httptest.NewServer(http.HandlerFunc(s.embed))
 	t.Cleanup(model.Close)
 	s.freshet = startFreshet(t, fmt.Sprintf(`
-http: {api_key: %q, read_only_api_key: "reader"}
+http: {api_key: %q, read_only_api_key: "reader", jwt_rbac: true}
 kafka: {bootstrap.servers: %q}
-embedding: {models: [{name: minilm, url: "%s/v1/embeddings", dimension: %d, cache: 0, batch: 500, concurrency: 1}]}
+embedding:
+  models:
+    - {name: minilm, url: "%s/v1/embeddings", dimension: %d, cache: 0, batch: 500, concurrency: 1}
+    - {name: away, url: "http://127.0.0.1:9/v1/embeddings", dimension: 2}
 sources:
   - name: glosses
     topics: [glosses]
     embed: {"": {model: minilm, text: value.text}}
     on_create: {auto: true, distance: Cosine}
+  - name: later
+    topics: [later]
 `, stageKey, strings.Join(s.brokers, ","), model.URL, minilm.Dim))
 	s.call("PUT", "/collections/orders", `{"vectors":{"size":2,"distance":"Dot"}}`)
 	s.call("POST", "/collections/orders/sources", `{"name":"orders","topics":["orders"]}`)
@@ -123,7 +129,11 @@ func (s *stage) call(method, path, body string) {
 func (s *stage) seed() {
 	s.t.Helper()
 	s.call("PUT", "/collections/it%27s%20%26amp;%20more", `{"vectors":{"a & b":{"size":2,"distance":"Dot"}}}`)
+	odd := func(id string) map[string]any {
+		return map[string]any{"id": id, "vector": map[string]any{"a & b": []int{3, 4}}}
+	}
 	point, err := json.Marshal(map[string]any{"points": []any{
+		odd("."), odd(".."), odd("a/../b?c=d#e"), odd("%2e%2e"), odd(" two  spaces "), odd("a\u202eb\n"), odd("👩‍🚀 ' \""), odd(strings.Repeat("long", 250)),
 		map[string]any{"id": hostile, "vector": map[string]any{"a & b": []int{1, 2}}, "payload": map[string]any{hostile: hostile, "list": []any{hostile, nil, 1.5}}},
 		map[string]any{"id": uint64(math.MaxUint64), "vector": map[string]any{"a & b": []int{2, 1}}, "payload": map[string]any{"n": 1}},
 	}})

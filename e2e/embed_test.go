@@ -19,19 +19,7 @@ func startModel(t *testing.T) string {
 	t.Helper()
 	port := strconv.Itoa(freePort(t))
 	address := "http://127.0.0.1:" + port
-	log := new(output)
-	model := python("embed", "embed/server.py", "--port", port)
-	model.Stdout, model.Stderr = log, log
-	if err := model.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = model.Process.Kill()
-		_ = model.Wait() // killed, so never a success
-		if t.Failed() {
-			t.Logf("the model said:\n%s", log)
-		}
-	})
+	runBeside(t, "the model", python("embed", "embed/server.py", "--port", port))
 	eventually(t, 60*time.Second, func() error {
 		res, err := http.Get(address + "/v1/models")
 		if err != nil {

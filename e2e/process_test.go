@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,6 +23,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -44,7 +46,7 @@ func runTests(m *testing.M) int {
 	if root, err = filepath.Abs(".."); err != nil {
 		return fail(err)
 	}
-	for _, need := range []string{"kafka/stamp", "flink/stamp", "python-article/stamp", "python-newest/stamp", "python-clients/stamp", "python-embed/stamp", "js/stamp", "page/stamp"} {
+	for _, need := range []string{"kafka/stamp", "flink/stamp", "python-article/stamp", "python-newest/stamp", "python-clients/stamp", "python-embed/stamp", "js/stamp", "page/stamp", "versitygw.stamp"} {
 		if _, err := os.Stat(filepath.Join(root, ".cache", need)); err != nil {
 			return fail(fmt.Errorf("e2e/setup.sh has not been run: %w", err))
 		}
@@ -107,37 +109,77 @@ func eventually(t *testing.T, within time.Duration, check func() error) {
 	t.Fatal(err)
 }
 
+// broker is one Kafka broker, with a folder and an address of its own.
+type broker struct {
+	t       *testing.T
+	address string
+	args    []string
+	log     *output
+	cmd     *exec.Cmd
+}
+
+// startBroker runs a broker until the test ends.
+func startBroker(t *testing.T) *broker {
+	t.Helper()
+	port := strconv.Itoa(freePort(t))
+	b := &broker{t: t, address: "127.0.0.1:" + port, args: []string{t.TempDir(), port, strconv.Itoa(freePort(t))}, log: new(output)}
+	t.Cleanup(func() {
+		b.kill()
+		if t.Failed() {
+			t.Logf("the broker said:\n%s", b.log)
+		}
+	})
+	b.start()
+	return b
+}
+
 // startKafka runs a broker of its own and returns its address.
 func startKafka(t *testing.T) string {
 	t.Helper()
-	port := strconv.Itoa(freePort(t))
-	address := "127.0.0.1:" + port
-	log := new(output)
-	kafka := exec.Command("./kafka.sh", t.TempDir(), port, strconv.Itoa(freePort(t)))
-	kafka.Stdout, kafka.Stderr = log, log
-	kafka.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := kafka.Start(); err != nil {
-		t.Fatal(err)
+	return startBroker(t).address
+}
+
+// start starts the process and waits until it answers.
+func (b *broker) start() {
+	b.t.Helper()
+	cmd := exec.Command("./kafka.sh", b.args...)
+	cmd.Stdout, cmd.Stderr = b.log, b.log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		b.t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		_ = kafka.Process.Kill()
-		_ = kafka.Wait() // killed, so never a success
-		if t.Failed() {
-			t.Logf("the broker said:\n%s", log)
-		}
-	})
-	client, err := kgo.NewClient(kgo.SeedBrokers(address))
+	b.cmd = cmd
+	client, err := kgo.NewClient(kgo.SeedBrokers(b.address))
 	if err != nil {
-		t.Fatal(err)
+		b.t.Fatal(err)
 	}
 	defer client.Close()
-	eventually(t, 60*time.Second, func() error {
+	eventually(b.t, 60*time.Second, func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
 		_, err := kadm.NewClient(client).ListTopics(ctx)
 		return err
 	})
-	return address
+}
+
+func (b *broker) kill() {
+	if b.cmd == nil {
+		return
+	}
+	_ = b.cmd.Process.Kill()
+	_ = b.cmd.Wait() // killed, so never a success
+}
+
+// freeze has the process fall silent for a time: connections stay and nothing answers.
+func (b *broker) freeze(during time.Duration) {
+	b.t.Helper()
+	if err := b.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		b.t.Fatal(err)
+	}
+	time.Sleep(during)
+	if err := b.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		b.t.Fatal(err)
+	}
 }
 
 func createTopic(t *testing.T, brokers, topic string, partitions int32) {
@@ -147,7 +189,8 @@ func createTopic(t *testing.T, brokers, topic string, partitions int32) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	if _, err := kadm.NewClient(client).CreateTopic(context.Background(), partitions, 1, nil, topic); err != nil {
+	_, err = kadm.NewClient(client).CreateTopic(context.Background(), partitions, 1, nil, topic)
+	if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) { // where no answer came the client asks twice
 		t.Fatal(err)
 	}
 }
@@ -180,15 +223,26 @@ func endOffsets(t *testing.T, brokers, topic string) (header string, records int
 
 // freshet is a running server.
 type freshet struct {
-	t    *testing.T
-	url  string
-	args []string
-	log  *output
-	cmd  *exec.Cmd
+	t      *testing.T
+	url    string
+	data   string   // folder
+	within []string // command that runs it
+	binary string
+	args   []string
+	log    *output
+	cmd    *exec.Cmd
 }
 
 // startFreshet runs the server with a configuration file on a free port.
 func startFreshet(t *testing.T, config string) *freshet {
+	t.Helper()
+	f := newFreshet(t, config)
+	f.start()
+	return f
+}
+
+// newFreshet is startFreshet of a server that is not started yet.
+func newFreshet(t *testing.T, config string) *freshet {
 	t.Helper()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "freshet.yaml")
@@ -196,11 +250,11 @@ func startFreshet(t *testing.T, config string) *freshet {
 		t.Fatal(err)
 	}
 	listen := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	data := filepath.Join(dir, "data")
 	f := &freshet{
-		t: t, url: "http://" + listen, log: new(output),
-		args: []string{"serve", "--config", path, "--data", filepath.Join(dir, "data"), "--listen", listen},
+		t: t, url: "http://" + listen, data: data, binary: binary, log: new(output),
+		args: []string{"serve", "--config", path, "--data", data, "--listen", listen, "--log-format", "text"},
 	}
-	f.start()
 	t.Cleanup(func() {
 		f.kill()
 		if t.Failed() {
@@ -210,14 +264,27 @@ func startFreshet(t *testing.T, config string) *freshet {
 	return f
 }
 
-func (f *freshet) start() {
+// launch starts the process.
+func (f *freshet) launch() {
 	f.t.Helper()
-	f.cmd = exec.Command(binary, f.args...)
+	command := append(append(slices.Clone(f.within), f.binary), f.args...)
+	f.cmd = exec.Command(command[0], command[1:]...)
 	f.cmd.Stdout, f.cmd.Stderr = f.log, f.log
 	f.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := f.cmd.Start(); err != nil {
 		f.t.Fatal(err)
 	}
+}
+
+// start starts the process and waits until it is ready.
+func (f *freshet) start() {
+	f.t.Helper()
+	f.launch()
+	f.ready()
+}
+
+func (f *freshet) ready() {
+	f.t.Helper()
 	eventually(f.t, 60*time.Second, func() error {
 		res, err := http.Get(f.url + "/readyz")
 		if err != nil {
@@ -240,16 +307,27 @@ func (f *freshet) kill() {
 	f.cmd = nil
 }
 
-// end asks the process to end and waits until it has.
+// end asks the process to end and waits until it has, by itself and with the status 0.
 func (f *freshet) end() {
 	f.t.Helper()
-	if err := f.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	cmd := f.cmd
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		f.t.Fatal(err)
 	}
-	if err := f.cmd.Wait(); err != nil {
-		f.t.Errorf("ended with %v", err)
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	select {
+	case err := <-done:
+		if err != nil {
+			f.t.Errorf("ended with %v", err)
+		}
+		f.cmd = nil
+	case <-time.After(2 * time.Minute):
+		_ = cmd.Process.Signal(syscall.SIGQUIT) // for the stacks
+		f.t.Logf("ended by the signal: %v", <-done)
+		f.cmd = nil
+		f.t.Fatal("the process does not end")
 	}
-	f.cmd = nil
 }
 
 // call sends a request and decodes the envelope's result.
@@ -282,6 +360,23 @@ func (f *freshet) call(method, path string, header http.Header, body, result any
 	}
 	envelope := struct{ Result any }{result}
 	return json.Unmarshal(text, &envelope)
+}
+
+// runBeside runs a process until the test ends. What it said is told if that fails.
+func runBeside(t *testing.T, name string, cmd *exec.Cmd) {
+	t.Helper()
+	log := new(output)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // killed, so never a success
+		if t.Failed() {
+			t.Logf("%s said:\n%s", name, log)
+		}
+	})
 }
 
 // python starts a script of this folder in one of the environments.

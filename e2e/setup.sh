@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the end-to-end tests run against: an Apache Kafka broker, Apache
-# Flink, four Python environments, a client in JavaScript and what drives a browser,
-# under .cache; the browser itself comes from the system. What is there already stays.
+# Flink, Prometheus, a store that speaks S3, five Python environments, a client in JavaScript
+# and what drives a browser, under .cache; the browser itself comes from the system. What is there already
+# stays.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 here=e2e
@@ -23,10 +24,34 @@ command -v mvn >/dev/null || missing+=(maven)
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 command -v npm >/dev/null || missing+=(nodejs npm)
 command -v chromium >/dev/null || missing+=(chromium)
+command -v shellcheck >/dev/null || missing+=(shellcheck)
+command -v strace >/dev/null || missing+=(strace)
+sudo=()
+[ "$(id -u)" = 0 ] || sudo=(sudo)
 if ((${#missing[@]})); then
-  sudo=$([ "$(id -u)" = 0 ] || echo sudo)
-  retry $sudo apt-get update -q
-  retry $sudo apt-get install -y -q "${missing[@]}"
+  retry "${sudo[@]}" apt-get update -q
+  retry "${sudo[@]}" apt-get install -y -q "${missing[@]}"
+fi
+hnsw/setup.sh # other processors
+
+# The tests of disks trace the server, and mount one for it in a name space of users: some
+# systems keep that from others than root.
+if ((${#sudo[@]})); then
+  for setting in kernel.yama.ptrace_scope kernel.apparmor_restrict_unprivileged_userns; do
+    [ ! -e "/proc/sys/${setting//./\/}" ] || sudo sysctl -q -w $setting=0
+  done
+fi
+
+# Debian's package is unpacked, not installed: that would start a service.
+if ! [ -x $cache/prometheus/usr/bin/promtool ]; then
+  dir=$(mktemp -d)
+  (
+    cd "$dir"
+    apt-get download -q prometheus || { retry "${sudo[@]}" apt-get update -q && retry apt-get download -q prometheus; }
+  )
+  mkdir -p $cache/prometheus
+  dpkg-deb -x "$dir"/prometheus_*.deb $cache/prometheus
+  rm -rf "$dir"
 fi
 
 # A stamp holds the checksum of what was asked for.
@@ -49,7 +74,7 @@ if ! fresh $cache/flink/stamp $here/flink.xml; then
   stamp $cache/flink/stamp $here/flink.xml
 fi
 
-for env in article newest clients embed; do
+for env in article newest clients embed k8s; do
   requirements=$here/requirements-$env.txt
   if ! fresh "$cache/python-$env/stamp" "$requirements"; then
     rm -rf "$cache/python-$env"
@@ -60,6 +85,13 @@ for env in article newest clients embed; do
     stamp "$cache/python-$env/stamp" "$requirements"
   fi
 done
+
+# A store that speaks S3 and checks signatures.
+gateway=github.com/versity/versitygw/cmd/versitygw@v1.8.0
+if ! [ -x $cache/versitygw ] || [ "$(cat $cache/versitygw.stamp)" != $gateway ]; then
+  GOBIN="$PWD/$cache" retry go install $gateway
+  echo $gateway >$cache/versitygw.stamp
+fi
 
 # js is the client, page drives a browser over the dashboard.
 for env in js page; do

@@ -61,14 +61,10 @@ func (g *Graph) among(ctx context.Context, q Query, next func([]uint32) int, dst
 		if err != nil {
 			return dst, err
 		}
-		for i, d := range distances {
-			k := keyOf(d, s.fresh[i])
-			if len(s.pool) == keep && k >= s.pool[keep-1] {
-				continue
-			}
+		for _, k := range s.nearer(s.pool, distances, keep) {
 			// A row of codes without vector has a distance too. That few are asked
 			// for theirs spares the others a line of memory.
-			if g.Has(s.fresh[i]) {
+			if g.Has(key(k).slot()) {
 				s.pool, _ = insert(s.pool, k, keep)
 			}
 		}
@@ -87,5 +83,5 @@ func (s *searcher) measureAmong(ctx context.Context, q *Query, exact bool) ([]fl
 	if exact {
 		return s.measureVectors(ctx, q)
 	}
-	return s.measure(), nil
+	return s.measureAhead(), nil
 }

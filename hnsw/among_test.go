@@ -92,11 +92,11 @@ func TestAmongErrors(t *testing.T) {
 // not notice it.
 func TestBudget(t *testing.T) {
 	w := newWorld(t, Config{Dim: 16, Metric: Euclid})
-	vectors := clustered(9, 3000, 16)
+	vectors := clustered(9, under(3000), 16)
 	w.insert(vectors, 200, 2)
 	q := w.query(vectors[0], 10, 20)
 	q.Accept = func(uint32) bool { return false }
-	q.Budget = 1000
+	q.Budget = len(vectors) / 3
 	if _, err := w.g.Search(context.Background(), q, nil); !errors.Is(err, ErrGaveUp) {
 		t.Errorf("a walk without matches: %v", err)
 	}
@@ -110,7 +110,7 @@ func TestBudget(t *testing.T) {
 // not.
 func TestApart(t *testing.T) {
 	w := newWorld(t, Config{Dim: 48, Metric: Euclid, M: 4, EfConstruct: 20})
-	vectors := clustered(21, 4000, 48)
+	vectors := clustered(21, under(4000), 48)
 	w.insert(vectors, 250, 2)
 	// Accepted are those nearer to one point than to another: most clusters are
 	// either accepted or not.

@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"sync/atomic"
+
+	"freshet/hnsw/kernels"
 )
 
 // Links are made in both directions, but a list that becomes too long loses some, a
@@ -112,12 +114,12 @@ type connection struct {
 	changed bool
 	leads   bitset   // nodes from which there is a way to the entry
 	reached bitset   // nodes to which there is one from it
-	stack   []uint32 // those reached whose neighbours were not looked at
+	stack   []uint32 // those last found to lead to it, or reached, whose neighbours were not looked at
 }
 
 // The stages of a connection.
 const (
-	sweeping  = iota // goes over all lists, until no more nodes are found to lead to the entry
+	sweeping  = iota // goes from the entry to whatever leads to it, and over the lists of the others, until no more are found
 	leading          // gives those that do not a link to one that does
 	reaching         // goes from the entry to whatever can be reached
 	extending        // gives the others a link from one that was reached
@@ -144,8 +146,7 @@ func (g *Graph) connect() *connection {
 		c.stage = connected
 		return c
 	}
-	c.leads.add(c.entry)
-	c.reach(c.entry)
+	c.leadsTo(c.entry)
 	return c
 }
 
@@ -160,17 +161,22 @@ func (c *connection) step(ctx context.Context, nodes int) (looks int, err error)
 	s := c.g.acquire(nil)
 	defer s.release()
 	for ; looks < nodes && !c.done(); looks++ {
-		if c.stage == reaching {
-			if !c.follow() {
-				c.stage++
-			}
+		if c.follow(s) {
 			continue
 		}
-		if int(c.next) >= 64*len(c.leads) || int(c.next) >= c.g.slots.Len() {
+		if c.stage == reaching {
+			c.stage++
+		}
+		found := c.found()
+		c.next = found.missing(c.next)
+		if int(c.next) >= 64*len(found) || int(c.next) >= c.g.slots.Len() {
 			if c.stage != sweeping || !c.changed {
 				c.stage++
 			}
 			c.next, c.changed = 0, false
+			if c.stage == reaching {
+				c.reach(c.entry)
+			}
 			continue
 		}
 		slot := c.next
@@ -186,6 +192,14 @@ func (c *connection) step(ctx context.Context, nodes int) (looks int, err error)
 	return looks, nil
 }
 
+// found is the set that the stage adds to.
+func (c *connection) found() bitset {
+	if c.stage >= reaching {
+		return c.reached
+	}
+	return c.leads
+}
+
 // look does what the stage does with a node, and says whether it joined it to others.
 func (c *connection) look(ctx context.Context, s *searcher, slot uint32) (joined bool, err error) {
 	g := c.g
@@ -194,12 +208,11 @@ func (c *connection) look(ctx context.Context, s *searcher, slot uint32) (joined
 	}
 	switch {
 	case c.stage == extending:
-		if !c.reached.has(slot) && c.counts(slot) {
+		if c.counts(slot) {
 			return true, c.extend(ctx, s, slot)
 		}
-	case c.leads.has(slot):
 	case c.leadsOn(slot):
-		c.leads.add(slot)
+		c.leadsTo(slot)
 		c.changed = true
 	case c.stage == leading && c.counts(slot):
 		return true, c.lead(ctx, s, slot)
@@ -228,29 +241,40 @@ func (c *connection) leadsOn(slot uint32) bool {
 	return false
 }
 
-// follow goes from a node that was reached to its neighbours.
-func (c *connection) follow() bool {
+// follow goes from a node that was reached to its neighbours, or from one that leads to the
+// entry to those of them that do so, too, mostly by naming it.
+func (c *connection) follow(s *searcher) bool {
 	last := len(c.stack) - 1
 	if last < 0 {
 		return false
 	}
 	list := c.g.list(c.stack[last], 0)
 	c.stack = c.stack[:last]
-	for i := range list {
-		n := atomic.LoadUint32(&list[i])
-		if n == 0 {
-			break
+	found := c.found()
+	s.fresh = slices.DeleteFunc(readList(s.fresh[:0], list, uint32(64*len(found))), found.has)
+	for _, n := range s.fresh {
+		kernels.Prefetch(c.g.base.row(n))
+	}
+	for _, n := range s.fresh {
+		switch {
+		case c.stage >= reaching:
+			c.reach(n)
+		case !c.g.doomed.has(n) && c.leadsOn(n):
+			c.leadsTo(n)
 		}
-		c.reach(n - 1)
 	}
 	return true
 }
 
+// leadsTo notes that a node leads to the entry.
+func (c *connection) leadsTo(slot uint32) {
+	c.leads.add(slot)
+	c.stack = append(c.stack, slot)
+}
+
 func (c *connection) reach(slot uint32) {
-	if int(slot) < 64*len(c.reached) && !c.reached.has(slot) {
-		c.reached.add(slot)
-		c.stack = append(c.stack, slot)
-	}
+	c.reached.add(slot)
+	c.stack = append(c.stack, slot)
 }
 
 // lead links a node to others that lead to the entry.
@@ -261,7 +285,7 @@ func (c *connection) lead(ctx context.Context, s *searcher, slot uint32) error {
 	}
 	s.lead(slot, nearest)
 	s.befriend(slot)
-	c.leads.add(slot)
+	c.leadsTo(slot)
 	return nil
 }
 
@@ -274,7 +298,7 @@ func (c *connection) extend(ctx context.Context, s *searcher, slot uint32) error
 	s.lead(nearest, slot)
 	s.befriend(slot)
 	c.reach(slot)
-	for c.follow() {
+	for c.follow(s) {
 	}
 	return nil
 }
@@ -287,7 +311,7 @@ func (c *connection) search(ctx context.Context, s *searcher, slot uint32, accep
 	s.setRow(slot)
 	s.reset()
 	s.fresh = append(s.fresh[:0], c.entry)
-	if err := s.walkAccepting(ctx, keyOf(s.measure()[0], c.entry), &q); err != nil || len(s.found) == 0 {
+	if err := s.walkAccepting(ctx, kernels.Key(s.measure()[0], c.entry), &q); err != nil || len(s.found) == 0 {
 		return c.entry, err
 	}
 	return key(s.found[0]).slot(), nil
@@ -298,5 +322,16 @@ func (s *searcher) befriend(slot uint32) {
 	for _, k := range s.found {
 		s.linkIfRoom(slot, key(k).slot(), 0)
 		s.linkIfRoom(key(k).slot(), slot, 0)
+	}
+}
+
+// linkIfRoom adds a link from node x to n, unless there is one or the list is
+// nearly full.
+func (s *searcher) linkIfRoom(x, n uint32, level int) {
+	list := s.g.list(x, level)
+	s.fresh = readList(s.fresh[:0], list, noLimit)
+	if at := len(s.fresh); at < len(list)-max(1, len(list)/8) && !slices.Contains(s.fresh, n) {
+		atomic.StoreUint32(&list[at+1], 0)
+		atomic.StoreUint32(&list[at], n+1)
 	}
 }

@@ -122,6 +122,40 @@ func TestConnection(t *testing.T) {
 	}
 }
 
+// A connection of a graph that is nearly whole looks at each node a few times, in whatever
+// order they lead to each other: a repair goes beside writes at a pace that counts on it.
+func TestLooksOfAConnection(t *testing.T) {
+	w := newWorld(t, Config{Dim: 1, Metric: Euclid, M: 2, EfConstruct: 8})
+	vectors := make([][]float32, 2000)
+	for i := range vectors {
+		vectors[i] = []float32{float32(i)} // a long line: the last lead to the entry by the first
+	}
+	slots := w.insert(vectors, 100, 1)
+	for _, slot := range slots {
+		list := []uint32{}
+		if slot > 0 {
+			list = append(list, slot-1)
+		}
+		if int(slot) < len(slots)-1 {
+			list = append(list, slot+1)
+		}
+		setList(w.g.list(slot, 0), list)
+	}
+	w.g.enterAt(uint32(len(slots)-1), 0)
+	c := w.g.connect()
+	looks := 0
+	for !c.done() {
+		n, err := c.step(context.Background(), 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		looks += n
+	}
+	if looks > 8*len(slots) {
+		t.Errorf("%d looks at %d nodes", looks, len(slots))
+	}
+}
+
 // Copies of one vector cost no more than other vectors: a way to each is found in a few
 // steps.
 func TestManyCopies(t *testing.T) {

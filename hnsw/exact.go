@@ -34,9 +34,7 @@ func (g *Graph) Exact(ctx context.Context, q Query, dst []Hit) ([]Hit, error) {
 		if err != nil {
 			return dst, err
 		}
-		for i, d := range distances {
-			s.pool, _ = insert(s.pool, keyOf(d, s.fresh[i]), q.K)
-		}
+		s.pool = s.offer(s.pool, distances, q.K)
 	}
 	return s.appendVisible(dst, s.pool, &q), nil
 }

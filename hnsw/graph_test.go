@@ -3,8 +3,10 @@ package hnsw
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -472,6 +474,46 @@ func TestNormalize(t *testing.T) {
 	for _, v := range [][]float32{{}, {0, 0}} {
 		if Normalize(v) {
 			t.Errorf("%v was normalised", v)
+		}
+	}
+}
+
+// TestNormalizeOnEveryProcessor compares with what one processor made of some vectors: what is
+// stored does not depend on where it was written.
+func TestNormalizeOnEveryProcessor(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	sum := fnv.New64a()
+	for _, dim := range []int{1, 3, 30, 384, 1537} {
+		for range 20 {
+			v := make([]float32, dim)
+			for i := range v {
+				v[i] = random.Float32() - 0.5
+			}
+			Normalize(v)
+			for _, x := range v {
+				_, _ = sum.Write(binary.LittleEndian.AppendUint32(nil, math.Float32bits(x))) // never fails
+			}
+		}
+	}
+	if got := sum.Sum64(); got != 0x78cb446e96ae7515 {
+		t.Errorf("the sum is %#x", got)
+	}
+}
+
+// A vector that is normalised stays as it is, also one that was so elsewhere.
+func TestNormalizeTwice(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 5))
+	for _, dim := range []int{1, 2, 3, 7, 32, 384, 1536} {
+		for range 100 {
+			v := make([]float32, dim)
+			for i := range v {
+				v[i] = float32(r.NormFloat64())
+			}
+			Normalize(v)
+			again := slices.Clone(v)
+			if Normalize(again); !slices.Equal(v, again) {
+				t.Fatalf("%d dimensions: %v became %v", dim, v, again)
+			}
 		}
 	}
 }

@@ -203,9 +203,7 @@ func (s *searcher) addBatch(earlier []stagedNode, level int) {
 			s.fresh = append(s.fresh, earlier[i].slot)
 		}
 	}
-	for i, d := range s.measure() {
-		s.pool, _ = insert(s.pool, keyOf(d, s.fresh[i]), s.g.cfg.EfConstruct)
-	}
+	s.pool = s.offer(s.pool, s.measure(), s.g.cfg.EfConstruct)
 }
 
 // dropRetired takes dead nodes from the candidates found from near on. Where
@@ -216,7 +214,7 @@ func (s *searcher) dropRetired(ctx context.Context, near uint64, level int) erro
 		return nil
 	}
 	found := len(s.pool)
-	s.pool = slices.DeleteFunc(s.pool, func(k uint64) bool { return slots.retired(key(k).slot()) })
+	s.pool = slots.dropRetired(s.pool)
 	if level > 0 || found == 0 || len(s.pool) >= min(found, s.g.cfg.M) {
 		return nil
 	}
@@ -358,8 +356,9 @@ func (g *Graph) setNode(node *stagedNode) {
 }
 
 // linkBack adds a link from node n to slot. A full list is chosen anew from its
-// members and the slot, leaving some room so that the next ones are cheap.
-func (s *searcher) linkBack(n, slot uint32, level int) {
+// members and the slot, leaving some room so that the next ones are cheap. It returns how
+// many retired slots that took out of it.
+func (s *searcher) linkBack(n, slot uint32, level int) (retired int) {
 	g := s.g
 	list := g.list(n, level)
 	s.fresh = readList(s.fresh[:0], list, noLimit)
@@ -369,15 +368,15 @@ func (s *searcher) linkBack(n, slot uint32, level int) {
 			atomic.StoreUint32(&list[at+1], 0)
 		}
 		atomic.StoreUint32(&list[at], slot+1)
-		return
+		return 0
 	}
 	s.fresh = append(s.fresh, slot)
 	s.request()
 	s.setRow(n)
 	s.pool = s.pool[:0]
-	for i, d := range s.measure() {
-		s.pool, _ = insert(s.pool, keyOf(d, s.fresh[i]), len(s.fresh))
-	}
-	s.pool = slices.DeleteFunc(s.pool, func(k uint64) bool { return g.slots.retired(key(k).slot()) })
+	s.pool = s.offer(s.pool, s.measure(), len(s.fresh))
+	s.pool = g.slots.dropRetired(s.pool)
+	retired = len(s.fresh) - len(s.pool)
 	setList(list, s.diverse(s.pool, len(list)-len(list)/8))
+	return retired
 }

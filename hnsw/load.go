@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+
+	"freshet/hnsw/kernels"
 )
 
 // Loader puts an empty graph together from vectors and from the neighbours that
@@ -315,7 +317,7 @@ func (s *searcher) linkAll(n uint32, level int, chosen, chosenFor []uint32) {
 	s.setRow(n)
 	s.pool = s.pool[:0]
 	for i, d := range s.measure() {
-		s.pool = append(s.pool, keyOf(d, s.fresh[i]))
+		s.pool = append(s.pool, kernels.Key(d, s.fresh[i]))
 	}
 	slices.Sort(s.pool)
 	setList(list, s.diverse(s.pool, len(list)-len(list)/8))
@@ -338,6 +340,7 @@ func (l *Loader) replaceLost(ctx context.Context, level, workers int, lost []uin
 			s.picked = readList(s.picked[:0], g.list(slots[i], level), noLimit)
 			s.lost = append(s.lost[:0], s.picked...)
 			kept, missing := len(s.picked), int(lost[slots[i]])
+			s.setRow(slots[i])
 			s.pickFrom(slots[i], level, missing, kept+missing)
 			found[i] = slices.Clone(s.picked[kept:])
 		}

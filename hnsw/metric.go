@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/viterin/vek/vek32"
-
 	"freshet/hnsw/kernels"
 )
 
@@ -46,25 +44,42 @@ func (m Metric) score(distance float32) float32 {
 	}
 }
 
-// Normalize scales v to length 1 in place. It returns false, and leaves v as it
-// is, if all of it is zero.
+// unitTolerance is how far from 1 the length may be of a vector that is left as it is.
+const unitTolerance = 1e-6
+
+// Normalize scales v to length 1 in place. What has that length but for rounding stays as
+// it is to the last bit, so that a vector that is read and written again is the same, and
+// every processor makes the same of it. It returns false, and leaves v as it is, if all of
+// it is zero.
 func Normalize(v []float32) bool {
-	if len(v) == 0 {
+	length := math.Sqrt(squares(v))
+	if length == 0 {
 		return false
 	}
-	largest := max(vek32.Max(v), -vek32.Min(v))
-	if largest == 0 {
-		return false
-	}
-	// Squares of components far from 1 would leave the range of float32.
-	if largest > 1e15 || largest < 1e-15 {
-		scale := 1 / float64(largest)
+	if math.Abs(length-1) > unitTolerance {
+		scale := 1 / length
 		for i, x := range v {
 			v[i] = float32(float64(x) * scale)
 		}
 	}
-	vek32.DivNumber_Inplace(v, float32(math.Sqrt(float64(vek32.Dot(v, v)))))
 	return true
+}
+
+// squares adds up the squares of the components. These are exact in 64 bits, also where a
+// processor multiplies and adds in one step, and the order is always the same.
+func squares(v []float32) float64 {
+	var a, b, c, d float64 // independent chains of additions
+	for ; len(v) >= 4; v = v[4:] {
+		w, x, y, z := float64(v[0]), float64(v[1]), float64(v[2]), float64(v[3])
+		a += w * w
+		b += x * x
+		c += y * y
+		d += z * z
+	}
+	for _, x := range v {
+		a += float64(x) * float64(x)
+	}
+	return a + b + (c + d)
 }
 
 // distances computes distances of a query to slots by one call of a kernel. It

@@ -89,9 +89,7 @@ func (s *searcher) scan(ctx context.Context, all VectorScanner, q *Query) error 
 	score := func() {
 		s.room()
 		s.g.dist.computeRows(&s.query[0], s.read.rows, s.read.slots[:len(s.fresh)], s.dist)
-		for i, d := range s.dist {
-			s.pool, _ = insert(s.pool, keyOf(d, s.fresh[i]), q.K)
-		}
+		s.pool = s.offer(s.pool, s.dist, q.K)
 		s.fresh = s.fresh[:0]
 	}
 	err := all.ScanVectors(ctx, func(slot uint32, ok bool) []float32 {

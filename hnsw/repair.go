@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"sync/atomic"
+
+	"freshet/hnsw/kernels"
 )
 
 // Repair takes retired slots out of the lists of the graphs that share them, in
@@ -283,10 +285,14 @@ func (g *Graph) mend(ctx context.Context, from, to uint32) error {
 // mendTries is how many candidates are looked at for each neighbour lost.
 const mendTries = 4
 
-// mendList puts neighbours of the doomed neighbours in their places, chosen as an
+// mendList puts neighbours of the doomed neighbours in their places. One that was farther
+// away than all that stay is replaced by the neighbour nearest to it: inserts into a full
+// graph make short links only, so that without the long ones of its youth a graph that is
+// replaced again and again loses the ways to what is far away. The others are chosen as an
 // insert would: the nearest of those that are nearer to the node than to its other
-// neighbours, and if that leaves places, the nearest. It returns false if hardly
-// any neighbours are left.
+// neighbours, and if that leaves places, the nearest. All get links back, as from an
+// insert: where points only leave, nothing else would make links to those that stay. It
+// returns false if hardly any neighbours are left.
 func (s *searcher) mendList(n uint32, level int) bool {
 	g := s.g
 	list := g.list(n, level)
@@ -306,28 +312,81 @@ func (s *searcher) mendList(n uint32, level int) bool {
 		return true
 	}
 	kept, before := len(s.picked), len(s.picked)+len(s.lost)
-	s.pickFrom(n, level, len(s.lost), min(before, len(list)-len(list)/8))
+	limit := min(before, g.cfg.M+g.cfg.M/2)
+	if kept < limit {
+		s.setRow(n)
+		s.replaceFarthest(n, level, limit)
+	}
+	if len(s.picked) < limit {
+		s.pickFrom(n, level, before-len(s.picked), limit)
+	}
 	setList(list, s.picked)
 	if level == 0 {
 		g.outdate(n, len(s.lost))
 	}
-	for _, x := range s.picked[kept:] {
-		s.linkIfRoom(x, n, level)
+	length := len(s.picked)
+	s.added = append(s.added[:0], s.picked[kept:]...)
+	for _, x := range s.added {
+		s.linkMended(x, n, level)
 	}
-	return len(s.picked) >= min(before, g.cfg.M)/2
+	return length >= min(before, g.cfg.M)/2
 }
 
-// pickFrom adds neighbours for n, up to limit, to those in s.picked: from the
+// replaceFarthest adds to s.picked, up to limit, for each of s.lost that is farther from n,
+// the query, than all those picked, the nearest of its neighbours.
+func (s *searcher) replaceFarthest(n uint32, level, limit int) {
+	kept := len(s.picked)
+	s.fresh = append(append(s.fresh[:0], s.picked...), s.lost...)
+	s.approximate = append(s.approximate[:0], s.measure()...)
+	farthest := float32(math.Inf(-1))
+	for _, d := range s.approximate[:kept] {
+		farthest = max(farthest, d)
+	}
+	for i, d := range s.approximate[kept:] {
+		if d <= farthest || len(s.picked) >= limit {
+			continue
+		}
+		if nearest, ok := s.nearestNeighbour(s.lost[i], level, n); ok {
+			s.picked = append(s.picked, nearest)
+		}
+	}
+}
+
+// nearestNeighbour returns the living neighbour nearest to a slot of those that are neither
+// picked nor n.
+func (s *searcher) nearestNeighbour(slot uint32, level int, n uint32) (nearest uint32, ok bool) {
+	s.fresh = slices.DeleteFunc(readList(s.fresh[:0], s.g.list(slot, level), s.limit), func(x uint32) bool {
+		return x == n || s.g.slots.retired(x) || slices.Contains(s.picked, x)
+	})
+	if len(s.fresh) == 0 {
+		return 0, false
+	}
+	best := uint64(math.MaxUint64)
+	for i, d := range s.measureFrom(slot) {
+		best = min(best, kernels.Key(d, s.fresh[i]))
+	}
+	return key(best).slot(), true
+}
+
+// linkMended adds a link from node x to n, unless there is one.
+func (s *searcher) linkMended(x, n uint32, level int) {
+	s.fresh = readList(s.fresh[:0], s.g.list(x, level), noLimit)
+	if slices.Contains(s.fresh, n) {
+		return
+	}
+	if retired := s.linkBack(x, n, level); retired > 0 && level == 0 {
+		s.g.outdate(x, retired)
+	}
+}
+
+// pickFrom adds neighbours for n, the query, up to limit, to those in s.picked: from the
 // neighbours of s.lost, for as many as n has lost.
 func (s *searcher) pickFrom(n uint32, level, lost, limit int) {
 	s.secondHand(n, level)
 	s.request()
-	s.setRow(n)
 	s.pool = s.pool[:0]
-	for i, d := range s.measure() {
-		s.pool, _ = insert(s.pool, keyOf(d, s.fresh[i]), mendTries*lost)
-	}
-	s.pool = slices.DeleteFunc(s.pool, func(k uint64) bool { return s.g.slots.retired(key(k).slot()) })
+	s.pool = s.offer(s.pool, s.measure(), mendTries*lost)
+	s.pool = s.g.slots.dropRetired(s.pool)
 	for i, k := range s.pool {
 		if len(s.picked) < limit && s.spread(key(k).slot(), key(k).distance()) {
 			s.picked = append(s.picked, key(k).slot())
@@ -351,17 +410,6 @@ func (s *searcher) spread(slot uint32, distance float32) bool {
 		}
 	}
 	return true
-}
-
-// linkIfRoom adds a link from node x to n, unless there is one or the list is
-// nearly full.
-func (s *searcher) linkIfRoom(x, n uint32, level int) {
-	list := s.g.list(x, level)
-	s.fresh = readList(s.fresh[:0], list, noLimit)
-	if at := len(s.fresh); at < len(list)-max(1, len(list)/8) && !slices.Contains(s.fresh, n) {
-		atomic.StoreUint32(&list[at+1], 0)
-		atomic.StoreUint32(&list[at], n+1)
-	}
 }
 
 // secondHand leaves the neighbours of s.lost in s.fresh, without n and those in
@@ -409,9 +457,7 @@ func (s *searcher) rejoin(ctx context.Context, n uint32) error {
 	}
 	setList(g.list(n, 0), neighbours)
 	for _, m := range neighbours {
-		if !slices.Contains(readList(nil, g.list(m, 0), noLimit), n) {
-			s.linkBack(m, n, 0)
-		}
+		s.linkMended(m, n, 0)
 	}
 	return nil
 }

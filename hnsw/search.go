@@ -77,12 +77,31 @@ func (g *Graph) check(q *Query) error {
 	return nil
 }
 
-// Search appends the best hits to dst, best first, ties by slot. The error is
-// the context's, ErrGaveUp, or about the query's dimension.
+// Search appends the best hits to dst, best first, ties by slot. They are fewer than K
+// where there are no more, or where no way leads to the others: many copies of one vector
+// can do that, and a view of slots that were replaced since. The error is the context's,
+// ErrGaveUp, or about the query's dimension.
 func (g *Graph) Search(ctx context.Context, q Query, dst []Hit) ([]Hit, error) {
 	if err := g.check(&q); err != nil || q.K <= 0 {
 		return dst, err
 	}
+	for {
+		slots := g.slots.Len()
+		found, err := g.search(ctx, &q, dst)
+		if err != nil || g.slots.Len()-slots <= slots/overtaken {
+			return found, err
+		}
+		dst = found[:len(dst)]
+	}
+}
+
+// overtaken is the share, one in so many, by which the slots may become more during a
+// search before it is made again. It does not go through those that came after it, and
+// after it was held up for long there may be no other ways left to what its view shows.
+const overtaken = 8
+
+// search is Search at one go.
+func (g *Graph) search(ctx context.Context, q *Query, dst []Hit) ([]Hit, error) {
 	entry, top, ok := g.start()
 	if !ok {
 		return dst, nil
@@ -91,33 +110,33 @@ func (g *Graph) Search(ctx context.Context, q Query, dst []Hit) ([]Hit, error) {
 	defer s.release()
 	defer s.report(q.Work)
 	if q.IgnoreCodes {
-		s.ignoreCodes(&q)
+		s.ignoreCodes(q)
 	}
 	s.reset()
 	near := s.descend(entry, top, 0)
-	if ef, ok := s.widened(&q); ok {
+	if ef, ok := s.widened(q); ok {
 		if err := s.walk(ctx, near, 0, ef); err != nil {
 			return dst, err
 		}
-		best, err := s.rescore(ctx, s.pool, &q)
+		best, err := s.rescore(ctx, s.pool, q)
 		if err != nil {
 			return dst, err
 		}
-		found := s.appendVisible(dst, best, &q)
+		found := s.appendVisible(dst, best, q)
 		// Nodes that are linked but not published yet may have taken places.
 		if len(found)-len(dst) >= min(q.K, len(s.pool)) {
 			return found, nil
 		}
 		s.reset()
 	}
-	if err := s.walkAccepting(ctx, near, &q); err != nil {
+	if err := s.walkAccepting(ctx, near, q); err != nil {
 		return dst, err
 	}
-	best, err := s.rescore(ctx, s.found, &q)
+	best, err := s.rescore(ctx, s.found, q)
 	if err != nil {
 		return dst, err
 	}
-	return s.appendVisible(dst, best, &q), nil
+	return s.appendVisible(dst, best, q), nil
 }
 
 // rescoreStep is how many candidates are scored on their vectors at a time.
@@ -157,8 +176,8 @@ func (s *searcher) rescore(ctx context.Context, candidates []uint64, q *Query) (
 		for i, d := range distances {
 			e := float64(s.approximate[i] - d)
 			squares += e * e
-			s.exact, _ = insert(s.exact, keyOf(d, s.fresh[i]), q.K)
 		}
+		s.exact = s.offer(s.exact, distances, q.K)
 		scored += len(s.fresh)
 	}
 	return s.exact, nil
@@ -204,7 +223,7 @@ func (s *searcher) appendVisible(dst []Hit, keys []uint64, q *Query) []Hit {
 // returns the nearest node found.
 func (s *searcher) descend(entry uint32, top, bottom int) uint64 {
 	s.fresh = append(s.fresh[:0], entry)
-	best := keyOf(s.measure()[0], entry)
+	best := kernels.Key(s.measure()[0], entry)
 	for level := top; level > bottom; level-- {
 		for {
 			s.fresh = readList(s.fresh[:0], s.g.list(key(best).slot(), level), s.limit)
@@ -212,7 +231,7 @@ func (s *searcher) descend(entry uint32, top, bottom int) uint64 {
 			s.request()
 			before := best
 			for i, d := range s.measure() {
-				best = min(best, keyOf(d, s.fresh[i]))
+				best = min(best, kernels.Key(d, s.fresh[i]))
 			}
 			if best == before {
 				break
@@ -232,7 +251,6 @@ func (s *searcher) walk(ctx context.Context, near uint64, level, ef int) error {
 	s.fresh = s.fresh[:0]
 	width := beamOf(s.rows())
 	next := 0 // no candidate before this one is left to expand
-	farthest := float32(math.Inf(1))
 	for next < len(s.pool) || len(s.fresh) > 0 {
 		if s.expanded++; s.expanded%contextEvery == 0 && ctx.Err() != nil {
 			return ctx.Err()
@@ -245,20 +263,14 @@ func (s *searcher) walk(ctx context.Context, near uint64, level, ef int) error {
 				expanded++
 			}
 		}
-		for i, d := range s.measure() {
-			if d > farthest {
-				continue
-			}
+		for _, k := range s.nearer(s.pool, s.measure(), ef) {
 			var at int
-			if s.pool, at = insert(s.pool, keyOf(d, s.fresh[i]), ef); at < 0 {
+			if s.pool, at = insert(s.pool, k, ef); at < 0 {
 				continue
 			}
 			next = min(next, at)
-			if len(s.pool) == ef {
-				farthest = key(s.pool[ef-1]).distance()
-			}
 			if level == 0 {
-				kernels.Prefetch(s.g.base.row(s.fresh[i])) // it may be expanded soon
+				kernels.Prefetch(s.g.base.row(key(k).slot())) // it may be expanded soon
 			}
 		}
 		s.fresh, s.ahead = s.ahead, s.fresh
@@ -335,7 +347,7 @@ func (s *searcher) walkAccepting(ctx context.Context, near uint64, q *Query) err
 			return ErrGaveUp
 		}
 		for i, d := range s.measure() {
-			s.take(keyOf(d, s.fresh[i]), q)
+			s.take(kernels.Key(d, s.fresh[i]), q)
 		}
 	}
 	return nil

@@ -2,7 +2,6 @@ package hnsw
 
 import (
 	"math"
-	"math/bits"
 	"slices"
 	"unsafe"
 
@@ -25,7 +24,8 @@ type searcher struct {
 	block    []uint32 // of slots that are all looked at
 	ahead    []uint32 // those whose distances come next
 	dist     []float32
-	expanded int // candidates expanded, for the occasional look at the context
+	keys     []uint64 // of those that are near enough
+	expanded int      // candidates expanded, for the occasional look at the context
 	work     Work
 
 	exact       []uint64  // the best by their vectors
@@ -42,7 +42,8 @@ type searcher struct {
 	behind   []uint64 // the others
 	pickedAs coded    // a candidate in codes, while it is compared with those picked
 
-	lost []uint32 // doomed neighbours of a node that is mended
+	lost  []uint32 // doomed neighbours of a node that is mended
+	added []uint32 // those in their places
 }
 
 func newSearcher(g *Graph) *searcher {
@@ -92,7 +93,7 @@ func (s *searcher) settle() {
 	s.layer = &s.codes.bytes
 	s.request()
 	for i, d := range s.measure() {
-		s.pool[i] = keyOf(d, s.fresh[i])
+		s.pool[i] = kernels.Key(d, s.fresh[i])
 	}
 	slices.Sort(s.pool)
 }
@@ -132,11 +133,31 @@ func (s *searcher) measure() []float32 {
 	if s.codes == nil {
 		return s.measureExactly()
 	}
-	s.room()
-	s.layer.compute(&s.coded, s.fresh, s.dist)
-	s.work.Codes += len(s.fresh)
-	s.work.CodeBytes += len(s.fresh) * s.layer.rows.stride
-	return s.dist
+	dist := s.room()
+	s.layer.compute(&s.coded, s.fresh, dist)
+	s.countCodes(len(s.fresh))
+	return dist
+}
+
+func (s *searcher) countCodes(n int) {
+	s.work.Codes += n
+	s.work.CodeBytes += n * s.layer.rows.stride
+}
+
+// aheadStep is how many rows are requested while as many before them are measured.
+const aheadStep = 32
+
+// measureAhead is measure, on codes, where nobody has requested the rows before.
+func (s *searcher) measureAhead() []float32 {
+	all, dist := s.fresh, s.room()
+	request := func(from int) { s.layer.request(all[min(from, len(all)):min(from+aheadStep, len(all))]) }
+	request(0)
+	for from := 0; from < len(all); from += aheadStep {
+		request(from + aheadStep)
+		s.layer.compute(&s.coded, all[from:min(from+aheadStep, len(all))], dist[from:])
+	}
+	s.countCodes(len(all))
+	return dist
 }
 
 // measureExactly computes the distances of the fresh slots on their vectors.
@@ -154,28 +175,21 @@ func (s *searcher) request() {
 	}
 }
 
-// room makes the results as long as the list of fresh slots.
-func (s *searcher) room() {
+// room makes the results as long as the list of fresh slots, and returns them.
+func (s *searcher) room() []float32 {
 	n := len(s.fresh)
 	if cap(s.dist) < n {
 		s.dist = make([]float32, 2*n)
 	}
 	s.dist = s.dist[:n]
+	return s.dist
 }
 
-// A key is a candidate in one word that sorts by distance, then slot; the
-// lowest bit says that its neighbours have been looked at.
+// A key is a candidate in one word, see kernels.Key; the lowest bit says that its
+// neighbours have been looked at.
+type key uint64
+
 const expandedBit = 1
-
-func keyOf(distance float32, slot uint32) uint64 {
-	b := math.Float32bits(distance)
-	if b>>31 != 0 {
-		b = ^b
-	} else {
-		b |= 1 << 31
-	}
-	return uint64(b)<<32 | uint64(slot)<<1
-}
 
 func (k key) slot() uint32 { return uint32(k>>1) & math.MaxInt32 }
 
@@ -189,31 +203,46 @@ func (k key) distance() float32 {
 	return math.Float32frombits(b)
 }
 
-type key uint64
+// bound is what keys are less than that have a place in a sorted list of at most
+// limit.
+func bound(list []uint64, limit int) uint64 {
+	switch {
+	case len(list) < limit:
+		return math.MaxUint64
+	case limit == 0:
+		return 0
+	default:
+		return list[limit-1]
+	}
+}
+
+// nearer returns the keys of the fresh slots, at these distances, that have a place in
+// such a list as it is now. They are valid until the next call.
+func (s *searcher) nearer(list []uint64, distances []float32, limit int) []uint64 {
+	room := len(distances) + kernels.KeysRoom
+	s.keys = slices.Grow(s.keys[:0], room)[:room]
+	return s.keys[:kernels.Keys(kernels.Best, distances, s.fresh, bound(list, limit), s.keys)]
+}
+
+// offer inserts the fresh slots, at these distances, into a sorted list of at most limit
+// keys, as far as they are near enough.
+func (s *searcher) offer(list []uint64, distances []float32, limit int) []uint64 {
+	for _, k := range s.nearer(list, distances, limit) {
+		list, _ = insert(list, k, limit)
+	}
+	return list
+}
 
 // insert puts k into a sorted list of at most limit keys and returns the list
 // and the place of k, -1 if it is too far away.
 func insert(list []uint64, k uint64, limit int) ([]uint64, int) {
-	n := len(list)
-	if n == limit {
-		if n == 0 || k >= list[n-1] {
-			return list, -1
-		}
-		n--
+	if k >= bound(list, limit) {
+		return list, -1
 	}
-	// The place is found without a branch that depends on k: none could be
-	// predicted.
-	low := 0
-	for left := n; left > 0; {
-		half := (left + 1) >> 1
-		_, less := bits.Sub64(list[low+half-1], k, 0)
-		low += half & -int(less)
-		left -= half
+	if len(list) < limit {
+		list = append(list, 0)
 	}
-	list = append(list[:n], 0)
-	copy(list[low+1:], list[low:n])
-	list[low] = k
-	return list, low
+	return list, kernels.Insert(kernels.Best, list, k)
 }
 
 // heap is a min-heap of keys.

@@ -28,6 +28,7 @@ type Slots struct {
 	idle  atomic.Uint32 // slots that no list names: unlinked ones and free ones
 
 	// What follows is the writer's.
+	gone     bitset   // retired slots that are not free yet: what the marks say too, in less memory
 	retirees []uint32 // the dead, in the order of their deaths
 	free     []uint32 // descending, so that the lowest are used first
 }
@@ -93,6 +94,8 @@ func (s *Slots) RestoreDone() {
 func (s *Slots) Retire(slot uint32) {
 	_, died := s.mark(slot)
 	died.Store(s.clock.Load() + 1)
+	s.gone.grow(s.Len())
+	s.gone.add(slot)
 	s.retirees = append(s.retirees, slot)
 	s.dead.Add(1)
 }
@@ -106,6 +109,7 @@ func (s *Slots) release(slots []uint32, idle int) {
 		born, died := s.mark(slot)
 		born.Store(0)
 		died.Store(0)
+		s.gone.remove(slot)
 	}
 	s.idle.Add(uint32(len(slots) - idle))
 	s.free = append(s.free, slots...)
@@ -150,7 +154,7 @@ func (s *Slots) deadBefore(oldest View) []uint32 {
 // linked is the number of slots that lists may name, dead ones included.
 func (s *Slots) linked() int { return int(s.count.Load() - s.idle.Load()) }
 
-// maxSlots is bounded by the keys of candidates, see keyOf.
+// maxSlots is bounded by the keys of candidates, see kernels.Key.
 const maxSlots = 1 << 31
 
 // Publish makes all births and deaths since the last call visible together.
@@ -179,9 +183,14 @@ func (s *Slots) mark(slot uint32) (born, died *atomic.Uint64) {
 }
 
 // retired says whether the writer has retired the slot, published or not.
-func (s *Slots) retired(slot uint32) bool {
-	_, died := s.mark(slot)
-	return died.Load() != 0
+func (s *Slots) retired(slot uint32) bool { return s.gone.has(slot) }
+
+// dropRetired takes the retired slots out of a list of keys.
+func (s *Slots) dropRetired(keys []uint64) []uint64 {
+	if s.Dead() == 0 {
+		return keys
+	}
+	return slices.DeleteFunc(keys, func(k uint64) bool { return s.retired(key(k).slot()) })
 }
 
 // View is the state of a Slots at one tick. It costs nothing to keep.

@@ -30,6 +30,7 @@ func splitServers(s string) []string {
 type bounds struct {
 	start, end int64
 	topicID    server.TopicID
+	parted     int64 // where it goes on otherwise than what was read of it, or never
 }
 
 // findPartitions assigns the partitions that are not assigned yet, each from
@@ -44,47 +45,104 @@ func (s *session) findPartitions(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := s.recallBegun(ctx); err != nil {
+		return err
+	}
+	if err := s.recallSubscribed(ctx); err != nil {
+		return err
+	}
+	before, at, err := s.unseen(ctx, logs)
+	if err != nil {
+		return err
+	}
 	assigned := map[*server.Collection][]server.Position{}
 	add := map[string]map[int32]kgo.Offset{}
-	for p, b := range logs {
-		before, seen, err := s.seen(p, b)
-		if err != nil {
-			return err
-		}
-		if seen {
-			continue
-		}
-		at, err := s.positions(ctx, p, b)
-		if err != nil {
-			return err
-		}
-		next, ok := s.settle(p, b, before, at, assigned)
+	found := map[partition]*partitionState{}
+	for p, standings := range at {
+		b := logs[p]
+		to, ok := s.settle(p, b, before[p], standings, assigned)
 		if !ok {
 			continue
 		}
 		if add[p.topic] == nil {
 			add[p.topic] = map[int32]kgo.Offset{}
 		}
-		add[p.topic][p.number] = kgo.NewOffset().At(next)
-		s.mu.Lock()
-		s.partitions[p] = &partitionState{state: Running, next: next, end: b.end, topicID: b.topicID, faults: before.faults, reached: before.waitingSince()}
-		s.mu.Unlock()
+		add[p.topic][p.number] = kgo.NewOffset().At(to.next)
+		known := before[p]
+		found[p] = &partitionState{
+			state: Running, next: to.next, epoch: to.epoch, end: b.end, topicID: b.topicID, faults: known.faults,
+		}
+		if to.next >= known.next { // else older records wait again
+			found[p].reached = known.waitingSince()
+		}
 	}
 	if err := s.parkVanished(logs); err != nil {
 		return err
 	}
+	knew := s.seenBefore
 	s.seenBefore = true
-	// What "latest" was must not change with a restart.
-	for c, positions := range assigned {
-		if _, err := commit(ctx, c, server.Batch{Positions: positions}); err != nil {
-			return err
-		}
-		s.reach(c, positions)
+	aged, err := s.ageEarly(ctx, slices.Concat(slices.Collect(maps.Values(assigned))...))
+	if err != nil {
+		return err
 	}
+	// What "latest" was must not change with a restart.
+	err = s.storeAssigned(ctx, assigned)
+	if aged && knew {
+		return errors.Join(errCut, err)
+	}
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	maps.Copy(s.partitions, found)
+	s.mu.Unlock()
+	s.client.UpdateFetchMaxBytes(s.cfg.Buffer.fetch(len(s.client.DiscoveredBrokers())))
 	if !s.paused {
 		s.client.AddConsumePartitions(add)
 	}
 	return nil
+}
+
+// storeAssigned keeps where partitions are read from.
+func (s *session) storeAssigned(ctx context.Context, assigned map[*server.Collection][]server.Position) error {
+	for c, positions := range assigned {
+		if _, err := commit(ctx, c, server.Batch{Positions: positions, Sync: true}); err != nil {
+			return err
+		}
+		s.reach(c, positions)
+		s.forgetBegun(positions)
+	}
+	return errors.Join(s.keepBegun(ctx), s.keepSubscribed(ctx))
+}
+
+// unseen returns the partitions that need a look, with what was known of them and where
+// they stand.
+func (s *session) unseen(ctx context.Context, logs map[partition]bounds) (map[partition]partitionState, map[partition][]standing, error) {
+	begins := true // nothing is stored
+	states, at, positions := map[partition]partitionState{}, map[partition][]standing{}, map[partition][]server.Position{}
+	for p, b := range logs {
+		before, seen, err := s.seen(p, b)
+		if err != nil {
+			return nil, nil, err
+		}
+		if seen {
+			continue
+		}
+		if at[p], err = s.positions(ctx, p, b); err != nil {
+			return nil, nil, err
+		}
+		states[p] = before
+		for _, k := range at[p] {
+			positions[p] = append(positions[p], k.Position)
+			begins = begins && !k.stored
+		}
+	}
+	if begins && !s.seenBefore {
+		if err := s.start.isIn(logs); err != nil {
+			return nil, nil, err
+		}
+	}
+	return states, at, s.findParted(ctx, logs, positions)
 }
 
 // seen updates a partition that needs no other look: it is assigned, or waits. The
@@ -93,14 +151,14 @@ func (s *session) seen(p partition, b bounds) (partitionState, bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	state := s.partitions[p]
-	var none server.TopicID
 	switch {
 	case state == nil:
-		return partitionState{end: s.ends[p], reached: s.waiting[p]}, false, nil
+		e := s.earlier[p]
+		return partitionState{next: e.next, end: e.end, reached: e.waiting}, false, nil
 	case state.state == Gap:
 		state.end = max(state.end, b.end)
 		return *state, false, nil
-	case state.topicID != none && b.topicID != none && state.topicID != b.topicID:
+	case !sameTopic(state.topicID, b.topicID):
 		return *state, false, errRecreated
 	case state.state == Retrying && !time.Now().Before(state.until):
 		return *state, false, nil
@@ -161,7 +219,7 @@ func (s *session) logs(ctx context.Context) (map[partition]bounds, error) {
 	logs := map[partition]bounds{}
 	starts.Each(func(o kadm.ListedOffset) {
 		if end, ok := ends.Lookup(o.Topic, o.Partition); ok {
-			logs[partition{o.Topic, o.Partition}] = bounds{o.Offset, end.Offset, ids[o.Topic]}
+			logs[partition{o.Topic, o.Partition}] = bounds{o.Offset, end.Offset, ids[o.Topic], never}
 		}
 	})
 	return logs, nil
@@ -180,8 +238,12 @@ func (s *session) positions(ctx context.Context, p partition, b bounds) ([]stand
 	var list []standing
 	for i, c := range s.keepers() {
 		position, stored, err := c.Position(s.stream(p))
-		if err == nil && !stored && i == 0 {
-			position, err = s.begin(ctx, p, b)
+		switch {
+		case err != nil || i > 0:
+		case stored:
+			s.forgetBegun([]server.Position{position})
+		default:
+			position, err = s.beginOnce(ctx, p, b)
 		}
 		if err != nil {
 			return nil, err
@@ -193,14 +255,14 @@ func (s *session) positions(ctx context.Context, p partition, b bounds) ([]stand
 	if len(list) > 0 {
 		return list, nil
 	}
-	position, err := s.begin(ctx, p, b)
+	position, err := s.beginOnce(ctx, p, b)
 	return []standing{{Position: position}}, err
 }
 
-// settle returns the offset from which a partition is read: the least that one of the
-// collections has come to. It adds the positions that are to be stored; false means that
+// settle returns from where a partition is read: the least that one of the collections
+// has come to. It adds the positions that are to be stored; false means that
 // the partition is parked.
-func (s *session) settle(p partition, b bounds, before partitionState, at []standing, assigned map[*server.Collection][]server.Position) (int64, bool) {
+func (s *session) settle(p partition, b bounds, before partitionState, at []standing, assigned map[*server.Collection][]server.Position) (reach, bool) {
 	var worst *gap
 	behind := at[0].Position
 	for _, k := range at {
@@ -212,33 +274,42 @@ func (s *session) settle(p partition, b bounds, before partitionState, at []stan
 		}
 	}
 	if before.state == Gap && !before.vanished && behind.Next == before.next && (worst == nil || worst.missing < before.missing) {
-		return 0, false // a log that was cut grows again, by other records than those it had
+		return reach{}, false // a log that was cut grows again, by other records than those it had
 	}
-	if worst != nil && !s.crossGap(p, worst, behind, max(b.end, behind.Next)) {
-		return 0, false
+	if worst != nil && !s.crossGap(p, worst, behind, max(b.end, behind.Next), before.waitingSince()) {
+		return reach{}, false
 	}
-	next := int64(math.MaxInt64)
+	to := reach{next: math.MaxInt64}
 	for _, k := range at {
 		position, changed := k.Position, !k.stored || k.TopicID != b.topicID
 		if g := findGap(k.Position, b, before.end); g != nil {
 			position, changed = g.cross(s.cfg.OnGap), true
 		}
-		next = min(next, position.Next)
+		if position.Next < to.next {
+			to = reach{position.Next, position.Epoch}
+		}
 		if position.TopicID = b.topicID; changed && k.collection != nil {
 			assigned[k.collection] = append(assigned[k.collection], position)
 		}
 	}
-	return next, true
+	return to, true
 }
 
-// begin returns where a partition without a stored position begins: where the
-// configuration says or, if it was added while others were consumed, with its log.
+// begin returns where a partition without a stored position begins: at the offset that the
+// configuration gives it; else, if it was added since others were consumed, with its log, or
+// where the configuration says.
 func (s *session) begin(ctx context.Context, p partition, b bounds) (position server.Position, err error) {
 	at := func(next int64) server.Position {
 		return server.Position{Stream: s.stream(p), Next: next, TopicID: b.topicID}
 	}
-	switch {
-	case s.seenBefore || !s.start.latest && s.start.at < 0:
+	switch offset, given := s.start.offsets[p.number]; {
+	case given && (offset < b.start || offset > b.end):
+		return position, invalid("start", "topic %q, partition %d: offset %d is outside of the log, which goes from %d to %d", p.topic, p.number, offset, b.start, b.end)
+	case given:
+		return at(offset), nil
+	case s.seenBefore, s.consumed != nil && s.consumed(p.topic):
+		return at(b.start), nil
+	case s.start.isEarliest():
 		return at(b.start), nil
 	case s.start.latest:
 		return at(b.end), nil

@@ -91,7 +91,7 @@ func TestRestoredElsewhere(t *testing.T) {
 	r.applied(0, 2)
 	r.applied(1, 2)
 	want := r.points()
-	file, _, err := r.db.OpenSnapshot("c", info.Name)
+	file, _, err := r.db.OpenSnapshot(context.Background(), "c", info.Name)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -49,7 +49,7 @@ type Source struct {
 	// Embed says which vectors, by name, are made of texts; without vectors beside them
 	// the value has to have none.
 	Embed  map[string]Embedding `yaml:"embed,omitempty"`
-	Start  string               `yaml:"start"` // earliest (default), latest, timestamp:<ms>; where no position is stored
+	Start  string               `yaml:"start"` // earliest (default), latest, timestamp:<ms>, offsets:{<partition>: <offset>, …}; where no position is stored
 	Batch  Batch                `yaml:"batch"`
 	Buffer Buffer               `yaml:"buffer"`
 	OnGap  string               `yaml:"on_gap"` // fail (default), skip or replay
@@ -65,6 +65,9 @@ type Source struct {
 	// the newest of them.
 	DeadLetterTopic string `yaml:"errors.deadletterqueue.topic.name"`
 }
+
+// key is what the source is told from all others by.
+func (s *Source) key() sources.Key { return sources.Key{Collection: s.Collection, Name: s.Name} }
 
 // settings returns the part of the description that tells what records mean.
 func (s *Source) settings() decode.Settings {
@@ -93,10 +96,10 @@ type Batch struct {
 	Grow        float64 `yaml:"grow"`          // default 1.1
 }
 
-// Buffer bounds what is fetched ahead.
+// Buffer bounds what is fetched and not applied.
 type Buffer struct {
-	PartitionBytes Bytes `yaml:"partition_bytes"` // of one partition; default 1 MiB
-	TotalBytes     Bytes `yaml:"total_bytes"`     // of one broker; default 64 MiB
+	PartitionBytes Bytes `yaml:"partition_bytes"` // of one partition in one fetch; default 1 MiB
+	TotalBytes     Bytes `yaml:"total_bytes"`     // in all; default 64 MiB
 }
 
 // Bytes is a size that is written as a number or with a unit: 1048576, 512KiB, 1MiB.
@@ -178,7 +181,7 @@ func (c *Config) Validate() error {
 	for i := range c.Sources {
 		s := &c.Sources[i]
 		path := fmt.Sprintf("sources[%d]", i)
-		key := sources.Key{Collection: s.Collection, Name: s.Name}
+		key := s.key()
 		if names[key] {
 			report(path+".name", "%q is the name of another source of the collection too", s.Name)
 		}
@@ -239,8 +242,11 @@ func (s *Source) validate(report func(field, format string, args ...any)) {
 		report(wrong.Field, "%s", wrong.Text)
 	}
 	s.validateEmbed(report)
-	if _, err := parseStart(s.Start); err != nil {
+	switch begin, err := parseStart(s.Start); {
+	case err != nil:
 		report("start", "%v", err)
+	case begin.offsets != nil && len(s.Topics) != 1:
+		report("start", "offsets are those of one topic, which topics has to name alone")
 	}
 	b := &s.Batch
 	switch {
@@ -257,27 +263,6 @@ func (s *Source) validate(report func(field, format string, args ...any)) {
 		report("buffer", "partition_bytes %d and total_bytes %d have to satisfy %d ≤ partition_bytes ≤ total_bytes ≤ %d",
 			s.Buffer.PartitionBytes, s.Buffer.TotalBytes, minBufferBytes, maxBufferBytes)
 	}
-}
-
-// start says where a partition without a stored position begins.
-type start struct {
-	latest bool
-	at     int64 // Unix milliseconds, -1 for the beginning; not with latest
-}
-
-func parseStart(s string) (start, error) {
-	switch s {
-	case "earliest":
-		return start{at: -1}, nil
-	case "latest":
-		return start{latest: true}, nil
-	}
-	if text, ok := strings.CutPrefix(s, "timestamp:"); ok {
-		if at, err := strconv.ParseInt(text, 10, 64); err == nil && at >= 0 {
-			return start{at: at}, nil
-		}
-	}
-	return start{}, fmt.Errorf("%q is not earliest, latest or timestamp:<milliseconds since 1970>", s)
 }
 
 func (b *Batch) target() time.Duration    { return time.Duration(b.TargetP99Ms) * time.Millisecond }

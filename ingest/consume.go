@@ -4,59 +4,184 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
-	"slices"
-	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
-
-	"freshet/ingest/decode"
-	"freshet/server"
 )
 
-// consume applies what arrives, at once, up to the limit.
+// pipeline consumes for a session. While a batch is applied, what arrives is decoded and
+// becomes the next one, which is handed over when the batch before is visible. So batches
+// are applied one after the other, in the order of the logs, with all that had arrived by
+// then, up to the limit; and decoding them costs no time.
+type pipeline struct {
+	*session
+	applying *underway   // nil if nothing is
+	ended    time.Time   // when the last batch became visible
+	outside  []partition // whose positions the broker does not have
+}
+
+// underway is a batch that is being applied.
+type underway struct {
+	*decoded
+	until context.Context // ends when it is applied
+	done  chan error
+	ended time.Time // to be read when done
+}
+
+// consume applies what arrives, at once, up to the limit. Its last batch is awaited:
+// whoever reads the positions next must not be overtaken by it.
 func (s *session) consume(ctx context.Context) error {
+	running, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s.progress.observe(time.Now(), 0, s.backlog(), s.control.limit, s.log)
+	s.publish()
+	p := &pipeline{session: s}
+	err := p.run(running, cancel)
+	if failed := p.settle(); failed != nil {
+		err = failed
+	}
+	if ctx.Err() == nil && !lacksRoom(err) {
+		s.noteStuck(true)
+	}
+	return err
+}
+
+// noteStuck notes whether records cannot be consumed.
+func (s *source) noteStuck(stuck bool) (before bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before, s.stuck = s.stuck, stuck
+	return before
+}
+
+// run ends with the first fault; fail is called when that is one of applying.
+func (p *pipeline) run(ctx context.Context, fail func()) error {
 	for {
-		if err := s.awaitRoom(ctx); err != nil {
+		if err := p.awaitRoom(ctx); err != nil {
 			return err
 		}
-		fetches := s.poll(ctx)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		polled := time.Now()
-		if err := s.fetchErrors(ctx, fetches); err != nil {
+		next, err := p.gather(ctx)
+		if err != nil {
 			return err
 		}
-		records := s.received(fetches)
-		if len(records) > 0 {
-			if err := s.apply(ctx, records, polled); err != nil {
-				return err
-			}
+		if err := p.settle(); err != nil {
+			return err
 		}
-		if s.cfg.Route != "" {
-			if err := s.advanceIdle(ctx); err != nil {
-				return err
-			}
-		}
-		if len(records) == 0 {
-			continue
-		}
-		s.control.observe(batch{ended: time.Now(), took: time.Since(polled), records: len(records), backlog: s.backlog()})
-		s.publishLimit()
+		p.start(ctx, next, fail)
 	}
 }
 
-// poll waits for records; not for long while collections are to be brought forward.
-func (s *session) poll(ctx context.Context) kgo.Fetches {
-	if s.cfg.Route != "" && s.lags() {
+// gather returns the next batch: once the batch before is applied, or sooner if there is no
+// room for more.
+func (p *pipeline) gather(ctx context.Context) (*decoded, error) {
+	d := newDecoded()
+	for {
+		if !p.busy() || len(p.outside) > 0 {
+			if d.read > 0 {
+				return d, nil
+			}
+			if err := p.settle(); err != nil {
+				return nil, err
+			}
+			p.parkOutside()
+		}
+		limit := p.control.limit
+		fetches := p.poll(ctx, limit-d.read)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if d.read == 0 {
+			d.polled = time.Now()
+		}
+		if err := p.fetchErrors(fetches); err != nil {
+			return nil, err
+		}
+		if records := p.received(fetches); len(records) > 0 {
+			p.unapplied.Add(d.count(records))
+			if err := p.decode(ctx, records, d); err != nil {
+				return nil, err
+			}
+		}
+		switch {
+		case d.read > 0 && (d.read >= limit || p.isFull()):
+			return d, nil
+		case p.cfg.Route != "" && p.applying == nil:
+			if err := p.advanceIdle(ctx); err != nil {
+				return nil, err
+			}
+		}
+	}
+}
+
+// busy says whether a batch is still being applied.
+func (p *pipeline) busy() bool { return p.applying != nil && p.applying.until.Err() == nil }
+
+// poll waits for records; not longer than a batch is applied, and not for long while
+// collections are to be brought forward.
+func (p *pipeline) poll(ctx context.Context, limit int) kgo.Fetches {
+	switch {
+	case p.applying != nil:
+		ctx = p.applying.until
+	case p.cfg.Route != "" && p.lags():
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, advanceIdleEvery)
 		defer cancel()
 	}
-	return s.client.PollRecords(ctx, s.control.limit)
+	return p.client.PollRecords(ctx, limit)
+}
+
+// start begins to apply a batch.
+func (p *pipeline) start(ctx context.Context, d *decoded, fail func()) {
+	until, applied := context.WithCancel(ctx)
+	u := &underway{decoded: d, until: until, done: make(chan error, 1)}
+	p.applying = u
+	p.noteOldest(d)
+	go func() {
+		err := p.apply(ctx, d)
+		if err == nil && p.cfg.Route != "" {
+			err = p.advanceIdle(ctx)
+		}
+		if err != nil {
+			fail() // nothing behind it is to be read
+		}
+		u.ended = time.Now()
+		p.unapplied.Add(-d.bytes)
+		u.done <- err
+		applied()
+	}()
+}
+
+// settle waits until nothing is being applied.
+func (p *pipeline) settle() error {
+	u := p.applying
+	if u == nil {
+		return nil
+	}
+	p.applying = nil
+	defer p.holdFetches()()
+	if err := <-u.done; err != nil {
+		return err
+	}
+	backlog := p.backlog()
+	p.control.observe(batch{
+		ended: u.ended, took: u.ended.Sub(u.polled), spent: u.ended.Sub(later(u.polled, p.ended)),
+		records: u.read, backlog: backlog,
+	})
+	p.ended = u.ended
+	p.progress.observe(u.ended, u.read, backlog, p.control.limit, p.log)
+	p.publish()
+	if p.noteStuck(false) {
+		p.recovered()
+	}
+	return nil
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // received lists the records of the partitions that are consumed, in the order
@@ -70,7 +195,10 @@ func (s *session) received(fetches kgo.Fetches) []*kgo.Record {
 		if consumed {
 			state.end = max(state.end, f.HighWatermark)
 			if len(f.Records) > 0 {
-				state.faults, state.oldest = 0, f.Records[0].Timestamp
+				state.faults = 0
+				if state.oldest.IsZero() {
+					state.oldest = f.Records[0].Timestamp
+				}
 			}
 		}
 		s.mu.Unlock()
@@ -85,6 +213,11 @@ func (s *session) received(fetches kgo.Fetches) []*kgo.Record {
 func (s *session) backlog() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.waitingRecords()
+}
+
+// waitingRecords is backlog for a caller that has mu.
+func (s *session) waitingRecords() int {
 	n := int64(0)
 	for _, state := range s.partitions {
 		if state.state == Running {
@@ -96,307 +229,31 @@ func (s *session) backlog() int {
 
 // fetchErrors handles the errors of single partitions. What it cannot handle
 // ends the session.
-func (s *session) fetchErrors(ctx context.Context, fetches kgo.Fetches) error {
+func (p *pipeline) fetchErrors(fetches kgo.Fetches) error {
 	for _, e := range fetches.Errors() {
-		p := partition{e.Topic, e.Partition}
 		switch {
 		case errors.Is(e.Err, kerr.OffsetOutOfRange):
-			s.outOfRange(p)
-		case errors.Is(e.Err, context.DeadlineExceeded) && e.Topic == "": // of poll
+			p.outside = append(p.outside, partition{e.Topic, e.Partition})
+		case isEnd(e.Err) && e.Topic == "": // of poll
 		case kerr.IsRetriable(e.Err):
-			s.log.Debug("fetch", "topic", e.Topic, "partition", e.Partition, "err", e.Err)
+			p.log.Debug("fetch", "topic", e.Topic, "partition", e.Partition, "err", e.Err)
 		default:
 			return fmt.Errorf("topic %q, partition %d: %w", e.Topic, e.Partition, e.Err)
 		}
 	}
-	return ctx.Err()
-}
-
-// letter is a record that could not become an operation.
-type letter struct {
-	record *kgo.Record
-	err    *decode.Error
-}
-
-// decoded is what a batch of records comes to.
-type decoded struct {
-	batch   server.Batch
-	shares  map[*server.Collection][]server.Op // in place of the batch's, with a route
-	letters []letter
-	records []*kgo.Record // those that count as applied
-	formats map[decode.Format]int64
-	upserts int
-	// stopped holds the partitions that a bad record has stopped.
-	stopped map[partition]letter
-	// embedding is how long the vectors of texts took.
-	embedding time.Duration
-}
-
-// apply turns records into one batch and applies it.
-func (s *session) apply(ctx context.Context, records []*kgo.Record, polled time.Time) error {
-	began := time.Now()
-	d, err := s.decode(ctx, records)
-	if err != nil {
-		return err
-	}
-	decoding := time.Since(began) - d.embedding
-	kept, err := s.deliver(ctx, d.letters)
-	if err != nil {
-		return err
-	}
-	for _, l := range kept {
-		d.batch.DeadLetters = append(d.batch.DeadLetters, s.localLetter(l))
-	}
-	c := s.current()
-	if c == nil {
-		s.hold(d)
-		s.countLetters(d.letters, len(kept))
-		return nil
-	}
-	d.batch.Positions = append(s.held.Positions, d.batch.Positions...)
-	d.batch.DeadLetters = append(s.held.DeadLetters, d.batch.DeadLetters...)
-	s.held = server.Batch{}
-	positions := d.batch.Positions
-	var applied server.Applied
-	if s.cfg.Route == "" {
-		applied, err = commit(ctx, c, d.batch)
-	} else {
-		applied, err = s.deal(ctx, d.batch, d.shares)
-	}
-	if err != nil {
-		return fmt.Errorf("apply %d records: %w", len(records), err)
-	}
-	s.applied(d, positions)
-	s.noteKeys(d.records, applied)
-	s.countLetters(d.letters, len(kept))
-	s.metrics.batch(d, applied, polled, decoding)
-	for p, l := range d.stopped {
-		s.mu.Lock()
-		state := *s.partitions[p]
-		s.mu.Unlock()
-		state.state, state.err = Failed, fmt.Sprintf("offset %d: %v", l.record.Offset, l.err)
-		s.park(p, &state)
-	}
 	return nil
 }
 
-// commit applies a batch and returns once that is done, even if ctx has ended: whoever
-// reads the positions next, and begins there, must not be overtaken by it.
-func commit(ctx context.Context, c *server.Collection, b server.Batch) (server.Applied, error) {
-	return c.Apply(context.WithoutCancel(ctx), b)
+// isEnd says whether an error is that of a context.
+func isEnd(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
-// decode reads the records and makes the collection if that is still to do.
-func (s *session) decode(ctx context.Context, records []*kgo.Record) (*decoded, error) {
-	d := &decoded{
-		batch:   server.Batch{Ops: make([]server.Op, 0, len(records))},
-		records: make([]*kgo.Record, 0, len(records)),
-		formats: map[decode.Format]int64{},
-		stopped: map[partition]letter{},
-		shares:  map[*server.Collection][]server.Op{},
+// parkOutside leaves the partitions alone whose positions the broker does not have. What
+// was read of them has to be applied before, as their positions are looked at next.
+func (p *pipeline) parkOutside() {
+	for _, outside := range p.outside {
+		p.outOfRange(outside)
 	}
-	batch, err := s.read(ctx, records, d)
-	if err != nil {
-		return nil, err
-	}
-	next := map[partition]int64{}
-	for i, r := range records {
-		p := partition{r.Topic, r.Partition}
-		if _, ok := d.stopped[p]; ok {
-			continue
-		}
-		if !r.Attrs.IsControl() {
-			record, c, err := s.admit(ctx, batch[i])
-			op := record.Op
-			var failed *decode.Error
-			isBad := errors.As(err, &failed)
-			routed := s.cfg.Route != ""
-			switch {
-			case routed && isBad && s.has(s.current(), p, r.Offset):
-			case routed && err == nil && (c == nil || s.has(c, p, r.Offset)):
-			case isBad && s.cfg.ErrorsTolerance == "none":
-				d.stopped[p] = letter{r, failed}
-				continue
-			case isBad:
-				d.letters = append(d.letters, letter{r, failed})
-			case err != nil:
-				return nil, err
-			default:
-				d.formats[record.Format]++
-				if routed {
-					d.shares[c] = append(d.shares[c], op)
-				} else {
-					d.batch.Ops = append(d.batch.Ops, op)
-				}
-				if op.Kind == server.Upsert {
-					d.upserts++
-				}
-			}
-			d.records = append(d.records, r)
-		}
-		next[p] = r.Offset + 1
-	}
-	for p, n := range next {
-		d.batch.Positions = append(d.batch.Positions, server.Position{Stream: s.stream(p), Next: n, TopicID: s.topicID(p)})
-	}
-	return d, nil
-}
-
-// topicID returns the id of the topic whose log a partition is.
-func (s *session) topicID(p partition) server.TopicID {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if state := s.partitions[p]; state != nil {
-		return state.topicID
-	}
-	return server.TopicID{}
-}
-
-// read reads the records and makes the vectors of their texts together.
-func (s *session) read(ctx context.Context, records []*kgo.Record, d *decoded) ([]parsed, error) {
-	batch := make([]parsed, len(records))
-	share(len(records), func(i int) {
-		if r := records[i]; !r.Attrs.IsControl() {
-			if batch[i].err = s.checkKey(r); batch[i].err == nil {
-				batch[i].Decoded, batch[i].err = s.mapping.Decode(ctx, s.stream(partition{r.Topic, r.Partition}), r)
-			}
-		}
-	})
-	if s.embedder == nil {
-		return batch, nil
-	}
-	began := time.Now()
-	err := s.embedder.embed(ctx, batch)
-	d.embedding = time.Since(began)
-	return batch, err
-}
-
-// shareFrom is how many records are worth a goroutine.
-const shareFrom = 16
-
-// share does the work for 0 to n-1 on all cores: while a batch is decoded, the
-// collection's writer has nothing to do.
-func share(n int, work func(i int)) {
-	workers := min(runtime.GOMAXPROCS(0), (n+shareFrom-1)/shareFrom)
-	each := (n + workers - 1) / workers
-	var group sync.WaitGroup
-	for from := each; from < n; from += each {
-		group.Go(func() {
-			for i := from; i < min(from+each, n); i++ {
-				work(i)
-			}
-		})
-	}
-	for i := range min(each, n) {
-		work(i)
-	}
-	group.Wait()
-}
-
-// admit tells whether the record's collection takes what was read, and makes the
-// collection if that is still to do.
-func (s *session) admit(ctx context.Context, p parsed) (decode.Decoded, *server.Collection, error) {
-	record, err := p.Decoded, p.err
-	if err != nil {
-		return record, nil, err
-	}
-	c := s.current()
-	switch {
-	case s.cfg.Route != "":
-		c, err = s.target(ctx, record.Collection, &record.Op)
-	case c == nil && record.Op.Kind == server.Upsert:
-		c, err = s.create(ctx, &record.Op)
-	}
-	if c == nil || err != nil {
-		return record, nil, err
-	}
-	return record, c, decode.Check(c, &record.Op)
-}
-
-// create makes the source's collection.
-func (s *session) create(ctx context.Context, op *server.Op) (*server.Collection, error) {
-	c, err := s.make(ctx, s.cfg.Collection, op)
-	if err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	s.collection = c
-	s.mu.Unlock()
-	return c, nil
-}
-
-// make makes a collection as its first record has it.
-func (s *session) make(ctx context.Context, name string, op *server.Op) (*server.Collection, error) {
-	cfg := s.cfg.OnCreate.config(op.Points[0].Vectors)
-	if err := cfg.Validate(); err != nil {
-		return nil, decode.Bad(decode.Rejected, "no collection can be made from it: %v", err)
-	}
-	if err := decode.Fits(cfg, op); err != nil {
-		return nil, err // nothing is made of a record that is bad itself
-	}
-	switch err := s.db.CreateCollection(ctx, name, cfg); {
-	case err == nil:
-		s.log.Info("collection made from the first record", "collection", name, "offset", op.Version.Offset)
-	case server.KindOf(err) != server.Exists:
-		return nil, err
-	}
-	return s.db.Collection(name)
-}
-
-// Bounds of the dead letters held while there is no collection; the oldest go first.
-const (
-	maxHeld      = 1000
-	maxHeldBytes = 16 << 20
-)
-
-// hold keeps what cannot be stored yet, because nothing before the first good
-// record tells what the collection is to be. After a crash it is read again.
-func (s *session) hold(d *decoded) {
-	s.held.Positions = append(s.held.Positions, d.batch.Positions...)
-	s.held.DeadLetters = append(s.held.DeadLetters, d.batch.DeadLetters...)
-	size := 0
-	for i, l := range slices.Backward(s.held.DeadLetters) {
-		size += len(l.Key) + len(l.Value)
-		if newer := len(s.held.DeadLetters) - 1 - i; newer > 0 && (newer >= maxHeld || size > maxHeldBytes) {
-			s.held.DeadLetters = slices.Clone(s.held.DeadLetters[i+1:])
-			break
-		}
-	}
-	s.held.Positions = newest(s.held.Positions)
-}
-
-// newest keeps the last position of each stream.
-func newest(positions []server.Position) []server.Position {
-	last := map[server.Stream]int{}
-	kept := positions[:0]
-	for _, p := range positions {
-		if i, ok := last[p.Stream]; ok {
-			kept[i] = p
-			continue
-		}
-		last[p.Stream] = len(kept)
-		kept = append(kept, p)
-	}
-	return kept
-}
-
-// applied takes note of the positions reached.
-func (s *session) applied(d *decoded, positions []server.Position) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, position := range positions {
-		if state := s.partitions[partition{position.Stream.Topic, position.Stream.Partition}]; state != nil {
-			state.next, state.oldest = max(state.next, position.Next), time.Time{}
-			state.lookedAt(position.Next)
-		}
-	}
-	s.tellProgress()
-	for format, n := range d.formats {
-		s.formats[format] += n
-	}
-	for _, r := range d.records {
-		if state := s.partitions[partition{r.Topic, r.Partition}]; state != nil {
-			state.last = r.Timestamp
-		}
-	}
+	p.outside = nil
 }

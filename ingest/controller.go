@@ -77,6 +77,7 @@ func newController(law Batch) *controller {
 type batch struct {
 	ended   time.Time
 	took    time.Duration // from the poll to visibility
+	spent   time.Duration // the part of it after the batch before was visible
 	records int
 	backlog int // records known to wait behind it
 }
@@ -89,7 +90,7 @@ func (c *controller) observe(b batch) {
 	c.window = append(c.window, b.took)
 	c.full = c.full || b.records >= c.limit
 	c.records += b.records
-	c.cost.add(b.records, b.took)
+	c.cost.add(b.records, b.spent)
 	if len(c.window) < windowBatches && b.ended.Sub(c.opened) < windowTime {
 		return
 	}
@@ -165,10 +166,13 @@ func (c *controller) floor(backlog int) int {
 // percentile returns the q-quantile of unsorted values by the nearest rank, 0
 // for none.
 func percentile(values []time.Duration, q float64) time.Duration {
-	if len(values) == 0 {
+	return rank(slices.Sorted(slices.Values(values)), q)
+}
+
+// rank is percentile of values that are sorted.
+func rank(sorted []time.Duration, q float64) time.Duration {
+	if len(sorted) == 0 {
 		return 0
 	}
-	sorted := slices.Clone(values)
-	slices.Sort(sorted)
 	return sorted[max(int(math.Ceil(q*float64(len(sorted))))-1, 0)]
 }

@@ -21,7 +21,7 @@ func window(c *controller, took time.Duration, full bool, backlog int) {
 			n = c.limit
 		}
 		ended = ended.Add(took)
-		c.observe(batch{ended: ended, took: took, records: n, backlog: backlog})
+		c.observe(batch{ended: ended, took: took, spent: took, records: n, backlog: backlog})
 		if len(c.window) == 0 {
 			return
 		}

@@ -3,15 +3,18 @@ package ingest_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"freshet/ingest"
 	"freshet/server"
+	"freshet/storage/crashfs"
 )
 
 // poison has a record of every kind that cannot become a point, for a collection with two
@@ -52,7 +55,7 @@ func crashAmongLetters(t *testing.T, topic string, rng *rand.Rand) {
 	if err := r.db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	fs := vfs.NewCrashableMem()
+	fs := crashfs.New()
 	r.fs, r.dir = fs, "data"
 	r.open()
 
@@ -89,13 +92,8 @@ func crashAmongLetters(t *testing.T, topic string, rng *rand.Rand) {
 		}
 		time.Sleep(time.Duration(rng.IntN(15)) * time.Millisecond)
 		crashed := fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: rng.IntN(101), RNG: rng})
-		r.halt()
-		if err := r.db.Close(); err != nil {
-			t.Fatal(err)
-		}
 		fs = crashed
-		r.fs = fs
-		r.open()
+		r.reopen(fs)
 		if r.db.Exists("c") {
 			r.consistent(bad, topic == "")
 		}
@@ -165,7 +163,10 @@ func (r *rig) positions() float64 {
 }
 
 // counted returns how many records the metrics count, whatever became of them.
-func (r *rig) counted() float64 {
+func (r *rig) counted() float64 { return r.countedAs("") }
+
+// countedAs returns how many of them became something; "" is anything.
+func (r *rig) countedAs(outcome string) float64 {
 	r.t.Helper()
 	families, err := r.metrics.Gather()
 	if err != nil {
@@ -175,7 +176,10 @@ func (r *rig) counted() float64 {
 	for _, f := range families {
 		if f.GetName() == "freshet_source_records_total" {
 			for _, m := range f.GetMetric() {
-				sum += m.GetCounter().GetValue()
+				is := func(l *dto.LabelPair) bool { return l.GetName() == "outcome" && l.GetValue() == outcome }
+				if outcome == "" || slices.ContainsFunc(m.GetLabel(), is) {
+					sum += m.GetCounter().GetValue()
+				}
 			}
 		}
 	}

@@ -143,7 +143,7 @@ func stageOf(err *decode.Error) string {
 	case decode.WrongDimension, decode.ZeroVector, decode.Rejected:
 		return "TASK_PUT" // by what it is written to
 	case decode.NoKey, decode.NoID, decode.BadID, decode.BadVersion, decode.BadTTL, decode.BadOperation, decode.UnknownCollection,
-		decode.NoText, decode.EmbeddingRefused:
+		decode.TooManyDeletes, decode.NoText, decode.EmbeddingRefused:
 		return "TRANSFORMATION" // it was read, and says no point
 	case decode.Undecodable, decode.NoVector, decode.BadVector, decode.UnknownSchema, decode.BadSchema, decode.TooLarge:
 		if err.Key {

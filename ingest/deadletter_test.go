@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -21,6 +22,7 @@ func (r *rig) inTopic(topic string) map[string][]*kgo.Record {
 	r.t.Helper()
 	client := r.client(kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	defer client.Close()
+	defer client.PurgeTopicsFromClient(topic) // so that it begins with nothing while it closes
 	ends, err := kadm.NewClient(client).ListEndOffsets(r.t.Context(), topic)
 	if err != nil {
 		r.t.Fatal(err)
@@ -113,6 +115,46 @@ func TestLetterTopicIsMadeOnce(t *testing.T) {
 	r.applied(0, 5)
 	if n := len(r.inTopic("t.dlq")); n != 1 || made.Load() != 2 {
 		t.Errorf("after the topic was deleted it holds %d letters, and was made %d times", n, made.Load())
+	}
+}
+
+// TestLettersNameTheirRecords has a bad record in the second of two partitions, behind a good
+// one: a letter has all that the record had, and says where that is, in a topic as in the
+// collection.
+func TestLettersNameTheirRecords(t *testing.T) {
+	at := time.UnixMilli(1_700_000_000_123)
+	for _, topic := range []string{"", "t.dlq"} {
+		r := newRig(t, 2, ingest.Source{DeadLetterTopic: topic})
+		r.create(1)
+		r.run()
+		bad := &kgo.Record{
+			Partition: 1, Key: []byte("k"), Value: []byte("nonsense"), Timestamp: at,
+			Headers: []kgo.RecordHeader{{Key: "trace", Value: []byte("x")}, {Key: "trace", Value: []byte("y")}},
+		}
+		r.produce(&kgo.Record{Partition: 1, Value: []byte(`{"id":1,"embedding":[1]}`)}, bad)
+		r.applied(1, 1)
+		if topic != "" {
+			found := r.inTopic(topic)["1"]
+			if len(found) != 1 || header(found[0], "topic") != "t" || header(found[0], "partition") != "1" || header(found[0], "connector.name") != "src" {
+				t.Fatalf("letters %+v", found)
+			}
+			if own := found[0].Headers[:2]; !found[0].Timestamp.Equal(at) || string(own[0].Value)+string(own[1].Value) != "xy" {
+				t.Errorf("at %v, with %v", found[0].Timestamp, own)
+			}
+		}
+		all, err := r.manager.DeadLetters(t.Context(), src, 10, sources.LetterFilter{})
+		if err != nil || len(all) != 1 {
+			t.Fatalf("%+v, %v", all, err)
+		}
+		if l := all[0]; l.Topic != "t" || l.Partition != 1 || l.Offset != 1 || l.Reason != string(decode.Undecodable) {
+			t.Errorf("%+v", l)
+		}
+		if topic == "" {
+			l := r.letters()[0]
+			if string(l.Key) != "k" || string(l.Value) != "nonsense" || !l.Time.Equal(at) || l.Stream.Source != "src" || len(l.Headers) != 2 || string(l.Headers[1].Value) != "y" {
+				t.Errorf("%+v", l)
+			}
+		}
 	}
 }
 

@@ -2,6 +2,8 @@ package ingest
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"freshet/server/sources"
 )
@@ -28,7 +30,12 @@ func (m *Manager) DropCollection(ctx context.Context, name string) (existed bool
 		defer g.give()
 		if !g.removed {
 			own = append(own, g)
-			documents = append(documents, documentOf(g.key))
+			early, err := m.db.Documents(ctx, earlyPrefix(g.key))
+			if err != nil {
+				return false, err
+			}
+			documents = append(documents, documentsOf(g.key)...)
+			documents = slices.AppendSeq(documents, maps.Keys(early))
 		}
 	}
 	for _, g := range own {

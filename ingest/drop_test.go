@@ -43,7 +43,13 @@ func TestSourcesGoWithTheirCollection(t *testing.T) {
 	r.applied(0, 0)
 	r.add(`{"name":"other","topics":["t"],"on_create":{"auto":true}}`)
 	r.turns(sources.Paused) // one that does not run goes, too
+	if err := r.db.PutDocument(t.Context(), "begun/c/src", []byte(`[]`)); err != nil {
+		t.Fatal(err)
+	}
 	r.drop("c")
+	if documents, err := r.db.Documents(t.Context(), ""); err != nil || len(documents) > 0 {
+		t.Errorf("after the drop there are %s, %v", documents, err)
+	}
 	for range 2 {
 		if got := r.names("c"); !strings.Contains(got, "`c` doesn't exist") {
 			t.Errorf("after the drop: %s", got)

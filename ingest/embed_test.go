@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -24,9 +25,11 @@ import (
 
 // endpoint makes vectors of 2 dimensions of a text: its length, and 1.
 type endpoint struct {
-	mu    sync.Mutex
-	fail  int // a status to answer with
-	texts []string
+	mu     sync.Mutex
+	fail   int                 // a status to answer with
+	state  func() ingest.State // of the source; nil: not of interest
+	states []ingest.State      // when it failed
+	texts  []string
 }
 
 func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -39,6 +42,9 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusTeapot)
 		return
 	case e.fail != 0:
+		if e.state != nil {
+			e.states = append(e.states, e.state())
+		}
 		w.WriteHeader(e.fail)
 		return
 	case strings.Contains(strings.Join(body.Input, " "), "poison"):
@@ -64,6 +70,13 @@ func (e *endpoint) answer(status int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.fail = status
+}
+
+// attempts returns the states of the source at the requests that failed.
+func (e *endpoint) attempts() []ingest.State {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.states)
 }
 
 // embedding gives a rig the model m.

@@ -31,9 +31,8 @@ func findGap(stored server.Position, b bounds, end int64) *gap {
 	at := func(next int64, newLog bool) server.Position {
 		return server.Position{Stream: stored.Stream, Next: next, TopicID: b.topicID, NewLog: newLog}
 	}
-	var none server.TopicID
 	switch missing := b.start - stored.Next; {
-	case stored.TopicID != none && b.topicID != none && stored.TopicID != b.topicID:
+	case !sameTopic(stored.TopicID, b.topicID):
 		begin := at(b.start, true)
 		g := &gap{missing: max(end-stored.Next, 0), skip: begin, replay: begin}
 		g.text = fmt.Sprintf("the topic was deleted and made anew: of the old log everything from offset %d on is gone, %d records at least; the new one has the offsets from %d to %d",
@@ -50,6 +49,12 @@ func findGap(stored server.Position, b bounds, end int64) *gap {
 			// What is written from now on has the offsets of what was cut.
 			missing: stored.Next - b.end, skip: at(b.end, true), replay: at(b.start, true),
 		}
+	case stored.Next > b.parted:
+		return &gap{
+			text: fmt.Sprintf("the log was cut and has grown again: what it has from offset %d on was written by another leader than the %d records up to the position %d",
+				b.parted, stored.Next-b.parted, stored.Next),
+			missing: stored.Next - b.parted, skip: at(b.parted, true), replay: at(b.start, true),
+		}
 	}
 	return nil
 }
@@ -63,10 +68,13 @@ func (g *gap) cross(policy string) server.Position {
 }
 
 // crossGap says whether the source's policy crosses a gap. If not, the partition is
-// parked.
-func (s *session) crossGap(p partition, g *gap, stored server.Position, end int64) bool {
+// parked; waiting is since when records are known to wait.
+func (s *session) crossGap(p partition, g *gap, stored server.Position, end int64, waiting time.Time) bool {
 	if s.cfg.OnGap == gapFail {
-		s.park(p, &partitionState{state: Gap, err: g.text, next: stored.Next, end: end, missing: g.missing, topicID: stored.TopicID})
+		s.park(p, &partitionState{
+			state: Gap, err: g.text, next: stored.Next, end: end, topicID: stored.TopicID,
+			missing: g.missing, behind: g.skip.Next, reached: waiting,
+		})
 		return false
 	}
 	s.log.Warn("the log has a gap", "topic", p.topic, "partition", p.number, "gap", g.text, "policy", s.cfg.OnGap, "go_on_at", g.cross(s.cfg.OnGap).Next)
@@ -98,9 +106,9 @@ func (s *session) parkVanished(logs map[partition]bounds) error {
 		}
 		s.mu.Lock()
 		state := s.partitions[p]
-		end := max(s.ends[p], stored.Next)
+		end, waiting := max(s.earlier[p].end, stored.Next), s.earlier[p].waiting
 		if state != nil {
-			end = max(state.end, stored.Next)
+			end, waiting = max(state.end, stored.Next), state.waitingSince()
 		}
 		s.mu.Unlock()
 		missing := end - stored.Next
@@ -122,7 +130,7 @@ func (s *session) parkVanished(logs map[partition]bounds) error {
 		default:
 			s.leave(p, topics[p.topic])
 			s.park(p, &partitionState{
-				state: Gap, err: text, next: stored.Next, end: end, missing: missing, topicID: stored.TopicID, vanished: true,
+				state: Gap, err: text, next: stored.Next, end: end, missing: missing, topicID: stored.TopicID, reached: waiting, vanished: true,
 			})
 		}
 	}
@@ -152,12 +160,15 @@ func (s *session) forget(p partition, end int64) {
 		s.log.Info("a partition is gone", "topic", p.topic, "partition", p.number)
 	}
 	delete(s.partitions, p)
-	s.ends[p] = end
+	s.earlier[p] = earlier{end: end}
 }
 
 // errRecreated ends a session so that the next one, which knows nothing of the old
 // topic, finds the gap.
 var errRecreated = errors.New("a topic was deleted and made anew")
+
+// errCut ends a session that knows early deletes by the offsets which they had before.
+var errCut = errors.New("a log was cut, of which deletes are kept")
 
 // longestPark bounds the time between looks at a partition that is out of range.
 const longestPark = time.Minute

@@ -20,15 +20,13 @@ import (
 // recreate deletes the topic and makes it anew.
 func (r *rig) recreate(partitions int32) {
 	r.t.Helper()
-	client := r.client()
-	defer client.Close()
-	admin := kadm.NewClient(client)
-	if _, err := admin.DeleteTopic(context.Background(), "t"); err != nil {
-		r.t.Fatal(err)
-	}
-	if _, err := admin.CreateTopic(context.Background(), partitions, -1, nil, "t"); err != nil {
-		r.t.Fatal(err)
-	}
+	r.admin(func(a *kadm.Client) error {
+		if _, err := a.DeleteTopic(context.Background(), "t"); err != nil {
+			return err
+		}
+		_, err := a.CreateTopic(context.Background(), partitions, -1, nil, "t")
+		return err
+	})
 }
 
 // partition waits until one partition is as check wants it.

@@ -235,14 +235,14 @@ func (k *Kafka) mechanism() sasl.Mechanism {
 		return scram.Sha512(byScram)
 	case "OAUTHBEARER":
 		tokens := &tokens{kafka: k}
-		return oauth.Oauth(func(ctx context.Context) (oauth.Auth, error) {
+		return bearer{oauth.Oauth(func(ctx context.Context) (oauth.Auth, error) {
 			c, err := k.credentials()
 			if err != nil {
 				return oauth.Auth{}, err
 			}
 			token, err := tokens.get(ctx, c)
 			return oauth.Auth{Token: token, Extensions: c.extensions}, err
-		})
+		})}
 	}
 	return plain.Plain(func(context.Context) (plain.Auth, error) {
 		c, err := k.credentials()

@@ -63,7 +63,7 @@ func TestUnkeyedTopic(t *testing.T) {
 			if got := fmt.Sprint(r.points()); got != test.want {
 				t.Errorf("points %s", got)
 			}
-			want := fmt.Sprintf(`# HELP freshet_source_key_problems_total Records whose keys do not keep points in their partitions.
+			want := fmt.Sprintf(`# HELP freshet_source_key_problems_total Records by problem: unkeyed: without a key in topics where several partitions have such; crossed: for points that another partition of the topic had written.
 # TYPE freshet_source_key_problems_total counter
 freshet_source_key_problems_total{collection="c",problem="crossed",source="src"} %d
 freshet_source_key_problems_total{collection="c",problem="unkeyed",source="src"} %d

@@ -193,14 +193,14 @@ func (g *managed) changeable() error {
 }
 
 // Delete ends a source and forgets it. What it has brought stays, and so do its
-// positions, from which a source of the same name goes on.
+// positions, from which a source of the same name goes on, and its early deletes.
 func (m *Manager) Delete(ctx context.Context, key sources.Key) error {
 	return m.change(ctx, key, func(g *managed) error {
 		if err := g.changeable(); err != nil {
 			return err
 		}
 		return m.atRest(g, func() error {
-			if err := m.db.DeleteDocument(ctx, documentOf(g.key)); err != nil {
+			if err := m.db.DeleteDocuments(ctx, documentsOf(g.key)...); err != nil {
 				return err
 			}
 			m.remove(g)
@@ -240,8 +240,19 @@ func (s Status) view() sources.Status {
 		Name: s.Name, Collection: s.Collection, State: string(s.State), Error: s.Error,
 		Collections: s.Collections, Keys: sources.Keys(s.Keys),
 		Batch:  sources.Batch{Limit: s.Limit.Records, P99Ms: ms(s.Limit.P99), AgeP99Ms: ms(s.ageP99()), Why: s.Limit.Why, OverBudget: s.Limit.OverBudget},
+		Buffer: sources.Buffer(s.Buffer),
 		Stages: make([]sources.Stage, 0, len(s.Stages)), Partitions: make([]sources.Partition, 0, len(s.Partitions)),
 		Formats: map[string]int64{}, DeadLetters: sources.LetterCounts{Total: s.Letters.Total, Kept: s.Letters.Kept},
+	}
+	if e := s.Early; e != nil {
+		v.EarlyDeletes = &sources.EarlyDeletes{Kept: e.Kept, Refused: e.Refused}
+	}
+	if c := s.CatchUp; c != nil {
+		v.CatchUp = &sources.CatchUp{Since: c.Began.UTC(), Applied: c.Applied, Left: c.Left, PerSecond: c.Rate}
+		if c.TimeLeft >= 0 {
+			left := c.TimeLeft.Seconds()
+			v.CatchUp.SecondsLeft = &left
+		}
 	}
 	for format, n := range s.Formats {
 		v.Formats[string(format)] = n
@@ -272,7 +283,7 @@ func documentOf(key sources.Key) string { return documentPrefix + key.Collection
 // save keeps a source and what is wanted of it.
 func (m *Manager) save(ctx context.Context, g *managed, wanted sources.State) error {
 	if g.origin == sources.File && wanted == sources.Running {
-		return m.db.DeleteDocument(ctx, documentOf(g.key))
+		return m.db.DeleteDocuments(ctx, documentOf(g.key))
 	}
 	raw, err := json.Marshal(kept{Config: g.given, State: wanted})
 	if err != nil {

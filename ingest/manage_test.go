@@ -161,8 +161,8 @@ func TestBadSources(t *testing.T) {
 		kind             server.Kind
 	}{
 		{`{"name":"src","topics":["t"]}`, "", "already exists", server.Exists},
-		{`{"name":"b","topics":["t"],"formatt":"json"}`, "formatt", "no such setting", server.Invalid},
-		{`{"name":"b","topics":["t"],"batch":{"maxx":1}}`, "batch.maxx", "no such setting", server.Invalid},
+		{`{"name":"b","topics":["t"],"formatt":"json"}`, "formatt", "no such setting; did you mean format?", server.Invalid},
+		{`{"name":"b","topics":["t"],"batch":{"maxx":1}}`, "batch.maxx", "no such setting; did you mean max?", server.Invalid},
 		{`{"name":"b","topics":["t"],"batch":{"max":"a"}}`, "batch.max", "it is a string, not an integer", server.Invalid},
 		{`{"name":"b","topics":"t"}`, "topics", "it is a string, not an array", server.Invalid},
 		{`{"name":"b","topics":["t"],"buffer":{"partition_bytes":"1Mi"}}`, "buffer.partition_bytes", "is not a size", server.Invalid},

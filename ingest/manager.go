@@ -25,6 +25,11 @@ type Options struct {
 	// time between reports to the consumer group; default 5 s.
 	Refresh time.Duration
 	Models  *embed.Models // make vectors of texts; default: none
+	// Observe is told the times of each record that has become visible, by the goroutine
+	// that applies it, which waits for it; default: nobody.
+	Observe func(Times)
+	// NoGroup has positions reported to no consumer group: the brokers are only read from.
+	NoGroup bool
 }
 
 // Manager owns the sources: those of the configuration file, and those that were
@@ -110,7 +115,7 @@ func New(cfg Config, db *server.DB, o Options) (*Manager, error) {
 
 func newManaged(origin sources.Origin, s *source) *managed {
 	return &managed{
-		key: sources.Key{Collection: s.cfg.Collection, Name: s.cfg.Name}, origin: origin,
+		key: s.cfg.key(), origin: origin,
 		turn: make(chan struct{}, 1), source: s, wanted: sources.Running,
 	}
 }
@@ -135,11 +140,19 @@ func (m *Manager) newSource(sc Source) (*source, error) {
 	}
 	s := &source{
 		cfg: sc, topics: sc.subscription(func(string, string, ...any) {}), kafka: m.kafka, mapping: mapping, embedder: texts, start: begin, db: m.db,
-		log: m.o.Logger.With("source", sc.Name), metrics: m.metrics.of(&sc), refresh: m.o.Refresh,
+		log: m.o.Logger.With("source", sc.Name), metrics: m.metrics.of(&sc), refresh: m.o.Refresh, noGroup: m.o.NoGroup,
 		control: newController(sc.Batch), state: Starting, formats: map[decode.Format]int64{},
-		ends: map[partition]int64{}, waiting: map[partition]time.Time{}, unkeyed: map[string]*unkeyed{},
+		earlier: map[partition]earlier{}, begun: map[partition]server.Position{}, unkeyed: map[string]*unkeyed{},
 	}
-	s.publishLimit()
+	if sc.Route != "" {
+		early, err := m.db.Documents(context.Background(), earlyPrefix(sc.key()))
+		if err != nil {
+			return nil, err
+		}
+		s.earlyKept = int64(len(early))
+	}
+	s.metrics.observe = m.o.Observe
+	s.publish()
 	return s, nil
 }
 
@@ -188,7 +201,8 @@ func (m *Manager) start(g *managed) {
 		return
 	}
 	s.mu.Lock()
-	s.state, s.fault, s.paused = Starting, "", g.wanted == sources.Paused
+	s.progress, s.catchUp = progress{}, nil
+	s.state, s.fault, s.stuck, s.paused = Starting, "", false, g.wanted == sources.Paused
 	if g.wanted == sources.Stopped {
 		s.state, s.partitions = Stopped, nil
 	}

@@ -6,10 +6,12 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"freshet/ingest/decode"
 	"freshet/server"
+	"freshet/server/metric"
 )
 
-// metrics are those of all sources; docs/metrics.md describes them.
+// metrics are those of all sources.
 type metrics struct {
 	records   *prometheus.CounterVec
 	freshness *prometheus.HistogramVec
@@ -26,19 +28,19 @@ func newMetrics() *metrics {
 	labels := []string{"collection", "source"}
 	return &metrics{
 		records: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "freshet_source_records_total", Help: "Records consumed by what became of them.",
+			Name: "freshet_source_records_total", Help: "Records by what became of them: upsert, delete, stale, dead_letter (by reason), skipped.",
 		}, append(labels, "outcome", "reason")),
 		freshness: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "freshet_freshness_seconds", Help: "Time from a record's timestamp to its visibility.", Buckets: freshnessBuckets,
+			Name: "freshet_freshness_seconds", Help: "From a record's timestamp to its visibility to searches.", Buckets: freshnessBuckets,
 		}, labels),
 		stage: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "freshet_stage_seconds", Help: "Time of a record in each stage of its way.", Buckets: freshnessBuckets,
+			Name: "freshet_stage_seconds", Help: "Time of a record in each stage of its way: transit, queue, decode, embed, commit, index.", Buckets: freshnessBuckets,
 		}, append(labels, "stage")),
 		batches: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "freshet_source_batch_seconds", Help: "Time from the poll of a batch to its visibility.", Buckets: freshnessBuckets,
+			Name: "freshet_source_batch_seconds", Help: "From the poll of a batch's first records to its visibility.", Buckets: freshnessBuckets,
 		}, labels),
 		keys: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "freshet_source_key_problems_total", Help: "Records whose keys do not keep points in their partitions.",
+			Name: "freshet_source_key_problems_total", Help: "Records by problem: unkeyed: without a key in topics where several partitions have such; crossed: for points that another partition of the topic had written.",
 		}, append(labels, "problem")),
 		kept: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "freshet_source_kept_letters_total", Help: "Dead letters that the collection keeps: there is no topic for them, or they are too large for it.",
@@ -75,6 +77,7 @@ type sourceMetrics struct {
 	kept      prometheus.Counter
 	keys      *prometheus.CounterVec
 	stages    stages
+	observe   func(Times) // nil for nobody
 }
 
 func (m *metrics) of(s *Source) *sourceMetrics {
@@ -92,10 +95,10 @@ func (m *metrics) of(s *Source) *sourceMetrics {
 	return sm
 }
 
-// batch counts an applied batch and its records' latencies.
-func (m *sourceMetrics) batch(d *decoded, applied server.Applied, polled time.Time, decoding time.Duration) {
+// batch counts a batch, of which applying began at a time, and its records' latencies.
+func (m *sourceMetrics) batch(d *decoded, applied server.Applied, began time.Time) {
 	now := time.Now()
-	m.batches.Observe(now.Sub(polled).Seconds())
+	m.batches.Observe(now.Sub(d.polled).Seconds())
 	count := func(outcome, reason string, n int) {
 		if n > 0 {
 			m.records.WithLabelValues(outcome, reason).Add(float64(n))
@@ -108,11 +111,14 @@ func (m *sourceMetrics) batch(d *decoded, applied server.Applied, polled time.Ti
 	defer m.stages.mu.Unlock()
 	for _, r := range d.records {
 		arrived := arrivedAt(r)
-		x := sample{
-			max(arrived.Sub(r.Timestamp), 0), max(polled.Sub(arrived), 0), decoding, d.embedding,
+		x := Times{
+			max(arrived.Sub(r.Timestamp), 0), max(began.Sub(arrived)-d.decoding-d.embedding, 0), d.decoding, d.embedding,
 			applied.Commit, applied.Index, max(now.Sub(r.Timestamp), 0),
 		}
 		m.stages.add(x)
+		if m.observe != nil {
+			m.observe(x)
+		}
 		for i := range m.stage {
 			m.stage[i].Observe(x[i].Seconds())
 		}
@@ -130,53 +136,56 @@ func (s *session) countLetters(letters []letter, kept int) {
 	defer s.mu.Unlock()
 	s.letters.Total += int64(len(letters))
 	s.letters.Kept += int64(kept)
+	for _, l := range letters {
+		if l.err.Reason == decode.TooManyDeletes {
+			s.earlyRefused++
+		}
+	}
 }
 
 // gauges reads the state of all sources when it is asked for.
 type gauges struct{ m *Manager }
 
 var (
-	lagRecordsDesc = prometheus.NewDesc("freshet_source_lag_records", "Records of the log that are not applied yet.",
-		[]string{"collection", "source", "topic", "partition"}, nil)
-	lagSecondsDesc = prometheus.NewDesc("freshet_source_lag_seconds", "Age of the oldest record that is not applied; 0 when there is none.",
-		[]string{"collection", "source", "topic", "partition"}, nil)
-	limitDesc  = prometheus.NewDesc("freshet_source_batch_limit", "Records that one batch may have.", []string{"collection", "source"}, nil)
-	p99Desc    = prometheus.NewDesc("freshet_source_batch_p99_seconds", "99th percentile of the last window's batch durations.", []string{"collection", "source"}, nil)
-	ageDesc    = prometheus.NewDesc("freshet_source_record_age_p99_seconds", "99th percentile of the newest records' ages when they became visible.", []string{"collection", "source"}, nil)
-	movesDesc  = prometheus.NewDesc("freshet_source_batch_limit_moves_total", "Moves of the limit by why.", []string{"collection", "source", "reason"}, nil)
-	overDesc   = prometheus.NewDesc("freshet_source_over_budget", "1 while batches miss the target and smaller ones would not help.", []string{"collection", "source"}, nil)
-	pausedDesc = prometheus.NewDesc("freshet_source_paused", "Partitions that are not consumed.", []string{"collection", "source", "reason"}, nil)
+	lagRecordsDesc = metric.Gauge("freshet_source_lag_records", "Records of the log that are not applied.", "collection", "source", "topic", "partition")
+	lagSecondsDesc = metric.Gauge("freshet_source_lag_seconds", "Age of the oldest record that is not applied, 0 if there is none. While that is still at the broker, it is the age of the newest applied record, or the time since nothing was known to wait. Where a start finds records waiting that it does not consume, it asks the log once.", "collection", "source", "topic", "partition")
+	limitDesc      = metric.Gauge("freshet_source_batch_limit", "Records that a batch may have.", "collection", "source")
+	p99Desc        = metric.Gauge("freshet_source_batch_p99_seconds", "99th percentile of the last window's batch durations, which the limit is decided by.", "collection", "source")
+	ageDesc        = metric.Gauge("freshet_source_record_age_p99_seconds", "99th percentile of the newest records' ages when they became visible.", "collection", "source")
+	movesDesc      = metric.Counter("freshet_source_batch_limit_moves_total", "Moves of the limit by reason: slow, fast, backlog, over_budget; see ingestion.md.", "collection", "source", "reason")
+	overDesc       = metric.Gauge("freshet_source_over_budget", "1 while batches miss the target and smaller ones would not help.", "collection", "source")
+	bufferDesc     = metric.Gauge("freshet_source_buffered_bytes", "Records that are fetched and not applied.", "collection", "source")
+	earlyDesc      = metric.Gauge("freshet_source_early_deletes", "Points of which deletes are kept, of a source with a route: they are in collections that do not exist yet. Those that are too many are dead letters, too_many_deletes.", "collection", "source")
+	pausedDesc     = metric.Gauge("freshet_source_paused", "Partitions that are not consumed, by reason: gap, failed, paused, retrying, disk_full, memory_full; buffer: not fetched for now, because enough is buffered.", "collection", "source", "reason")
 )
 
-// Describe names the gauges.
-func (g gauges) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{lagRecordsDesc, lagSecondsDesc, limitDesc, p99Desc, ageDesc, movesDesc, overDesc, pausedDesc} {
-		ch <- d
-	}
+// Metrics returns what is described.
+func (g gauges) Metrics() []metric.Desc {
+	return []metric.Desc{lagRecordsDesc, lagSecondsDesc, limitDesc, p99Desc, ageDesc, movesDesc, overDesc, bufferDesc, earlyDesc, pausedDesc}
 }
+
+// Describe names the gauges.
+func (g gauges) Describe(ch chan<- *prometheus.Desc) { metric.Describe(g, ch) }
 
 // Collect reads them.
 func (g gauges) Collect(ch chan<- prometheus.Metric) {
-	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
-	}
 	for _, s := range g.m.Status() {
-		gauge(limitDesc, float64(s.Limit.Records), s.Collection, s.Name)
-		gauge(p99Desc, s.Limit.P99.Seconds(), s.Collection, s.Name)
-		gauge(ageDesc, s.ageP99().Seconds(), s.Collection, s.Name)
-		over := 0.0
-		if s.Limit.OverBudget {
-			over = 1
+		ch <- limitDesc.Of(float64(s.Limit.Records), s.Collection, s.Name)
+		ch <- p99Desc.Of(s.Limit.P99.Seconds(), s.Collection, s.Name)
+		ch <- ageDesc.Of(s.ageP99().Seconds(), s.Collection, s.Name)
+		ch <- bufferDesc.Of(float64(s.Buffer.Bytes), s.Collection, s.Name)
+		ch <- overDesc.Bool(s.Limit.OverBudget, s.Collection, s.Name)
+		if s.Early != nil {
+			ch <- earlyDesc.Of(float64(s.Early.Kept), s.Collection, s.Name)
 		}
-		gauge(overDesc, over, s.Collection, s.Name)
 		for _, why := range moves {
-			ch <- prometheus.MustNewConstMetric(movesDesc, prometheus.CounterValue, float64(s.Limit.Moves[why]), s.Collection, s.Name, string(why))
+			ch <- movesDesc.Of(float64(s.Limit.Moves[why]), s.Collection, s.Name, string(why))
 		}
-		paused := map[State]int{Gap: 0, Failed: 0, Paused: 0, Retrying: 0, DiskFull: 0}
+		paused := map[State]int{Gap: 0, Failed: 0, Paused: 0, Retrying: 0, DiskFull: 0, MemoryFull: 0}
 		for _, p := range s.Partitions {
 			number := strconv.Itoa(int(p.Partition))
-			gauge(lagRecordsDesc, float64(p.Lag), s.Collection, s.Name, p.Topic, number)
-			gauge(lagSecondsDesc, p.LagTime.Seconds(), s.Collection, s.Name, p.Topic, number)
+			ch <- lagRecordsDesc.Of(float64(p.Lag), s.Collection, s.Name, p.Topic, number)
+			ch <- lagSecondsDesc.Of(p.LagTime.Seconds(), s.Collection, s.Name, p.Topic, number)
 			state := p.State
 			if state == Running {
 				state = s.State // of the whole source
@@ -186,7 +195,8 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 			}
 		}
 		for reason, n := range paused {
-			gauge(pausedDesc, float64(n), s.Collection, s.Name, string(reason))
+			ch <- pausedDesc.Of(float64(n), s.Collection, s.Name, string(reason))
 		}
+		ch <- pausedDesc.Of(float64(s.Buffer.Held), s.Collection, s.Name, "buffer")
 	}
 }

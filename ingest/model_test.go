@@ -15,6 +15,7 @@ import (
 	"freshet/ingest/decode"
 	"freshet/server"
 	"freshet/server/payload"
+	"freshet/storage/crashfs"
 )
 
 var modelSeed = flag.Uint64("model.seed", 0, "seed of the first run of TestModel; 0 draws one")
@@ -141,7 +142,7 @@ func runModel(t *testing.T, version string, rng *rand.Rand) {
 	if err := r.db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	fs := vfs.NewCrashableMem()
+	fs := crashfs.New()
 	r.fs, r.dir = fs, "data"
 	r.open()
 	err := r.db.CreateCollection(t.Context(), "c", server.Config{Vectors: server.VectorsConfig{
@@ -164,12 +165,7 @@ func runModel(t *testing.T, version string, rng *rand.Rand) {
 		if rng.IntN(2) == 0 { // what is not synced yet may be lost
 			fs = fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: rng.IntN(101), RNG: rng})
 		}
-		r.halt()
-		if err := r.db.Close(); err != nil {
-			t.Fatal(err)
-		}
-		r.fs = fs
-		r.open()
+		r.reopen(fs)
 	}
 	r.run()
 	for p, next := range m.next {

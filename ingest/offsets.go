@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -86,8 +87,39 @@ func (m *Manager) MoveOffsets(ctx context.Context, key sources.Key, move sources
 			}
 			positions = append(positions, position)
 		}
-		return positions, nil
+		return l.beginOthers(ctx, positions)
 	})
+}
+
+// beginOthers adds to the positions those of the other partitions of topics that the source
+// has not consumed: once there is a position of the topic, one without counts as added later,
+// and would begin with its log, wherever the source is to start.
+func (l *look) beginOthers(ctx context.Context, positions []server.Position) ([]server.Position, error) {
+	if l.source.start.isEarliest() {
+		return positions, nil
+	}
+	if err := l.source.recallBegun(ctx); err != nil {
+		return nil, err
+	}
+	consumed, _, err := l.consumedTopics(ctx, l.reachedAt(maps.Values(l.stored)))
+	if err != nil {
+		return nil, err
+	}
+	moved := map[partition]bool{}
+	for _, at := range positions {
+		moved[partition{at.Stream.Topic, at.Stream.Partition}] = true
+	}
+	for p := range l.logs {
+		if moved[p] || consumed(p.topic) {
+			continue
+		}
+		position, err := l.begin(ctx, p, l.source.start)
+		if err != nil {
+			return nil, err
+		}
+		positions = append(positions, position)
+	}
+	return positions, nil
 }
 
 // ResetOffsets has a source go on where its start says.
@@ -159,8 +191,14 @@ func (m *Manager) move(ctx context.Context, key sources.Key, where func(*look) (
 				for _, p := range positions {
 					l.stored[p.Stream] = p
 				}
+				if err := l.findAllParted(ctx); err != nil {
+					return err
+				}
 				next, err := where(l)
 				if err != nil {
+					return err
+				}
+				if _, err := l.ageEarly(ctx, next); err != nil {
 					return err
 				}
 				if err := l.moveOthers(ctx, c, next); err != nil {
@@ -208,6 +246,9 @@ func (s *source) look(ctx context.Context, do func(*look) error) error {
 
 // all returns the positions of all partitions for a start.
 func (l *look) all(ctx context.Context, from start) ([]server.Position, error) {
+	if err := from.isIn(l.logs); err != nil {
+		return nil, err
+	}
 	positions := make([]server.Position, 0, len(l.logs))
 	for p := range l.logs {
 		position, err := l.begin(ctx, p, from)
@@ -236,9 +277,18 @@ func (l *look) at(p partition, offset int64) server.Position {
 
 // isNewFor says whether a position is in a log that there is no more.
 func (b bounds) isNewFor(before server.Position) bool {
-	var none server.TopicID
-	recreated := before.TopicID != none && b.topicID != none && before.TopicID != b.topicID
-	return recreated || before.Next > b.end
+	return !sameTopic(before.TopicID, b.topicID) || before.Next > b.end || before.Next > b.parted
+}
+
+// findAllParted notes in the logs where they go on otherwise than what was read of them.
+func (l *look) findAllParted(ctx context.Context) error {
+	positions := map[partition][]server.Position{}
+	for p := range l.logs {
+		if at, ok := l.stored[l.source.stream(p)]; ok {
+			positions[p] = []server.Position{at}
+		}
+	}
+	return l.findParted(ctx, l.logs, positions)
 }
 
 // WaitFor returns once everything before the positions is visible; without any,

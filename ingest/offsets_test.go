@@ -91,6 +91,72 @@ func TestOffsetsAreMoved(t *testing.T) {
 	}
 }
 
+// TestOffsetsMovedBeforeTheStart moves one of two partitions that have no positions: the other
+// begins where the source is to start, as if it had not been moved, and not with its log.
+func TestOffsetsMovedBeforeTheStart(t *testing.T) {
+	r := newRig(t, 2, ingest.Source{Start: "latest", OnCreate: ingest.OnCreate{Auto: true}})
+	record := func(p int32, id int) *kgo.Record {
+		return &kgo.Record{Partition: p, Value: fmt.Appendf(nil, `{"id":%d,"embedding":[1]}`, id)}
+	}
+	r.produce(record(0, 1), record(1, 3))
+	r.run()
+	r.idle(2)
+	r.produce(record(0, 2))
+	r.applied(0, 1)
+	r.turns(sources.Stopped)
+	r.drop("c")
+	r.create(1)
+	r.produce(record(1, 3))
+	offsets, err := r.manager.MoveOffsets(t.Context(), src, sources.Move{Offsets: []sources.Offset{at(0, 0)}})
+	if err != nil || len(offsets) != 2 {
+		t.Errorf("positions %+v, %v", offsets, err)
+	}
+	r.produce(record(1, 4))
+	r.turns(sources.Running)
+	r.applied(0, 1)
+	r.applied(1, 2)
+	r.expect(map[string]string{"1": `{}`, "2": `{}`, "4": `{}`})
+
+	// From here on a partition that is added begins with its log.
+	r.turns(sources.Stopped)
+	r.admin(func(a *kadm.Client) error {
+		_, err := a.UpdatePartitions(t.Context(), 3, "t")
+		return err
+	})
+	r.produce(record(2, 5))
+	if offsets, err = r.manager.MoveOffsets(t.Context(), src, sources.Move{Offsets: []sources.Offset{at(0, 1)}}); err != nil || len(offsets) != 2 {
+		t.Errorf("positions %+v, %v", offsets, err)
+	}
+	r.turns(sources.Running)
+	r.applied(2, 0)
+	r.expect(map[string]string{"1": `{}`, "2": `{}`, "4": `{}`, "5": `{}`})
+}
+
+// TestOffsetsMovedBesideATopicToCome moves a partition while there is a topic that the source
+// has not seen yet: that one begins with its log, as without the move.
+func TestOffsetsMovedBesideATopicToCome(t *testing.T) {
+	r := newBare(t, 1)
+	r.create(1)
+	r.run()
+	r.add(`{"name":"src","topics.regex":"t|late","start":"latest"}`)
+	r.idle(1)
+	r.produce(value(`{"id":1,"embedding":[1]}`))
+	r.applied(0, 0)
+	r.turns(sources.Stopped)
+	r.makeTopic("late")
+	r.produce(inTopic("late", `{"id":2,"embedding":[1]}`))
+	if offsets, err := r.manager.MoveOffsets(t.Context(), src, sources.Move{Offsets: []sources.Offset{at(0, 0)}}); err != nil || len(offsets) != 1 {
+		t.Errorf("positions %+v, %v", offsets, err)
+	}
+	r.turns(sources.Running)
+	r.eventually(func() string {
+		if got := r.points(); len(got) != 2 {
+			return fmt.Sprintf("points %v, want 1 and 2", got)
+		}
+		return ""
+	})
+}
+
 func ptr[T any](v T) *T { return &v }
 
 func TestBadMoves(t *testing.T) {
@@ -167,6 +233,9 @@ func TestSkip(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.expect(map[string]string{"1": `{}`, "2": `{}`})
+	if n := r.countedAs("skipped"); n != 1 {
+		t.Errorf("%v records count as skipped", n)
+	}
 }
 
 // TestMoveIntoALogMadeAnew takes a partition out of its gap: what the new log has is

@@ -134,7 +134,8 @@ func TestReasonsAreDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var defined, tested, documented []string
+	var defined, documented []string
+	tested := []string{string(decode.TooManyDeletes)} // by TestTooManyEarlyDeletes
 	for _, m := range reasonCode.FindAllSubmatch(code, -1) {
 		defined = append(defined, string(m[1]))
 	}

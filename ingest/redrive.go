@@ -184,10 +184,9 @@ func (m *Manager) Redrive(ctx context.Context, key sources.Key, what sources.Red
 		case err != nil:
 			return false, err
 		}
-		switch {
-		case target == c:
+		if target == c {
 			batch.Ops = append(batch.Ops, op)
-		case target != nil: // else it deletes in a collection that there is not
+		} else {
 			others[target] = append(others[target], op)
 		}
 		tried++
@@ -218,8 +217,8 @@ func redriven(ctx context.Context, home *server.Collection, b server.Batch, othe
 	return applied, err
 }
 
-// reread turns a dead letter into an operation on a collection, nil if that does not
-// exist. An *decode.Error says that it still cannot become one.
+// reread turns a dead letter into an operation on a collection that exists. A *decode.Error
+// says that it still cannot become one.
 func (s *source) reread(ctx context.Context, c *server.Collection, l *server.DeadLetter) (server.Op, *server.Collection, error) {
 	if l.Truncated {
 		return server.Op{}, nil, decode.Bad(decode.TooLarge, "only the beginning of the record was kept")
@@ -229,7 +228,7 @@ func (s *source) reread(ctx context.Context, c *server.Collection, l *server.Dea
 		r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
 	}
 	record, target, err := s.readOne(ctx, c, l.Stream, r)
-	if err == nil && target == nil && record.Op.Kind == server.Upsert {
+	if err == nil && target == nil {
 		err = decode.Bad(decode.UnknownCollection, "there is no collection %q yet: the next record of its makes it", record.Collection)
 	}
 	return record.Op, target, err

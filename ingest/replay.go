@@ -183,7 +183,7 @@ func (m *Manager) replaySources(c *server.Collection, want *sources.Replay) ([]*
 		names[g.key.Name] = true
 		if g.current().cfg.Route != "" {
 			return nil, &server.Error{Kind: server.Conflict, Text: fmt.Sprintf(
-				"source `%s` of collection `%s` has a route, by which it feeds many collections: one of them alone cannot be built anew", g.key.Name, g.key.Collection)}
+				"source `%s` of collection `%s` has a route, by which it feeds many collections: another source with another route builds them all anew, beside these", g.key.Name, g.key.Collection)}
 		}
 		if g.key.Collection != old {
 			return nil, &server.Error{Kind: server.Conflict, Text: fmt.Sprintf(
@@ -338,7 +338,7 @@ func (m *Manager) CancelReplay(ctx context.Context, collection, into string) (dr
 			return dropped, err
 		}
 	}
-	if err := m.db.DeleteDocument(ctx, replayPrefix+into); err != nil {
+	if err := m.db.DeleteDocuments(ctx, replayPrefix+into); err != nil {
 		return dropped, err
 	}
 	m.mu.Lock()

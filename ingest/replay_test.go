@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"freshet/server"
 	"freshet/server/payload"
@@ -129,7 +130,7 @@ func TestReplay(t *testing.T) {
 			case <-stop:
 				produced <- i
 				return
-			case <-time.After(time.Millisecond):
+			case <-time.After(5 * time.Millisecond):
 			}
 			if err := client.ProduceSync(context.Background(), numbered(i)).FirstErr(); err != nil {
 				t.Error(err)
@@ -236,14 +237,7 @@ func TestReplayGateWaitsForAlias(t *testing.T) {
 // if that is allowed.
 func TestReplayOfCutLog(t *testing.T) {
 	r := newReplayRig(t, 20)
-	client := r.client()
-	defer client.Close()
-	var cut kadm.Offsets
-	cut.AddOffset("t", 0, 3, -1)
-	cut.AddOffset("t", 1, 4, -1)
-	if _, err := kadm.NewClient(client).DeleteRecords(t.Context(), cut); err != nil {
-		t.Fatal(err)
-	}
+	r.trim(3, 4)
 	_, err := r.manager.Replay(t.Context(), "c", []byte(`{"into":"c2"}`))
 	if server.KindOf(err) != server.Conflict || !strings.HasPrefix(err.Error(), "7 records are gone") || r.db.Exists("c2") {
 		t.Fatal(err)
@@ -328,5 +322,54 @@ func TestBadReplays(t *testing.T) {
 	}
 	if _, err := r.manager.Replay(t.Context(), "c", []byte(`{"into":"x"}`)); err == nil || !strings.Contains(err.Error(), "by its alias") {
 		t.Error(err)
+	}
+}
+
+// TestReplayOfALogThatShrinks removes records that a replay has not read yet: by the policy of
+// its source it waits, and says why, or goes on behind them.
+func TestReplayOfALogThatShrinks(t *testing.T) {
+	for _, policy := range []string{"fail", "skip", "replay"} {
+		t.Run(policy, func(t *testing.T) {
+			r := newBare(t, 1)
+			r.create(1)
+			r.run()
+			r.add(`{"name":"src","topics":["t"],"on_gap":"` + policy + `"}`)
+			r.alias("docs", "c")
+			for i := range 6 {
+				r.produce(value(fmt.Sprintf(`{"id":%d,"embedding":[1]}`, i)))
+			}
+			r.applied(0, 5)
+			var silent atomic.Bool
+			silent.Store(true)
+			r.cluster.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+				r.cluster.KeepControl()
+				time.Sleep(time.Millisecond)
+				return req.ResponseKind(), nil, silent.Load()
+			})
+			r.replay(`{"into":"c2","gate":{"max_lag":0,"min_points_fraction":0.5},"switch_alias":"docs"}`)
+			r.trim(3)
+			made := sources.Key{Collection: "c2", Name: "src"}
+			if err := r.manager.SetState(t.Context(), made, sources.Stopped); err != nil {
+				t.Fatal(err)
+			}
+			silent.Store(false)
+			if err := r.manager.SetState(t.Context(), made, sources.Running); err != nil {
+				t.Fatal(err)
+			}
+			if policy == "fail" {
+				r.replayIs(func(s sources.ReplayStatus) bool {
+					return s.State == sources.CatchingUp && strings.Contains(fmt.Sprint(s.WaitsFor),
+						"source `src`, topic `t`, partition 0, which is in state gap: 3 records are gone from the log: it begins at offset 3, the position is 0")
+				})
+				return
+			}
+			r.replayIs(func(s sources.ReplayStatus) bool { return s.State == sources.Switched })
+			if got, want := fmt.Sprint(r.payloads("c2")), "map[3:{} 4:{} 5:{}]"; got != want {
+				t.Errorf("points %s, want %s", got, want)
+			}
+			if n := r.countedAs("skipped"); n != 3 {
+				t.Errorf("%v records count as skipped", n)
+			}
+		})
 	}
 }

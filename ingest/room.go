@@ -1,9 +1,14 @@
 package ingest
 
-import "context"
+import (
+	"context"
 
-// awaitRoom returns once records can be applied: nothing is read before. What a full disk
-// refuses in the middle of a batch ends the session, and the next one begins here.
+	"freshet/server"
+)
+
+// awaitRoom returns once records can be applied: nothing is read before. What
+// is refused for want of room in the middle of a batch ends the session, and the next one
+// begins here.
 func (s *source) awaitRoom(ctx context.Context) error {
 	for {
 		room := s.db.Room()
@@ -27,9 +32,23 @@ func (s *source) setNoRoom(why string) {
 	defer s.mu.Unlock()
 	switch before := s.noRoom; {
 	case before == "" && why != "":
-		s.log.Warn("the source waits for room on the disk", "reason", why)
+		s.log.Warn("the source waits for room", "reason", why)
 	case before != "" && why == "":
-		s.log.Info("the source goes on, there is room on the disk")
+		s.log.Info("the source goes on, there is room")
 	}
 	s.noRoom = why
+}
+
+// lacksRoom says whether an error is gone when there is room again.
+func lacksRoom(err error) bool {
+	kind := server.KindOf(err)
+	return kind == server.Full || kind == server.MemoryFull
+}
+
+// noRoom is the state of a source that waits because of an error of Writable.
+func noRoom(err error) State {
+	if server.KindOf(err) == server.MemoryFull {
+		return MemoryFull
+	}
+	return DiskFull
 }

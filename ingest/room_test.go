@@ -1,6 +1,8 @@
 package ingest_test
 
 import (
+	"log/slog"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +12,7 @@ import (
 
 	"freshet/ingest"
 	"freshet/server"
+	"freshet/server/memory"
 )
 
 // A source waits while the disk is full, says so, and goes on where it was.
@@ -48,11 +51,13 @@ func TestSourceWaitsForRoom(t *testing.T) {
 		}
 		return ""
 	})
-	const metric = `# HELP freshet_source_paused Partitions that are not consumed.
+	const metric = `# HELP freshet_source_paused Partitions that are not consumed, by reason: gap, failed, paused, retrying, disk_full, memory_full; buffer: not fetched for now, because enough is buffered.
 # TYPE freshet_source_paused gauge
+freshet_source_paused{collection="c",reason="buffer",source="src"} 0
 freshet_source_paused{collection="c",reason="disk_full",source="src"} 2
 freshet_source_paused{collection="c",reason="failed",source="src"} 0
 freshet_source_paused{collection="c",reason="gap",source="src"} 0
+freshet_source_paused{collection="c",reason="memory_full",source="src"} 0
 freshet_source_paused{collection="c",reason="paused",source="src"} 0
 freshet_source_paused{collection="c",reason="retrying",source="src"} 0
 `
@@ -69,5 +74,40 @@ freshet_source_paused{collection="c",reason="retrying",source="src"} 0
 	r.settled("c", 20)
 	if s := r.manager.Status()[0]; s.State != ingest.Running || s.Error != "" {
 		t.Errorf("with room again the source is %s: %s", s.State, s.Error)
+	}
+}
+
+// A source waits while there is no memory for more data, says so, and goes on.
+func TestSourceWaitsForMemory(t *testing.T) {
+	r := newRig(t, 2, ingest.Source{})
+	if err := r.db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	limit := debug.SetMemoryLimit(-1)
+	t.Cleanup(func() { debug.SetMemoryLimit(limit) })
+	g := memory.NewGuard(1<<30, slog.New(slog.DiscardHandler))
+	var err error
+	if r.db, err = server.Open(t.Context(), t.TempDir(), server.Options{Memory: g}); err != nil {
+		t.Fatal(err)
+	}
+	r.create(2)
+	r.run()
+	r.produceNumbered(0, 10)
+	r.settled("c", 10)
+	g.Look(memory.Use{Live: 1 << 30}, nil)
+	r.produceNumbered(10, 20) // the source is in a poll, and learns of it with these
+	r.eventually(func() string {
+		if s := r.manager.Status()[0]; s.State != ingest.MemoryFull || s.Error == "" {
+			return "the source is " + string(s.State) + ": " + s.Error
+		}
+		return ""
+	})
+	if n := len(r.points()); n != 10 {
+		t.Errorf("%d points were added", n)
+	}
+	g.Look(memory.Use{}, nil)
+	r.settled("c", 20)
+	if s := r.manager.Status()[0]; s.State != ingest.Running || s.Error != "" {
+		t.Errorf("with memory again the source is %s: %s", s.State, s.Error)
 	}
 }

@@ -3,6 +3,8 @@ package ingest
 import (
 	"context"
 	"fmt"
+	"iter"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -101,13 +103,18 @@ func (s *session) reachedBy(c *server.Collection) (reached, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.reachedAt(slices.Values(positions)), nil
+}
+
+// reachedAt returns how far the source is by positions, those of others among them.
+func (s *source) reachedAt(positions iter.Seq[server.Position]) reached {
 	at := reached{}
-	for _, p := range positions {
+	for p := range positions {
 		if p.Stream.Source == s.cfg.streamName() {
 			at[partition{p.Stream.Topic, p.Stream.Partition}] = p.Next
 		}
 	}
-	return at, nil
+	return at
 }
 
 // keepers lists the collections that have, or are to have, positions: the home first.
@@ -128,39 +135,55 @@ func (s *session) keepers() []*server.Collection {
 
 // target returns the collection that a record is for, nil if it is a delete in one that
 // does not exist. It makes the collection if it may.
-func (s *session) target(ctx context.Context, name string, op *server.Op) (*server.Collection, error) {
+func (s *session) target(ctx context.Context, name string, op *server.Op, d *decoded) (*server.Collection, error) {
 	c, err := s.lookUp(name)
+	switch {
+	case err != nil:
+		return nil, err
+	case c == nil && op.Kind != server.Upsert:
+		return nil, s.keepEarly(name, op, d)
+	case c == nil:
+		c, err = s.makeTarget(ctx, name, op, d)
+	default:
+		err = s.join(name, c, d)
+	}
+	return c, err
+}
+
+// makeTarget makes a collection of the record that is its first.
+func (s *session) makeTarget(ctx context.Context, name string, op *server.Op, d *decoded) (*server.Collection, error) {
+	if n := len(s.keepers()) - 1; n >= s.cfg.OnCreate.MaxCollections {
+		return nil, decode.Bad(decode.UnknownCollection, "there is no collection %q, and the source feeds %d already: on_create.max_collections", name, n)
+	}
+	s.early.making.Lock() // until its deletes are taken nobody is to find them overdue
+	defer s.early.making.Unlock()
+	c, err := s.make(ctx, name, op)
 	if err != nil {
 		return nil, err
 	}
-	if c == nil {
-		if op.Kind != server.Upsert {
-			return nil, nil
-		}
-		if n := len(s.keepers()) - 1; n >= s.cfg.OnCreate.MaxCollections {
-			return nil, decode.Bad(decode.UnknownCollection, "there is no collection %q, and the source feeds %d already: on_create.max_collections", name, n)
-		}
-		if c, err = s.make(ctx, name, op); err != nil {
-			return nil, err
-		}
-	}
+	return c, s.join(name, c, d)
+}
+
+// join has the source feed a collection, if it does not yet, and takes what was kept for
+// the name.
+func (s *session) join(name string, c *server.Collection, d *decoded) error {
 	s.mu.Lock()
 	_, known := s.targets[c]
 	s.mu.Unlock()
-	if known {
-		return c, nil
+	if !known {
+		at, err := s.reachedBy(c)
+		if err != nil {
+			return err
+		}
+		if len(at) > 0 {
+			return errReplaced // it has come from a snapshot, and may be behind
+		}
+		s.mu.Lock()
+		s.targets[c] = at
+		s.mu.Unlock()
 	}
-	at, err := s.reachedBy(c)
-	if err != nil {
-		return nil, err
-	}
-	if len(at) > 0 {
-		return nil, errReplaced // it has come from a snapshot, and may be behind
-	}
-	s.mu.Lock()
-	s.targets[c] = at
-	s.mu.Unlock()
-	return c, nil
+	s.takeEarly(name, c, d)
+	return nil
 }
 
 // lookUp returns the collection of a name, nil if a record may make it.
@@ -272,6 +295,18 @@ func (s *session) deal(ctx context.Context, home server.Batch, shares map[*serve
 	return sum, apply(ctx, s.current(), home)
 }
 
+// dealWithEarly deals a batch, and keeps the documents of early deletes in line with it.
+func (s *session) dealWithEarly(ctx context.Context, d *decoded) (applied server.Applied, err error) {
+	if err := s.db.PutDocuments(ctx, d.early); err != nil {
+		return applied, err
+	}
+	if applied, err = s.deal(ctx, d.batch, d.shares); err != nil {
+		return applied, err
+	}
+	s.noteEarly()
+	return applied, s.db.DeleteDocuments(ctx, slices.Collect(maps.Keys(d.late))...)
+}
+
 // byTopic deals positions to the collections that get all records of their topics.
 func (s *session) byTopic(positions []server.Position) map[*server.Collection][]server.Position {
 	of := map[*server.Collection][]server.Position{}
@@ -304,7 +339,11 @@ func (s *session) advanceIdle(ctx context.Context) error {
 	for p, next := range s.targets[home] {
 		if state := s.partitions[p]; state != nil {
 			// After a collection was put back the reading is behind the home.
-			positions = append(positions, server.Position{Stream: s.stream(p), Next: min(next, state.next), TopicID: state.topicID})
+			position := server.Position{Stream: s.stream(p), Next: next, TopicID: state.topicID}
+			if state.next <= next {
+				position.Next, position.Epoch = state.next, state.epoch
+			}
+			positions = append(positions, position)
 		}
 	}
 	s.mu.Unlock()

@@ -17,6 +17,7 @@ import (
 	"freshet/server"
 	"freshet/server/payload"
 	"freshet/server/sources"
+	"freshet/storage/crashfs"
 )
 
 // newRouted returns a rig whose source lives in c.
@@ -137,12 +138,47 @@ func TestRoute(t *testing.T) {
 	if err != nil || fmt.Sprint(went) != "[of-a of-b of-a]" {
 		t.Errorf("the dry run says %v, %v", went, err)
 	}
-	if _, err := r.manager.Replay(t.Context(), "of-a", []byte(`{"into":"again"}`)); server.KindOf(err) != server.Conflict || !strings.Contains(err.Error(), "has a route") {
-		t.Errorf("a replay of one of the collections: %v", err)
-	}
 	r.drop("of-c") // the source goes on for the others
 	r.produce(tenant(10, "a"))
 	r.holds("of-a", map[string]string{"1": `{}`, "3": `{}`, "10": `{}`})
+}
+
+// TestRouteAnew is refused a replay of one collection, and of its home, and builds all
+// anew beside the old ones by a second source, with another mapping and other graphs. An
+// alias is switched, and both go on being fed.
+func TestRouteAnew(t *testing.T) {
+	r := newBare(t, 1)
+	r.run()
+	r.add(`{"name":"src","topics":["t"],"route":"of-${field:tenant}","on_create":{"auto":true},"payload":{"exclude":["tenant"]}}`)
+	r.produce(tenant(1, "a"), tenant(2, "b"))
+	r.everywhere(1)
+	const refused = "source `src` of collection `c` has a route, by which it feeds many collections: another source with another route builds them all anew, beside these"
+	for _, collection := range []string{"of-a", "c"} {
+		if _, err := r.manager.Replay(t.Context(), collection, []byte(`{"into":"again"}`)); server.KindOf(err) != server.Conflict || err.Error() != refused {
+			t.Errorf("a replay of %s: %v", collection, err)
+		}
+	}
+	if r.db.Exists("again") {
+		t.Error("a replay that was refused has made a collection")
+	}
+	r.alias("live", "of-a")
+	r.add(`{"name":"v2","topics":["t"],"route":"v2-${field:tenant}","on_create":{"auto":true,"m":8}}`)
+	r.holds("v2-a", map[string]string{"1": `{"tenant":"a"}`})
+	r.holds("v2-b", map[string]string{"2": `{"tenant":"b"}`})
+	c, err := r.db.Collection("v2-a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := c.Config().HNSW.M; m == nil || *m != 8 {
+		t.Errorf("the new collection has m %v", m)
+	}
+	if err := r.manager.WaitFor(t.Context(), sources.Key{Collection: "c", Name: "v2"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	r.alias("live", "v2-a")
+	r.produce(tenant(3, "a"))
+	r.holds("live", map[string]string{"1": `{"tenant":"a"}`, "3": `{"tenant":"a"}`})
+	r.holds("of-a", map[string]string{"1": `{}`, "3": `{}`})
 }
 
 // TestRouteByTopic has a collection for each topic, and follows an alias.
@@ -249,7 +285,7 @@ func TestRouteCountsOnceOverCrashes(t *testing.T) {
 	if err := r.db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	fs := vfs.NewCrashableMem()
+	fs := crashfs.New()
 	r.fs = fs
 	r.open()
 	tenants := []string{"a", "b", "rare"}
@@ -274,12 +310,8 @@ func TestRouteCountsOnceOverCrashes(t *testing.T) {
 		}
 		// What a crash of the machine leaves, at any moment.
 		clone := fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: rand.IntN(101), RNG: rand.New(rand.NewPCG(rand.Uint64(), 1))})
-		r.halt()
-		if err := r.db.Close(); err != nil {
-			t.Fatal(err)
-		}
-		fs, r.fs = clone, clone
-		r.open()
+		fs = clone
+		r.reopen(fs)
 		crashes++
 	}
 	r.run()
@@ -335,7 +367,7 @@ func (r *rig) everywhere(offset int64) {
 // restore puts a collection back to what a snapshot has.
 func (r *rig) restore(collection, snapshot string) {
 	r.t.Helper()
-	file, info, err := r.db.OpenSnapshot(collection, snapshot)
+	file, info, err := r.db.OpenSnapshot(context.Background(), collection, snapshot)
 	if err != nil {
 		r.t.Fatal(err)
 	}

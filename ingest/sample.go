@@ -18,6 +18,7 @@ const patience = 2 * time.Second
 // visit returns false. Nothing is noted as consumed.
 func (l *look) read(ctx context.Context, from map[partition]int64, visit func(*kgo.Record) (bool, error)) error {
 	offsets, open := map[string]map[int32]kgo.Offset{}, map[partition]bool{}
+	assigned := map[string][]int32{}
 	for p, offset := range from {
 		if offset >= l.logs[p].end {
 			continue
@@ -26,9 +27,11 @@ func (l *look) read(ctx context.Context, from map[partition]int64, visit func(*k
 			offsets[p.topic] = map[int32]kgo.Offset{}
 		}
 		offsets[p.topic][p.number] = kgo.NewOffset().At(offset)
+		assigned[p.topic] = append(assigned[p.topic], p.number)
 		open[p] = true
 	}
 	l.client.AddConsumePartitions(offsets)
+	defer giveUp(l.client, assigned)
 	for len(open) > 0 {
 		poll, cancel := context.WithTimeout(ctx, patience)
 		fetches := l.client.PollRecords(poll, maxShownLetters)

@@ -81,7 +81,7 @@ func invalid(path, format string, args ...any) error {
 func readSettings(raw []byte, s *Source) error {
 	var wrong *settings.Error
 	if err := settings.Read(raw, s); errors.As(err, &wrong) {
-		return invalid(wrong.Path, "%s", wrong.Text)
+		return invalid(wrong.Path, "%s", wrong.Text+settings.Nearest(wrong.Unknown, wrong.Known))
 	}
 	return nil
 }

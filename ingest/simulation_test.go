@@ -86,7 +86,7 @@ func simulate(s scenario, l law) *trace {
 		for arrived < len(arrivals) && arrivals[arrived] <= now {
 			arrived++
 		}
-		l.observe(batch{ended: time.Unix(0, int64(now)), took: took, records: n, backlog: arrived - applied})
+		l.observe(batch{ended: time.Unix(0, int64(now)), took: took, spent: took, records: n, backlog: arrived - applied})
 		tr.batches = append(tr.batches, simulated{now, took, now - oldest, l.size()})
 	}
 	tr.arrived, tr.waiting = len(arrivals), len(arrivals)-applied

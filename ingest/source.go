@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -13,6 +15,7 @@ import (
 
 	"freshet/ingest/decode"
 	"freshet/server"
+	"freshet/server/point"
 )
 
 // State says what a source or a partition is doing.
@@ -30,12 +33,8 @@ const (
 	Stopped  State = "stopped"  // by request: there is no connection
 	// DiskFull means that no records are read until there is room on the disk.
 	DiskFull State = "disk_full"
-)
-
-// Pauses between attempts after a fault.
-const (
-	firstPause = 100 * time.Millisecond
-	lastPause  = 5 * time.Second
+	// MemoryFull means that no records are read until there is memory for them.
+	MemoryFull State = "memory_full"
 )
 
 // source consumes one configured source until its context ends.
@@ -51,9 +50,14 @@ type source struct {
 	log      *slog.Logger
 	metrics  *sourceMetrics
 	refresh  time.Duration
+	noGroup  bool // no consumer group is told of positions
+	// dialer makes the connections to the brokers; nil for the network as it is configured.
+	dialer func(ctx context.Context, network, address string) (net.Conn, error)
 	// The consuming goroutine's own.
 	control     *controller
-	letterTopic bool // the dead-letter topic is known to exist
+	progress    progress
+	letterTopic bool   // the dead-letter topic is known to exist
+	begunKept   []byte // the document of begun as it is, nil if that is not known
 
 	mu         sync.Mutex
 	paused     bool // changes only while the source does not run
@@ -62,19 +66,25 @@ type source struct {
 	told       string // the fault that was logged last; "" once the source made progress
 	toldAt     time.Time
 	noRoom     string // why records were not read when that was last tried; "" if they were
+	stuck      bool   // that was to consume records which wait still
 	partitions map[partition]*partitionState
-	ends       map[partition]int64     // where logs ended when earlier sessions saw them
-	waiting    map[partition]time.Time // since when records waited then
+	earlier    map[partition]earlier         // what earlier sessions have seen
+	begun      map[partition]server.Position // where partitions began, until that is stored
 	marks      map[partition]marks
 	marking    *marking // under way; nil if none is
 	connected  *session // that has a connection; nil if none has
 	// targets are the collections that a source with a route feeds, its home among them.
 	targets map[*server.Collection]reached
 	limit   LimitStatus
-	formats map[decode.Format]int64 // records applied by format
-	letters LetterStatus
-	keys    KeyStatus
-	unkeyed map[string]*unkeyed // by topic, of which there are some without a key
+	catchUp *CatchUp // nil while there is nothing to catch up with
+	// heldBack is how many partitions are not fetched because enough is buffered.
+	heldBack int
+	formats  map[decode.Format]int64 // records applied by format
+	letters  LetterStatus
+	// earlyKept and earlyRefused are the members of EarlyStatus.
+	earlyKept, earlyRefused int64
+	keys                    KeyStatus
+	unkeyed                 map[string]*unkeyed // by topic, of which there are some without a key
 }
 
 // partition names one partition of one topic.
@@ -88,18 +98,26 @@ type partitionState struct {
 	state State
 	err   string
 	next  int64     // first offset that is not applied
+	epoch int32     // of the record before it, as in server.Position
 	end   int64     // the log's end when it was last seen
 	last  time.Time // timestamp of the newest applied record
 
 	reached time.Time // when nothing was known to wait
-	oldest  time.Time // timestamp of the first record of the batch under way
+	oldest  time.Time // timestamp of the first record of the batch under way, or of those that wait
 
 	topicID server.TopicID
 	missing int64     // records that a gap is known to have swallowed
+	behind  int64     // while Gap: where the log goes on behind it
 	faults  int       // positions out of range since records last came
 	until   time.Time // while Retrying: of the next look
 	// vanished says that the log is not there: a gap that ends when it is there again.
 	vanished bool
+}
+
+// earlier is what sessions that have ended knew of a partition.
+type earlier struct {
+	next, end int64
+	waiting   time.Time // since when records waited behind next
 }
 
 // waitingSince returns the timestamp of the oldest record that is not applied, or a time
@@ -127,27 +145,25 @@ func (s *source) stream(p partition) server.Stream {
 
 // run consumes, and begins anew from the stored positions after every fault.
 func (s *source) run(ctx context.Context) {
-	pause := firstPause
-	for {
+	for tries := 1; ; tries++ {
 		began := time.Now()
 		err := s.attend(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		if server.KindOf(err) == server.Full {
+		if lacksRoom(err) {
 			s.setNoRoom(err.Error())
 		} else {
 			s.failed(err)
 		}
 		if time.Since(began) > lastPause {
-			pause = firstPause
+			tries = 1
 		}
 		select {
-		case <-time.After(pause):
+		case <-time.After(pauseAfter(tries, lastAfter(err))):
 		case <-ctx.Done():
 			return
 		}
-		pause = min(2*pause, lastPause)
 	}
 }
 
@@ -165,18 +181,23 @@ func (s *source) failed(err error) {
 	}
 }
 
-// recovered notes that the brokers answer.
-func (s *source) recovered() {
+// recovered notes that the brokers answer. Where records wait that could not be consumed,
+// that says nothing.
+func (s *session) recovered() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	waiting := s.waitingRecords()
+	if s.stuck && waiting > 0 {
+		s.state = Retrying
+		return
+	}
+	s.stuck = false
 	s.state, s.fault = Running, ""
 	if s.paused {
 		s.state = Paused
 	}
-	for _, p := range s.partitions {
-		if p.state == Running && p.end > p.next && !s.paused {
-			return // what fails may be what comes after the fetch: a batch will show
-		}
+	if waiting > 0 && !s.paused {
+		return // what fails may be what comes after the fetch: a batch will show
 	}
 	s.tellProgress()
 }
@@ -198,10 +219,19 @@ type session struct {
 	collection *server.Collection // nil until the source has made it; guarded by mu
 	assign     chan struct{}      // asks for a look at the partitions
 	seenBefore bool               // partitions found from now on are new ones
+	// stopped are the partitions of which nothing more is read: those with a bad record.
+	stopped map[partition]bool
+	// unapplied is how many bytes of records have left the client and are not applied.
+	unapplied atomic.Int64
 	// held is what has been read before there is a collection to keep it.
-	held    server.Batch
+	held    held
 	advance time.Time // when collections that get nothing are next brought forward
 	behind  bool      // some may be so
+	early   earlyDeletes
+	// consumed tells the topics of which partitions without a position are new ones; nil
+	// where it starts with the logs.
+	consumed       func(topic string) bool
+	subscribedKept []byte // the document as it is, nil if there is none
 }
 
 func (s *source) attend(ctx context.Context) error {
@@ -210,7 +240,9 @@ func (s *source) attend(ctx context.Context) error {
 		return err
 	}
 	defer client.Close()
-	ses := &session{source: s, client: client, admin: kadm.NewClient(client), assign: make(chan struct{}, 1)}
+	defer func() { giveUp(client, s.assigned()) }()
+	ses := &session{source: s, client: client, admin: kadm.NewClient(client), assign: make(chan struct{}, 1), stopped: map[partition]bool{}}
+	ses.early.of = map[string]map[point.ID]earlyDelete{}
 	ses.admin.SetTimeoutMillis(int32(adminTimeout.Milliseconds()))
 	switch c, err := s.db.Collection(s.cfg.Collection); {
 	case err == nil:
@@ -236,22 +268,50 @@ func (s *source) attend(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	for p, state := range s.partitions {
-		s.ends[p], s.waiting[p] = state.end, state.waitingSince()
+		s.earlier[p] = earlier{state.next, state.end, state.waitingSince()}
 	}
 	s.partitions = map[partition]*partitionState{}
 	s.mu.Unlock()
 	if err := ses.findPartitions(ctx); err != nil {
+		if isAway(err) {
+			err = &awayError{err}
+		}
 		return err
 	}
-	s.recovered()
+	if s.cfg.Route != "" {
+		if err := ses.recallEarly(ctx); err != nil {
+			return err
+		}
+	}
+	ses.recovered()
 	defer s.open(ses)()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return ses.keep(ctx) })
 	g.Go(func() error { return ses.keepMarks(ctx) })
+	g.Go(func() error { return ses.keepAges(ctx) })
 	if !s.paused {
 		g.Go(func() error { return ses.consume(ctx) })
 	}
 	return g.Wait()
+}
+
+// giveUp ends the consumption by a client that is to be closed. Its own look at the topics
+// could otherwise come in the middle of Close, and have it begin with what it has not fetched
+// yet (franz-go 1.22.3: guardSessionChange makes a session whether the client closes or not).
+// What it fetched then would stay in memory, with a goroutine.
+func giveUp(client *kgo.Client, partitions map[string][]int32) {
+	client.RemoveConsumePartitions(partitions)
+}
+
+// assigned returns the partitions that a client may consume.
+func (s *source) assigned() map[string][]int32 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := map[string][]int32{}
+	for p := range s.partitions {
+		list[p.topic] = append(list[p.topic], p.number)
+	}
+	return list
 }
 
 // adminTimeout bounds a request about topics and offsets.
@@ -266,6 +326,8 @@ var errReplaced = errors.New("the collection was dropped, replaced or made meanw
 func (s *session) keep(ctx context.Context) error {
 	tick := time.NewTicker(s.refresh)
 	defer tick.Stop()
+	var again <-chan time.Time // after a fault, sooner than the tick
+	failures := 0
 	for {
 		var gone <-chan struct{}
 		if c := s.current(); c != nil {
@@ -279,9 +341,10 @@ func (s *session) keep(ctx context.Context) error {
 		case <-gone:
 			return errReplaced
 		case <-s.assign:
+		case <-again:
 		case <-tick.C:
 			s.reportToGroup(ctx)
-			if s.replaced() {
+			if s.replaced() || s.early.overdue(s.db) {
 				return errReplaced
 			}
 		}
@@ -289,11 +352,16 @@ func (s *session) keep(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err == nil:
+			again, failures = nil, 0
 			s.recovered()
-		case server.KindOf(err) == server.Unavailable, errors.Is(err, errRecreated):
+		case server.KindOf(err) == server.Unavailable, errors.Is(err, errRecreated), errors.Is(err, errCut):
 			return err // the collection, or the topic, is gone
 		default:
 			s.failed(err) // the client itself reconnects
+			failures++
+			if again = nil; isAway(err) {
+				again = time.After(pauseAfter(failures, lastAway))
+			}
 		}
 	}
 }
@@ -309,7 +377,7 @@ func (s *session) current() *server.Collection {
 // has come. Nothing is ever read from it: it serves tools that show lag.
 func (s *session) reportToGroup(ctx context.Context) {
 	c := s.current()
-	if c == nil {
+	if c == nil || s.noGroup {
 		return
 	}
 	offsets := kadm.Offsets{}
@@ -335,17 +403,22 @@ func GroupOf(s *Source) string { return "freshet-" + s.Collection + "-" + s.Name
 // options returns the settings of the client. It has no group, and starts
 // nowhere by itself.
 func (s *source) options() []kgo.Opt {
-	total := int32(s.cfg.Buffer.TotalBytes)
-	return append(s.kafka.ClientOptions(),
+	total, partition := s.cfg.Buffer.fetch(1)
+	client := s.kafka.ClientOptions()
+	if s.dialer != nil {
+		client = append(client, kgo.Dialer(s.dialer))
+	}
+	return append(client,
 		kgo.FetchMinBytes(1),
-		kgo.FetchMaxPartitionBytes(int32(s.cfg.Buffer.PartitionBytes)),
+		kgo.FetchMaxPartitionBytes(partition),
 		kgo.FetchMaxBytes(total),
-		kgo.BrokerMaxReadBytes(total+32<<20), // a single larger batch still comes through
-		kgo.KeepControlRecords(),             // they count in a position
+		kgo.BrokerMaxReadBytes(int32(s.cfg.Buffer.TotalBytes)+32<<20), // a single larger batch still comes through
+		kgo.KeepControlRecords(),                                      // they count in a position
 		kgo.ConsumeResetOffset(kgo.NoResetOffset()),
 		kgo.WithHooks(arrivals{}),
-		kgo.MetadataMinAge(s.refresh), // what is known of topics is not older than our look at them
-		kgo.RequestRetries(2),
+		kgo.MetadataMinAge(min(s.refresh, lastAway)), // what is known of topics is not older than our look at them
+		kgo.RetryBackoffFn(func(tries int) time.Duration { return pauseAfter(tries, lastAway) }),
+		kgo.RequestRetries(3),
 		kgo.RetryTimeout(adminTimeout),
 		kgo.ProducerLinger(0),
 		kgo.ProducerBatchMaxBytes(maxLetterBytes),

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -13,7 +14,7 @@ type Stage string
 // milliseconds, which bounds how exact Transit and Total are.
 const (
 	Transit Stage = "transit" // timestamp to arrival from the broker
-	Queue   Stage = "queue"   // arrival to the start of its batch
+	Queue   Stage = "queue"   // arrival to the start of applying it, less what is below
 	Decode  Stage = "decode"  // of its batch
 	Embed   Stage = "embed"   // of its batch: the texts' vectors, 0 without
 	Commit  Stage = "commit"  // to the storage commit
@@ -24,8 +25,8 @@ const (
 // AllStages lists the stages in order.
 var AllStages = []Stage{Transit, Queue, Decode, Embed, Commit, Index, Total}
 
-// sample holds the times of a record by AllStages.
-type sample [7]time.Duration
+// Times are those of a record by AllStages.
+type Times [7]time.Duration
 
 // keptSamples is how many of the newest records the percentiles are of.
 const keptSamples = 8192
@@ -33,11 +34,11 @@ const keptSamples = 8192
 // stages keeps the newest samples of each stage.
 type stages struct {
 	mu      sync.Mutex
-	samples []sample // a ring
+	samples []Times // a ring
 	next    int
 }
 
-func (s *stages) add(x sample) {
+func (s *stages) add(x Times) {
 	if len(s.samples) < keptSamples {
 		s.samples = append(s.samples, x)
 		return
@@ -54,7 +55,7 @@ type StageStatus struct {
 
 func (s *stages) status() []StageStatus {
 	s.mu.Lock()
-	samples := append([]sample(nil), s.samples...)
+	samples := append([]Times(nil), s.samples...)
 	s.mu.Unlock()
 	list := make([]StageStatus, len(AllStages))
 	column := make([]time.Duration, len(samples))
@@ -62,7 +63,8 @@ func (s *stages) status() []StageStatus {
 		for j := range samples {
 			column[j] = samples[j][i]
 		}
-		list[i] = StageStatus{Stage: stage, P50: percentile(column, 0.5), P99: percentile(column, 0.99)}
+		slices.Sort(column)
+		list[i] = StageStatus{Stage: stage, P50: rank(column, 0.5), P99: rank(column, 0.99)}
 	}
 	return list
 }

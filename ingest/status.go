@@ -13,8 +13,10 @@ import (
 type Status struct {
 	Name, Collection string
 	State            State
-	Error            string // of the last failed attempt, while State is Retrying; why there is no room, while it is DiskFull
+	Error            string // of the last failed attempt, while State is Retrying; why there is no room, while it is DiskFull or MemoryFull
 	Limit            LimitStatus
+	Buffer           BufferStatus
+	CatchUp          *CatchUp // nil while there is nothing to catch up with
 	Keys             KeyStatus
 	// Collections are those that a source with a route feeds beside its own.
 	Collections []string
@@ -24,6 +26,13 @@ type Status struct {
 	// they were read: what auto has found.
 	Formats map[decode.Format]int64
 	Letters LetterStatus
+	Early   *EarlyStatus // nil without a route
+}
+
+// EarlyStatus counts points that were deleted in collections that do not exist yet.
+type EarlyStatus struct {
+	Kept    int64 // whose deletes are kept
+	Refused int64 // deletes since the start that became dead letters, as enough are kept
 }
 
 // LetterStatus counts the dead letters since the start.
@@ -39,6 +48,12 @@ type LimitStatus struct {
 	Why        string        // why the limit last moved
 	OverBudget bool          // the target is missed, and smaller batches would not help
 	Moves      map[move]int  // of the limit, by why
+}
+
+// BufferStatus tells what is fetched and not applied.
+type BufferStatus struct {
+	Bytes, Limit int64
+	Held         int // partitions that are not fetched because that is enough
 }
 
 // ageP99 returns the 99th percentile of the newest records' ages when they became
@@ -62,15 +77,18 @@ type PartitionStatus struct {
 	Lag       int64 // records between them
 	Missing   int64 // records that are known to be gone, while State is Gap
 	// LagTime is the age of the oldest record that is not applied, 0 if there is none.
-	// While that is still at the broker, it is an upper bound.
+	// While that is still at the broker, it is an upper bound. Of a log that is not there
+	// nothing is known after a start.
 	LagTime time.Duration
 }
 
-func (s *source) publishLimit() {
+// publish shows what the consuming goroutine knows.
+func (s *source) publish() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.control
 	s.limit = LimitStatus{Records: c.limit, P99: c.p99, Why: c.why, OverBudget: c.over, Moves: maps.Clone(c.count)}
+	s.catchUp = s.progress.status()
 }
 
 func (s *source) status() Status {
@@ -79,13 +97,20 @@ func (s *source) status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	status.State, status.Error, status.Limit = s.state, s.fault, s.limit
+	status.Buffer = BufferStatus{Limit: int64(s.cfg.Buffer.TotalBytes), Held: s.heldBack}
+	if s.connected != nil {
+		status.Buffer.Bytes = s.connected.buffered()
+	}
 	full := s.db.Writable()
 	waits := full != nil && !s.paused && s.state != Stopped
 	if waits {
-		status.State, status.Error = DiskFull, full.Error()
+		status.State, status.Error = noRoom(full), full.Error()
 	}
 	status.Formats, status.Letters = maps.Clone(s.formats), s.letters
 	status.Keys = s.keys
+	if s.cfg.Route != "" {
+		status.Early = &EarlyStatus{s.earlyKept, s.earlyRefused}
+	}
 	for c := range s.targets {
 		if c != home {
 			status.Collections = append(status.Collections, c.Name())
@@ -102,10 +127,13 @@ func (s *source) status() Status {
 		case s.paused:
 			ps.State = Paused
 		case waits:
-			ps.State = DiskFull
+			ps.State = status.State
 		}
 		if since := state.waitingSince(); ps.Lag > 0 && !since.IsZero() {
 			ps.LagTime = max(time.Since(since), 0)
+		}
+		if state.state == Running && ps.Lag > 0 {
+			status.CatchUp = s.catchUp // what waits in partitions that are left alone is not caught up with
 		}
 		status.Partitions = append(status.Partitions, ps)
 	}

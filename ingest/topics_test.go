@@ -26,6 +26,19 @@ func (r *rig) admin(do func(*kadm.Client) error) {
 	}
 }
 
+// trim removes what the logs of the topic's first partitions have before these offsets.
+func (r *rig) trim(offsets ...int64) {
+	r.t.Helper()
+	r.admin(func(a *kadm.Client) error {
+		var cut kadm.Offsets
+		for p, offset := range offsets {
+			cut.AddOffset("t", int32(p), offset, -1)
+		}
+		_, err := a.DeleteRecords(r.t.Context(), cut)
+		return err
+	})
+}
+
 func (r *rig) makeTopic(name string) {
 	r.t.Helper()
 	r.admin(func(a *kadm.Client) error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 )
 
 // request is one Apply, or another job, on its way through the writer.
@@ -30,7 +29,8 @@ const (
 // Operations are checked first (see Check); a batch with a wrong one changes
 // nothing. An operation on a point that does not exist fails with NotFound: the
 // operations before it stay applied, those after it are not tried. When ctx
-// ends first the batch may or may not be applied.
+// ends first the batch may or may not be applied. The error of an operation is an
+// ItemError.
 func (c *Collection) Apply(ctx context.Context, b Batch) (Applied, error) {
 	set := c.set()
 	if err := c.checkAll(b.Ops); err != nil {
@@ -80,7 +80,7 @@ func deadline(ctx context.Context) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return &Error{Kind: Timeout, Text: "the deadline passed before the operation was done"}
 	}
-	return ctx.Err()
+	return context.Cause(ctx)
 }
 
 // write is the writer goroutine: it ends once closing is closed and the queue
@@ -146,7 +146,12 @@ func (c *Collection) serve(first *request) {
 	}
 	tx := c.begin()
 	for _, req := range group {
-		req.err = tx.run(req)
+		if grows(req.batch.Ops) {
+			req.err = inMemory(c.memory)
+		}
+		if req.err == nil {
+			req.err = tx.run(req)
+		}
 	}
 	if err := tx.flush(); err != nil {
 		for _, req := range group {
@@ -174,7 +179,7 @@ func (tx *tx) run(req *request) error {
 	tx.sync = tx.sync || req.batch.Sync
 	for i := range req.batch.Ops {
 		if err := tx.op(&req.batch.Ops[i], &req.applied); err != nil {
-			return err
+			return &ItemError{i, err}
 		}
 	}
 	for _, p := range req.batch.Positions {
@@ -193,8 +198,7 @@ func (tx *tx) op(op *Op, applied *Applied) error {
 	version := op.Version
 	if version.Stream == (Stream{}) {
 		version.Offset = int64(c.operation)
-		version.Time = max(time.Now().UnixMilli(), c.lastTime)
-		c.lastTime = version.Time
+		version.Time = c.restTime()
 	}
 	switch op.Kind {
 	case Upsert, UpdateVectors:

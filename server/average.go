@@ -1,6 +1,11 @@
 package server
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/viterin/vek"
+	"github.com/viterin/vek/vek32"
+)
 
 // averageOf returns the average of positive vectors, moved as far again from the
 // average of negative ones if there are any. Of multivectors it has the rows of all,
@@ -59,9 +64,9 @@ func (s *vectorSum) add(v Vector, weight float64) error {
 		if len(v) != len(s.dense) {
 			return errorf(WrongInput, "Vector dimension error: expected dim: %d, got %d", len(s.dense), len(v))
 		}
-		for i, x := range v {
-			s.dense[i] += weight * float64(x)
-		}
+		weighted := vek.FromFloat32(v)
+		vek.MulNumber_Inplace(weighted, weight)
+		vek.Add_Inplace(s.dense, weighted)
 	case Sparse:
 		for i, index := range v.Indices {
 			s.sparse[index] += weight * float64(v.Values[i])
@@ -93,10 +98,6 @@ func (s *vectorSum) vector() Vector {
 	case Multi:
 		return Multi{Values: s.rows, Dim: first.Dim}
 	default:
-		sum := make(Dense, len(s.dense))
-		for i, x := range s.dense {
-			sum[i] = float32(x)
-		}
-		return sum
+		return Dense(vek32.FromFloat64(s.dense))
 	}
 }

@@ -10,24 +10,26 @@ import (
 )
 
 // SearchBatch answers several searches as of the same moment, using all cores
-// that are to spare. A filter that several of them have is evaluated once. After an
-// error it returns the first search, in their order, that failed.
-func (c *Collection) SearchBatch(ctx context.Context, requests []SearchRequest) (found [][]ScoredPoint, failed int, err error) {
-	b, failed, err := c.planBatch(requests)
+// that are to spare. A filter that several of them have is evaluated once. The error of a search
+// is an ItemError, that of the first, in their order, that failed.
+func (c *Collection) SearchBatch(ctx context.Context, requests []SearchRequest) ([][]ScoredPoint, error) {
+	b, err := c.planBatch(requests)
 	if err != nil {
-		return nil, failed, err
+		return nil, err
 	}
 	defer b.release()
-	found = make([][]ScoredPoint, len(requests))
-	failed, err = c.cores.each(len(requests), func(i int) error {
+	found := make([][]ScoredPoint, len(requests))
+	err = c.cores.each(len(requests), func(i int) error {
 		var err error
-		found[i], err = b.answer(ctx, i)
-		return searchError(ctx, err)
+		if found[i], err = b.answer(ctx, i); err != nil {
+			return &ItemError{i, searchError(ctx, err)}
+		}
+		return nil
 	})
 	if err != nil {
-		return nil, failed, err
+		return nil, err
 	}
-	return found, 0, nil
+	return found, nil
 }
 
 // batch is searches under way on one view.
@@ -42,13 +44,13 @@ type batch struct {
 
 // planBatch checks the requests and evaluates their filters on the current view. The
 // batch must be released.
-func (c *Collection) planBatch(requests []SearchRequest) (b *batch, failed int, err error) {
+func (c *Collection) planBatch(requests []SearchRequest) (b *batch, err error) {
 	b = &batch{c: c, requests: requests}
 	var p planner
 	for i := range requests {
 		r := &requests[i]
 		if err := r.check(0); err != nil {
-			return nil, i, err
+			return nil, &ItemError{i, err}
 		}
 		if r.simple() {
 			p.count(r.selects())
@@ -60,18 +62,18 @@ func (c *Collection) planBatch(requests []SearchRequest) (b *batch, failed int, 
 		b.trees[i] = p.tree(c, r)
 	}
 	if b.views, err = p.views(); err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	if b.v, b.shared, err = c.chooseFor(p.filters, p.orders); err != nil {
 		b.release()
-		return nil, 0, err
+		return nil, err
 	}
 	for _, t := range b.trees {
 		if t != nil {
 			t.v, t.shared, t.views, t.orders = b.v, b.shared, b.views, p.orders
 		}
 	}
-	return b, 0, nil
+	return b, nil
 }
 
 func (b *batch) release() {
@@ -132,8 +134,8 @@ type sharedSelection struct {
 	err       error
 }
 
-// chooseFor evaluates filters on one view, each for so many searches, and takes orders. The caller must
-// release the view.
+// chooseFor evaluates filters on one view, each for so many searches, and takes orders.
+// The caller must release the view.
 func (c *Collection) chooseFor(searches map[*filter.Filter]int, o orders) (*view, map[*filter.Filter]*sharedSelection, error) {
 	filters := slices.Collect(maps.Keys(searches))
 	v, selections, err := c.chooseAll(filters, o)

@@ -31,7 +31,7 @@ func TestCores(t *testing.T) {
 	for range requests {
 		group.Go(func() {
 			var done [n]atomic.Int64
-			i, err := c.each(n, func(i int) error {
+			err := c.each(n, func(i int) error {
 				now := running.Add(1)
 				for before := most.Load(); now > before && !most.CompareAndSwap(before, now); before = most.Load() {
 				}
@@ -41,7 +41,7 @@ func TestCores(t *testing.T) {
 				return nil
 			})
 			if err != nil {
-				t.Errorf("%d failed: %v", i, err)
+				t.Error(err)
 			}
 			for i := range done {
 				if done[i].Load() != 1 {
@@ -62,21 +62,21 @@ func TestCores(t *testing.T) {
 	// 5 and all after it fail; whichever is noticed first, 5 is returned.
 	for range 50 {
 		var begun atomic.Int64
-		i, err := c.each(n, func(i int) error {
+		err := c.each(n, func(i int) error {
 			begun.Add(1)
 			if i < 5 {
 				return nil
 			}
 			return fmt.Errorf("%d", i)
 		})
-		if i != 5 || err == nil || err.Error() != "5" {
-			t.Fatalf("%d, %v", i, err)
+		if err == nil || err.Error() != "5" {
+			t.Fatal(err)
 		}
 		if begun.Load() > 5+1+spare {
 			t.Fatalf("%d were begun", begun.Load())
 		}
 	}
-	if _, err := c.each(0, func(int) error { return errors.New("called") }); err != nil {
+	if err := c.each(0, func(int) error { return errors.New("called") }); err != nil {
 		t.Error(err)
 	}
 }
@@ -113,7 +113,7 @@ func TestSearchBatch(t *testing.T) {
 		}
 		want = append(want, found)
 	}
-	got, _, err := c.SearchBatch(context.Background(), requests)
+	got, err := c.SearchBatch(context.Background(), requests)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,10 +122,11 @@ func TestSearchBatch(t *testing.T) {
 	}
 	requests[40] = SearchRequest{Vector: Dense{1}, Limit: 1}
 	requests[50] = SearchRequest{ID: point.Number(1000), Limit: 1}
-	if _, i, err := c.SearchBatch(context.Background(), requests); i != 40 || KindOf(err) != WrongInput {
-		t.Errorf("search %d: %v", i, err)
+	var item *ItemError
+	if _, err := c.SearchBatch(context.Background(), requests); !errors.As(err, &item) || item.Index != 40 || KindOf(err) != WrongInput {
+		t.Errorf("%v of %+v", err, item)
 	}
-	if found, _, err := c.SearchBatch(context.Background(), nil); err != nil || len(found) != 0 {
+	if found, err := c.SearchBatch(context.Background(), nil); err != nil || len(found) != 0 {
 		t.Errorf("%v, %v", found, err)
 	}
 }
@@ -154,7 +155,7 @@ func TestSearchBatchIsOfOneMoment(t *testing.T) {
 		requests[i] = SearchRequest{Vector: Dense{0, 0}, Limit: 1}
 	}
 	for range 50 {
-		found, _, err := c.SearchBatch(context.Background(), requests)
+		found, err := c.SearchBatch(context.Background(), requests)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -196,7 +197,7 @@ func TestDeadlineEndsSearches(t *testing.T) {
 		if _, err := c.Search(late, r); KindOf(err) != Timeout {
 			t.Errorf("%s: %v", name, err)
 		}
-		if _, _, err := c.SearchBatch(late, []SearchRequest{r, r, r}); KindOf(err) != Timeout {
+		if _, err := c.SearchBatch(late, []SearchRequest{r, r, r}); KindOf(err) != Timeout {
 			t.Errorf("%s, several: %v", name, err)
 		}
 		if _, err := c.Search(context.Background(), r); err != nil {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,21 +23,30 @@ const MaxNameBytes = 255
 const barred = "<>:\"/\\|?*\x00\x1f"
 
 // CheckName tells whether a collection may have the name.
-func CheckName(name string) error {
-	const path = "collection_name"
+func CheckName(name string) error { return checkName(name, "collection_name") }
+
+// checkName tells whether a collection or an alias may have the name; member says which
+// of them it is of.
+func checkName(name, member string) error {
+	what := strings.ReplaceAll(member, "_", " ")
 	if n := len(name); n < 1 || n > MaxNameBytes {
-		return invalid(path, "value %.40q invalid, must be from 1 to %d bytes, not %d", name, MaxNameBytes, n)
+		return invalid(member, "value %.40q invalid, must be from 1 to %d bytes, not %d", name, MaxNameBytes, n)
 	}
 	if !utf8.ValidString(name) {
-		return invalid(path, "collection name is not UTF-8")
+		return invalid(member, "%s is not UTF-8", what)
+	}
+	if name == "." || name == ".." {
+		// Clients leave these out of a URL's path, so nobody could ask for it.
+		return invalid(member, "%s cannot be %q", what, name)
 	}
 	if i := strings.IndexAny(name, barred); i >= 0 {
-		return invalid(path, "collection name cannot contain %q char", name[i:i+1])
+		return invalid(member, "%s cannot contain %q char", what, name[i:i+1])
 	}
 	return nil
 }
 
-// CreateCollection makes an empty collection.
+// CreateCollection makes an empty collection. The error is of Kind Exists if there is one of
+// the name, of Kind Invalid if the name or a member of cfg is outside its limits.
 func (db *DB) CreateCollection(ctx context.Context, name string, cfg Config) error {
 	if err := CheckName(name); err != nil {
 		return err
@@ -46,7 +56,7 @@ func (db *DB) CreateCollection(ctx context.Context, name string, cfg Config) err
 	}
 	db.change.Lock()
 	defer db.change.Unlock()
-	if err := db.free(name); err != nil {
+	if err := cmp.Or(db.free(name), inMemory(db.memory)); err != nil {
 		return err
 	}
 	entry := catalogEntry{Name: name, ID: db.lastID + 1, Config: cfg}
@@ -89,7 +99,7 @@ func (db *DB) DropCollection(_ context.Context, name string, documents ...string
 		return false, errDBClosed
 	}
 	if db.readOnly() {
-		return false, db.Writable()
+		return false, asFull(db.store.Writable())
 	}
 	db.mu.Lock()
 	c, ok := db.collections[name]
@@ -111,7 +121,7 @@ func (db *DB) DropCollection(_ context.Context, name string, documents ...string
 }
 
 func (db *DB) dropEntry(name string, space storage.Space, aliases, documents []string) error {
-	return db.commitInReserve(func(b *storage.Batch) error {
+	return db.removing(func(b *storage.Batch) error {
 		errs := []error{b.Delete(storage.GlobalKey(storage.Catalog, name)), b.DeleteSpace(space)}
 		for _, alias := range aliases {
 			errs = append(errs, b.Delete(storage.GlobalKey(storage.Alias, alias)))
@@ -121,6 +131,18 @@ func (db *DB) dropEntry(name string, space storage.Space, aliases, documents []s
 		}
 		return errors.Join(errs...)
 	})
+}
+
+// removing commits what removes a space, the room of which then comes back.
+func (db *DB) removing(change func(*storage.Batch) error) error {
+	if err := db.commitInReserve(change); err != nil {
+		return err
+	}
+	select {
+	case db.removed <- struct{}{}:
+	default: // there is one
+	}
+	return nil
 }
 
 func (db *DB) putEntry(e catalogEntry) error {
@@ -135,7 +157,7 @@ func (db *DB) putEntry(e catalogEntry) error {
 
 // commit makes a change of the catalog durable.
 func (db *DB) commit(change func(*storage.Batch) error) error {
-	if err := db.Writable(); err != nil {
+	if err := asFull(db.store.Writable()); err != nil {
 		return err
 	}
 	return db.commitInReserve(change)
@@ -233,7 +255,7 @@ func (db *DB) UpdateAliases(_ context.Context, actions []AliasAction) error {
 
 func (db *DB) alias(next map[string]string, a AliasAction) error {
 	create := func(alias, target string) error {
-		if err := CheckName(alias); err != nil {
+		if err := checkName(alias, "alias_name"); err != nil {
 			return err
 		}
 		db.mu.RLock()

@@ -30,7 +30,7 @@ func (c *Collection) Check(op *Op) error {
 func (c *Collection) checkAll(ops []Op) error {
 	for i := range ops {
 		if err := c.Check(&ops[i]); err != nil {
-			return err
+			return &ItemError{i, err}
 		}
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"freshet/hnsw"
+	"freshet/server/memory"
 	"freshet/storage"
 )
 
@@ -23,10 +24,11 @@ import (
 // positions, and publishes a view after each commit. Reads take the current
 // view and never wait for the writer.
 type Collection struct {
-	name  string
-	space storage.Space
-	store *storage.Store
-	log   *slog.Logger
+	name   string
+	space  storage.Space
+	store  *storage.Store
+	memory *memory.Guard
+	log    *slog.Logger
 
 	config    atomic.Pointer[Config]
 	slots     *hnsw.Slots
@@ -35,12 +37,13 @@ type Collection struct {
 	indexes   *indexSet
 	indexing  chan struct{} // held while an index is built or dropped
 
-	view  atomic.Pointer[view]
-	views sync.WaitGroup                // views not yet released
-	moved atomic.Pointer[chan struct{}] // closed at the next publish
-	dirty *atomic.Bool                  // set when a commit awaits the log's sync
-	cores *cores                        // shared with the other collections
-	now   func() time.Time              // for what expires
+	view   atomic.Pointer[view]
+	views  sync.WaitGroup                // views not yet released
+	moved  atomic.Pointer[chan struct{}] // closed at the next publish
+	dirty  *atomic.Bool                  // set when a commit awaits the log's sync
+	cores  *cores                        // shared with the other collections
+	probed bool                          // searches leave one of them for probes of recall
+	now    func() time.Time              // for what expires
 
 	reads, writes bucket // of requests, where strict mode bounds them
 
@@ -50,28 +53,29 @@ type Collection struct {
 	closed  sync.Once
 
 	// What follows belongs to the writer.
-	streams     *streamTable
-	applied     map[Stream]Position // replaced, never changed, once published
-	operation   uint64
-	points      int
-	vectorCount int
-	payloads    int64 // bytes
-	lastTime    int64 // newest time given to a REST write
-	tombstones  bool  // there may be some in the store
-	letters     letterbox
-	workers     int
-	searched    int // points whose neighbours the load did not find stored
-	repair      *hnsw.Repair
-	compactTo   int           // while points are moved: slots that are to be in use; otherwise 0
-	compactAt   int           // slots from here on are empty, or wait for the repair
-	deaths      int           // slots retired since the repair last went on
-	births      int           // and those that came
-	dropped     []*hnsw.Graph // of vectors that were dropped; views may show them
-	expiry      *time.Timer   // of the next look for points that expire
-	expiryDue   time.Time     // when that is; zero for never
-	tidying     *time.Timer   // of the next look at old tombstones
-	tombstone   []byte        // key of the next to look at; nil for the first
-	readers     []*view       // views not yet released, the oldest first; some may be
+	streams      *streamTable
+	applied      map[Stream]Position // replaced, never changed, once published
+	operation    uint64
+	moves        uint64 // of the operations, those that gave points other slots
+	points       int
+	vectorCounts map[string]int // by name
+	payloads     int64          // bytes
+	lastTime     int64          // newest time given to a REST write
+	tombstones   bool           // there may be some in the store
+	letters      letterbox
+	workers      int
+	searched     int // points whose neighbours the load did not find stored
+	repair       *hnsw.Repair
+	compactTo    int           // while points are moved: slots that are to be in use; otherwise 0
+	compactAt    int           // slots from here on are empty, or wait for the repair
+	deaths       int           // slots retired since the repair last went on
+	births       int           // and those that came
+	dropped      []*hnsw.Graph // of vectors that were dropped; views may show them
+	expiry       *time.Timer   // of the next look for points that expire
+	expiryDue    time.Time     // when that is; zero for never
+	tidying      *time.Timer   // of the next look at old tombstones
+	tombstone    []byte        // key of the next to look at; nil for the first
+	readers      []*view       // views not yet released, the oldest first; some may be
 }
 
 // queueLength bounds the requests that wait for the writer. Each holds at most
@@ -92,24 +96,27 @@ func (c *Collection) Config() Config { return *c.config.Load() }
 // starts its writer. progress is told of it, unless it is nil.
 func openCollection(ctx context.Context, db *DB, entry catalogEntry, progress *Progress) (*Collection, error) {
 	c := &Collection{
-		name:     entry.Name,
-		space:    storage.Space{Collection: entry.ID},
-		store:    db.store,
-		log:      db.log.With("collection", entry.Name),
-		slots:    hnsw.NewSlots(),
-		ids:      newIDTable(),
-		indexes:  newIndexSet(),
-		indexing: make(chan struct{}, 1),
-		dirty:    &db.dirty,
-		cores:    db.cores,
-		queue:    make(chan *request, queueLength),
-		closing:  make(chan struct{}),
-		stopped:  make(chan struct{}),
-		streams:  newStreamTable(),
-		workers:  runtime.GOMAXPROCS(0),
-		now:      db.now,
-		expiry:   time.NewTimer(never),
-		tidying:  time.NewTimer(betweenSlice),
+		name:         entry.Name,
+		space:        storage.Space{Collection: entry.ID},
+		store:        db.store,
+		memory:       db.memory,
+		log:          db.log.With("collection", entry.Name),
+		slots:        hnsw.NewSlots(),
+		vectorCounts: map[string]int{},
+		ids:          newIDTable(),
+		indexes:      newIndexSet(),
+		indexing:     make(chan struct{}, 1),
+		dirty:        &db.dirty,
+		cores:        db.cores,
+		probed:       db.probed,
+		queue:        make(chan *request, queueLength),
+		closing:      make(chan struct{}),
+		stopped:      make(chan struct{}),
+		streams:      newStreamTable(),
+		workers:      runtime.GOMAXPROCS(0),
+		now:          db.now,
+		expiry:       time.NewTimer(never),
+		tidying:      time.NewTimer(betweenSlice),
 	}
 	c.config.Store(&entry.Config)
 	c.vectorSet.Store(&vectorSet{})
@@ -126,12 +133,11 @@ func openCollection(ctx context.Context, db *DB, entry catalogEntry, progress *P
 	if err == nil && !db.readOnly() { // else the next start does it
 		err = c.finishDrops(ctx)
 	}
+	if err == nil {
+		err = c.scheduleExpiry()
+	}
 	if err != nil {
 		close(c.stopped) // the writer, that never began
-		return nil, errors.Join(fmt.Errorf("open collection %q: %w", entry.Name, err), c.close())
-	}
-	if err := c.scheduleExpiry(); err != nil {
-		close(c.stopped)
 		return nil, errors.Join(fmt.Errorf("open collection %q: %w", entry.Name, err), c.close())
 	}
 	go c.write()
@@ -228,9 +234,19 @@ func (c *Collection) Info() (Info, error) {
 	for _, x := range v.set.sparse {
 		sparseBytes += x.Bytes()
 	}
+	vectors, indexed := map[string]int{}, 0
+	for name := range v.set.all() {
+		vectors[name] = v.vectors[name]
+		indexed += vectors[name]
+	}
+	recalls := make(map[string]Recall, len(v.set.recall))
+	for name, r := range v.set.recall {
+		recalls[name] = r.info()
+	}
 	return Info{
 		Name: c.name, Config: c.Config(),
-		Points: v.points, IndexedVectors: v.vectors, Operation: v.operation,
+		Points: v.points, IndexedVectors: indexed, Vectors: vectors, Operation: v.operation, Moves: v.moves,
 		Memory: memory, SparseBytes: sparseBytes, MultiBytes: multiBytes, Indexes: c.indexes.info(),
+		Recall: recalls,
 	}, nil
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,7 +25,7 @@ type Config struct {
 	ReplicationFactor      *uint32                    `json:"replication_factor,omitempty"`
 	WriteConsistencyFactor *uint32                    `json:"write_consistency_factor,omitempty"`
 	OnDiskPayload          *bool                      `json:"on_disk_payload,omitempty"`
-	ShardingMethod         string                     `json:"sharding_method,omitempty"`
+	ShardingMethod         ShardingMethod             `json:"sharding_method,omitempty"`
 	Optimizers             OptimizersConfig           `json:"optimizers_config,omitzero"`
 	WAL                    WALConfig                  `json:"wal_config,omitzero"`
 	Quantization           *Quantization              `json:"quantization_config,omitempty"`
@@ -53,6 +54,17 @@ type VectorParams struct {
 	OnDisk       *bool              `json:"on_disk,omitempty"`
 	Datatype     Datatype           `json:"datatype,omitempty"`
 	Multivector  *MultivectorConfig `json:"multivector_config,omitempty"`
+}
+
+// ShardingMethod is the name of a way to spread points over shards.
+type ShardingMethod string
+
+// autoSharding is the only way without a cluster.
+const autoSharding ShardingMethod = "auto"
+
+// UnmarshalJSON reads the name of a way.
+func (m *ShardingMethod) UnmarshalJSON(raw []byte) error {
+	return readVariant(raw, m, autoSharding, "custom")
 }
 
 // Distance is a metric as the API names it.
@@ -125,7 +137,7 @@ func ParseVectorParams(raw []byte) (VectorParams, error) {
 	switch {
 	case errors.As(err, &bad):
 		return p, fmt.Errorf("%w: quantization_config.%s", errVectorsConfig, bad.text)
-	case err != nil, p.Size == 0, !p.Datatype.known():
+	case err != nil, p.Size <= 0, !p.Datatype.known():
 		return p, errVectorsConfig
 	}
 	if _, ok := p.Distance.Metric(); !ok {
@@ -147,19 +159,13 @@ func (v VectorsConfig) MarshalJSON() ([]byte, error) {
 
 // Merge returns h with the members that diff sets.
 func (h HNSWConfig) Merge(diff HNSWConfig) HNSWConfig {
-	override(&h.M, diff.M)
-	override(&h.EfConstruct, diff.EfConstruct)
-	override(&h.FullScanThreshold, diff.FullScanThreshold)
-	override(&h.MaxIndexingThreads, diff.MaxIndexingThreads)
-	override(&h.OnDisk, diff.OnDisk)
-	override(&h.PayloadM, diff.PayloadM)
+	h.M = cmp.Or(diff.M, h.M)
+	h.EfConstruct = cmp.Or(diff.EfConstruct, h.EfConstruct)
+	h.FullScanThreshold = cmp.Or(diff.FullScanThreshold, h.FullScanThreshold)
+	h.MaxIndexingThreads = cmp.Or(diff.MaxIndexingThreads, h.MaxIndexingThreads)
+	h.OnDisk = cmp.Or(diff.OnDisk, h.OnDisk)
+	h.PayloadM = cmp.Or(diff.PayloadM, h.PayloadM)
 	return h
-}
-
-func override[T any](dst **T, src *T) {
-	if src != nil {
-		*dst = src
-	}
 }
 
 // maxVectorName bounds the name of a vector, in bytes.
@@ -191,7 +197,7 @@ func (c *Config) Validate() error {
 			return err
 		}
 	}
-	if m := c.ShardingMethod; m != "" && m != "auto" {
+	if m := c.ShardingMethod; m != "" && m != autoSharding {
 		return errorf(BadRequest, "the sharding method %.40q needs a cluster, `auto` does not", m)
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Vectors.Named)) {

@@ -79,7 +79,7 @@ func TestConfigLimits(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"vectors":{"size":4,"distance":"Dot"},"hnsw_config":{"ef_construct":0}}`:                                       "hnsw_config.ef_construct: value 0 invalid, must be 4 or larger",
 		`{"vectors":{"size":70000,"distance":"Dot"}}`:                                                                    "vectors.size: value 70000 invalid, must be from 1 to 65536",
-		`{"vectors":{"a":{"size":-3,"distance":"Dot"}}}`:                                                                 "vectors.a.size: value -3 invalid, must be from 1 to 65536",
+		`{"sparse_vectors":{"a*":{}}}`:                                                                                   "sparse_vectors.a*: vector name cannot contain \"*\" char",
 		`{"vectors":{"a":{"size":3,"distance":"Dot","hnsw_config":{"m":5000}}}}`:                                         "vectors.a.hnsw_config.m: value 5000 invalid, must be 1024 or smaller",
 		`{"vectors":{"size":4,"distance":"Dot"},"shard_number":0}`:                                                       "shard_number: value 0 invalid, must be 1 or larger",
 		`{"quantization_config":{"scalar":{"type":"int8","quantile":0.4}}}`:                                              "quantization_config.scalar.quantile: value 0.4 invalid, must be from 0.5 to 1.0",

@@ -19,8 +19,8 @@ func newCores() *cores {
 
 // each calls work for 0 to n-1, in this order, on the caller's goroutine and as
 // many others as there are cores to spare. After an error nothing else is begun;
-// it returns the error of the least i, with i.
-func (c *cores) each(n int, work func(i int) error) (int, error) {
+// it returns the error of the least i.
+func (c *cores) each(n int, work func(i int) error) error {
 	var (
 		next   atomic.Int64
 		failed atomic.Bool
@@ -54,5 +54,5 @@ func (c *cores) each(n int, work func(i int) error) (int, error) {
 	}
 	run()
 	group.Wait()
-	return least, first
+	return first
 }

@@ -4,6 +4,8 @@ import (
 	"math"
 	"slices"
 
+	"github.com/x448/float16"
+
 	"freshet/hnsw"
 )
 
@@ -42,28 +44,9 @@ func (d Datatype) round(v []float32) {
 	}
 }
 
-// The finite numbers of half precision have 11 significant bits, are at most
-// maxHalf, and below leastNormalHalf multiples of 2^-24.
-const (
-	maxHalf         = 65504
-	leastNormalHalf = 1.0 / (1 << 14)
-)
-
 // roundToHalf returns the number of half precision that is nearest to x, the even one
 // of two. It is infinite if x is too large.
-func roundToHalf(x float32) float32 {
-	if math.Abs(float64(x)) < leastNormalHalf {
-		return float32(math.RoundToEven(float64(x)*(1<<24)) / (1 << 24))
-	}
-	const dropped = 23 - 10 // bits of the mantissa
-	b := math.Float32bits(x)
-	b += 1<<(dropped-1) - 1 + b>>dropped&1
-	x = math.Float32frombits(b &^ (1<<dropped - 1))
-	if math.Abs(float64(x)) > maxHalf {
-		return float32(math.Copysign(math.Inf(1), float64(x)))
-	}
-	return x
-}
+func roundToHalf(x float32) float32 { return float16.Fromfloat32(x).Float32() }
 
 // fits says whether the number stays finite when it is rounded.
 func (d Datatype) fits(x float32) bool {
@@ -81,53 +64,40 @@ func (d Datatype) suffix() string {
 	return ""
 }
 
-// settle makes of a vector, in place, what is stored of it: rounded, and of length 1
-// under Cosine. Bytes cannot be of length 1; they stay as they are.
-func (p VectorParams) settle(v []float32) {
+// settle makes of the rows of a vector, in place, what is stored of them: rounded, and
+// of length 1 under Cosine. Bytes cannot be of length 1; they stay as they are.
+func (p VectorParams) settle(rows []float32) {
 	if p.Distance == Cosine && !p.unscaled() {
-		hnsw.Normalize(v)
+		p.normalize(rows)
 	}
-	p.Datatype.round(v)
+	p.Datatype.round(rows)
+}
+
+func (p VectorParams) normalize(rows []float32) {
+	for row := range slices.Chunk(rows, p.Size) {
+		hnsw.Normalize(row)
+	}
 }
 
 // unscaled says whether stored vectors are not of the length that the graph wants.
 func (p VectorParams) unscaled() bool { return p.Distance == Cosine && p.Datatype == Uint8 }
 
-// compared returns what the graph holds for a stored vector. It may be v itself, and it
-// may be a copy.
-func (p VectorParams) compared(v []float32) []float32 {
-	if !p.unscaled() {
-		return v
-	}
-	v = append([]float32(nil), v...)
-	hnsw.Normalize(v)
-	return v
-}
-
-// settleRows is settle for rows that follow one another.
-func (p VectorParams) settleRows(rows []float32) {
-	for row := range slices.Chunk(rows, max(1, p.Size)) {
-		p.settle(row)
-	}
-}
-
-// comparedRows is compared for rows that follow one another.
-func (p VectorParams) comparedRows(rows []float32) []float32 {
+// compared returns what stored rows are compared as. It may be the rows themselves, and
+// it may be a copy.
+func (p VectorParams) compared(rows []float32) []float32 {
 	if !p.unscaled() {
 		return rows
 	}
 	rows = slices.Clone(rows)
-	for row := range slices.Chunk(rows, p.Size) {
-		hnsw.Normalize(row)
-	}
+	p.normalize(rows)
 	return rows
 }
 
-// query returns what is compared with stored vectors to search for v.
-func (p VectorParams) query(v []float32) []float32 {
-	v = append([]float32(nil), v...)
-	p.settle(v)
-	return p.compared(v)
+// query returns what is compared with stored rows to search for some.
+func (p VectorParams) query(rows []float32) []float32 {
+	rows = slices.Clone(rows)
+	p.settle(rows)
+	return p.compared(rows)
 }
 
 // params returns what a vector is configured to be.
@@ -138,6 +108,6 @@ func (c *Collection) params(name string) VectorParams {
 // settle makes of given vectors what is stored of them.
 func (c *Collection) settle(vectors Vectors) {
 	for name, v := range vectors {
-		c.params(name).settleRows(rowsOf(v))
+		c.params(name).settle(rowsOf(v))
 	}
 }

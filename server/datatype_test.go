@@ -14,34 +14,6 @@ import (
 	"freshet/server/point"
 )
 
-func TestRoundToHalf(t *testing.T) {
-	check := func(x float32) {
-		t.Helper()
-		want := float16.Fromfloat32(x).Float32()
-		if got := roundToHalf(x); math.Float32bits(got) != math.Float32bits(want) {
-			t.Fatalf("%v becomes %v instead of %v", x, got, want)
-		}
-	}
-	for i := range math.MaxUint16 + 1 {
-		x := float16.Frombits(uint16(i)).Float32()
-		if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
-			continue
-		}
-		check(x)
-		up := math.Nextafter32(x, math.MaxFloat32)
-		check(up)
-		check(math.Nextafter32(x, -math.MaxFloat32))
-		if next := float16.Frombits(uint16(i + 1)).Float32(); !math.IsNaN(float64(next)) && !math.IsInf(float64(next), 0) {
-			check((x + next) / 2)
-		}
-	}
-	for range 100_000 {
-		if x := math.Float32frombits(rand.Uint32()); !math.IsNaN(float64(x)) {
-			check(x)
-		}
-	}
-}
-
 // rounded is what should be stored of a vector.
 func rounded(d Datatype, cosine bool, v []float32) []float32 {
 	v = slices.Clone(v)

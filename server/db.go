@@ -15,6 +15,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"freshet/server/memory"
+	"freshet/server/snapshots"
 	"freshet/storage"
 )
 
@@ -28,13 +30,21 @@ type Options struct {
 	// SnapshotsDir is the folder of snapshots; default snapshots in the data folder.
 	// It is made when it is first needed.
 	SnapshotsDir string
+	// SnapshotsBucket is where snapshots are kept instead; default: in the folder.
+	SnapshotsBucket *snapshots.BucketConfig
 	// MaxSnapshotBytes bounds a snapshot that is recovered; default 1 TiB.
 	MaxSnapshotBytes int64
 
 	// Disk says how much of the disk is left free.
 	Disk DiskOptions
+	// Memory says when there is no memory for more data; default: there always is. The
+	// store's cache and write buffers are smaller where the limit is low.
+	Memory *memory.Guard
 	// Progress is told how far Open is; default: nobody is.
 	Progress *Progress
+	// RecallPercent is how much of one core's time the recall of searches may be measured
+	// in; default: it is not measured.
+	RecallPercent float64
 
 	fatal func(reason string) // see storage.Options
 	now   func() time.Time    // for what expires; default: time.Now
@@ -49,15 +59,23 @@ type DB struct {
 	jobs  *jobs
 	now   func() time.Time
 
+	memory *memory.Guard // nil: there is no limit
+	probed bool          // recall is measured
+
 	dir              string // absolute
 	snapshotsDir     string
 	maxSnapshotBytes int64
+	kept             snapshotStore // one of the two below
+	folder           *snapshots.Folder
+	bucket           *snapshots.Bucket // nil: none
 
-	dirty    atomic.Bool // a commit awaits the log's sync
-	stopSync chan struct{}
-	syncDone chan struct{}
-	// viewsRenewed is closed when renewViews has ended.
-	viewsRenewed chan struct{}
+	dirty        atomic.Bool // a commit awaits the log's sync
+	stopSync     chan struct{}
+	syncDone     chan struct{}
+	removed      chan struct{}  // holds one when a space has been removed
+	viewsRenewed chan struct{}  // closed when all views are of a store that can be written
+	viewsKept    chan struct{}  // closed when keepViewsNew has ended
+	probes       sync.WaitGroup // probeRecall, if recall is measured
 
 	// change serialises what alters the catalog and guards closed and lastID;
 	// mu guards the maps only, so that a read never waits while a collection is
@@ -89,7 +107,7 @@ func Open(ctx context.Context, dir string, o Options) (*DB, error) {
 	if o.SnapshotsDir == "" {
 		o.SnapshotsDir = filepath.Join(dir, "snapshots")
 	}
-	snapshots, err := filepath.Abs(o.SnapshotsDir)
+	snapshotsDir, err := filepath.Abs(o.SnapshotsDir)
 	if err != nil {
 		return nil, fmt.Errorf("the folder of snapshots: %w", err)
 	}
@@ -106,29 +124,59 @@ func Open(ctx context.Context, dir string, o Options) (*DB, error) {
 	if o.now == nil {
 		o.now = time.Now
 	}
-	store, err := storage.Open(dir, storage.Options{Logger: o.Logger, FS: o.FS, Disk: o.Disk, Fatal: o.fatal})
+	store, err := storage.Open(dir, storage.Options{
+		Logger: o.Logger, FS: o.FS, Disk: o.Disk, Fatal: o.fatal,
+		CacheBytes: o.Memory.Limit() / cacheShare, BufferBytes: o.Memory.Limit() / bufferShare,
+	})
 	if err != nil {
 		return nil, err
 	}
 	db := &DB{
-		store: store, log: o.Logger, cores: newCores(), jobs: newJobs(), now: o.now,
-		dir: absolute, snapshotsDir: snapshots, maxSnapshotBytes: o.MaxSnapshotBytes,
-		stopSync: make(chan struct{}), syncDone: make(chan struct{}), viewsRenewed: make(chan struct{}),
+		store: store, log: o.Logger, cores: newCores(), jobs: newJobs(), now: o.now, memory: o.Memory,
+		probed: o.RecallPercent > 0,
+		dir:    absolute, snapshotsDir: snapshotsDir, maxSnapshotBytes: o.MaxSnapshotBytes,
+		stopSync: make(chan struct{}), syncDone: make(chan struct{}),
+		removed: make(chan struct{}, 1), viewsRenewed: make(chan struct{}), viewsKept: make(chan struct{}),
 		collections: map[string]*Collection{}, aliases: map[string]string{},
 	}
-	err = db.removeOrphans()
+	err = db.keepSnapshots(o.SnapshotsBucket)
+	if err == nil {
+		err = db.removeOrphans()
+	}
 	if err == nil {
 		err = db.load(ctx, o.Progress)
 	}
 	if err != nil {
 		return nil, errors.Join(err, db.closeCollections(), store.Close())
 	}
-	if err := db.removeUnfinished(); err != nil {
+	go db.syncLog(o.SyncInterval)
+	go db.keepViewsNew(db.jobs.ctx)
+	if db.probed {
+		db.probes.Go(func() { db.probeRecall(db.jobs.ctx, o.RecallPercent) })
+	}
+	return db, nil
+}
+
+// keepSnapshots prepares for snapshots, and removes what a crash has left of one.
+func (db *DB) keepSnapshots(bucket *snapshots.BucketConfig) error {
+	db.folder = snapshots.NewFolder(db.snapshotsDir)
+	db.kept = db.folder
+	if bucket != nil {
+		b, err := snapshots.OpenBucket(*bucket)
+		if err != nil {
+			return fmt.Errorf("the bucket of snapshots: %w", err)
+		}
+		db.kept, db.bucket = b, b
+		db.log.Info("snapshots are kept in a bucket", "bucket", b.String())
+	}
+	removed, err := db.folder.RemoveUnfinished()
+	for _, file := range removed {
+		db.log.Warn("an unfinished snapshot was removed", "file", file)
+	}
+	if err != nil {
 		db.log.Warn("unfinished snapshots may be left", "err", err)
 	}
-	go db.syncLog(o.SyncInterval)
-	go db.renewViews(db.jobs.ctx)
-	return db, nil
+	return nil
 }
 
 func (db *DB) load(ctx context.Context, progress *Progress) error {
@@ -191,7 +239,8 @@ func (db *DB) syncLog(interval time.Duration) {
 	}
 }
 
-// Close ends what is in progress on snapshots, lets the writers finish, waits for the readers and closes the folder.
+// Close ends what is in progress on snapshots, lets the writers finish, waits for the
+// readers and closes the folder.
 func (db *DB) Close() error {
 	db.jobs.stop()
 	db.change.Lock()
@@ -200,13 +249,17 @@ func (db *DB) Close() error {
 		return nil
 	}
 	db.closed = true
-	<-db.viewsRenewed
+	<-db.viewsKept
+	db.probes.Wait()
 	close(db.stopSync)
 	<-db.syncDone
+	if db.bucket != nil {
+		db.bucket.Close()
+	}
 	return errors.Join(db.closeCollections(), db.store.SyncLog(), db.store.Close())
 }
 
-// DiskBytes returns how much the store has on disk. Snapshots come on top of that.
+// DiskBytes returns how many bytes the store has on disk. Snapshots come on top of that.
 func (db *DB) DiskBytes() int64 { return db.store.DiskBytes() }
 
 func (db *DB) closeCollections() error {
@@ -217,7 +270,8 @@ func (db *DB) closeCollections() error {
 	return errors.Join(errs...)
 }
 
-// Collection returns a collection by its name or an alias.
+// Collection returns a collection by its name or an alias; an error of Kind NotFound if
+// there is none.
 func (db *DB) Collection(name string) (*Collection, error) {
 	db.mu.RLock()
 	defer db.mu.RUnlock()

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"path/filepath"
@@ -12,12 +13,21 @@ import (
 // themselves. What was begun ends. Reads go on, and so does what makes room: dropping
 // collections and removing snapshots.
 
-// Writable returns nil, or why nothing is written for now.
-func (db *DB) Writable() error { return asFull(db.store.Writable()) }
+// Writable returns nil, or why nothing is written for now: of Kind Full if it is the disk,
+// of Kind MemoryFull if it is memory.
+func (db *DB) Writable() error {
+	return cmp.Or(asFull(db.store.Writable()), inMemory(db.memory))
+}
 
-// Room returns a channel that is closed once there is room to write. It is to be asked for
-// before the write that may be refused.
-func (db *DB) Room() <-chan struct{} { return db.store.Room() }
+// Room returns a channel that is closed once there is room to write, on the disk or in
+// memory, whichever Writable is about. It is to be asked for before the write that may be
+// refused.
+func (db *DB) Room() <-chan struct{} {
+	if db.store.Writable() == nil && db.memory.Full() != "" {
+		return db.memory.Room()
+	}
+	return db.store.Room()
+}
 
 // DiskUsage describes the disk of the data folder.
 type DiskUsage = storage.DiskUsage
@@ -48,19 +58,41 @@ func (db *DB) readOnly() bool {
 
 // snapshotsBeside says whether snapshots take room from the data folder.
 func (db *DB) snapshotsBeside() bool {
+	if db.bucket != nil {
+		return false
+	}
 	relative, err := filepath.Rel(db.dir, db.snapshotsDir)
 	return err == nil && filepath.IsLocal(relative)
 }
 
-// renewViews gives up what is read of the store that was opened read-only once it has
-// been opened anew. Close ends it.
-func (db *DB) renewViews(ctx context.Context) {
-	defer close(db.viewsRenewed)
+// keepViewsNew renews the views of all collections when the store has been opened anew after a
+// start on a full disk, and each time a space has been removed: an old view keeps what has been
+// removed since, and a collection that is only read would have one for ever. Then the store is
+// told to give the room back. Close ends it.
+func (db *DB) keepViewsNew(ctx context.Context) {
+	defer close(db.viewsKept)
 	select {
 	case <-db.store.Reopened():
 	case <-ctx.Done():
 		return
 	}
+	db.renewViews(ctx)
+	close(db.viewsRenewed)
+	for {
+		select {
+		case <-db.removed:
+		case <-ctx.Done():
+			return
+		}
+		db.renewViews(ctx)
+		if err := db.store.Reclaim(); err != nil {
+			db.log.Warn("the room of what was removed does not come back for now", "err", err)
+		}
+	}
+}
+
+// renewViews has reads see the store as it is now.
+func (db *DB) renewViews(ctx context.Context) {
 	for _, name := range db.Collections() {
 		c, err := db.Collection(name)
 		if err != nil {
@@ -71,7 +103,7 @@ func (db *DB) renewViews(ctx context.Context) {
 			return nil
 		})
 		if err != nil && ctx.Err() == nil && !errors.Is(err, errClosed) {
-			db.log.Error("a collection still reads the store as it was opened first", "collection", name, "err", err)
+			db.log.Error("a collection still reads the store as it was before", "collection", name, "err", err)
 		}
 	}
 }

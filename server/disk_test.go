@@ -2,7 +2,12 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,6 +56,8 @@ func refused(t *testing.T, db *DB, c *Collection, want ...string) {
 		"an alias":             db.UpdateAliases(ctx, []AliasAction{{Create: &Alias{Alias: "a", Collection: "c"}}}),
 		"a vector":             db.CreateVector(ctx, "c", "x", VectorParams{Size: 1, Distance: Dot}),
 		"a document":           db.PutDocument(ctx, "d", nil),
+		"an index":             db.CreateIndex(ctx, "c", "n", json.RawMessage(`"integer"`)),
+		"a recovery":           db.Recover(ctx, "e", strings.NewReader(""), ""),
 		"a snapshot":           snapshotErr,
 	} {
 		if KindOf(err) != Full {
@@ -85,6 +92,59 @@ func TestFullDiskRefusesWrites(t *testing.T) {
 	db = openOnDisk(t, fs)
 	defer closeDB(t, db)
 	expect(t, openedCollection(t, db), "1: [1 1] {}", "2: [2 2] {}")
+}
+
+// What is dropped on a full disk makes room, though nothing is written any more and another
+// collection is only read.
+func TestDropMakesRoom(t *testing.T) {
+	fs := vfs.NewMem()
+	fillDisk(fs, 10)
+	db := openOnDisk(t, fs)
+	defer closeDB(t, db)
+	read := newCollection(t, db, "c", vectorConfig(2, Euclid))
+	large := newCollection(t, db, "large", vectorConfig(2, Euclid))
+	rng := rand.New(rand.NewPCG(1, 1))
+	for id := range uint64(2000) {
+		text := make([]byte, 1500)
+		for i := range text {
+			text[i] = byte('a' + rng.IntN(26))
+		}
+		apply(t, large, Batch{Ops: []Op{upsert(point.Number(id), Version{}, float32(id), 1, fmt.Sprintf(`{"text":%q}`, text))}})
+	}
+	apply(t, read, Batch{Ops: []Op{upsert(point.Number(1), Version{}, 1, 1, "")}, Sync: true}) // its view has all that is in the other one
+	if err := db.store.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	fillDisk(fs, 96)
+	becomes(t, db, false)
+	tables := func() (bytes int64) {
+		t.Helper()
+		names, err := fs.List("data")
+		for _, name := range names {
+			if info, e := fs.Stat("data/" + name); e == nil && filepath.Ext(name) == ".sst" { // or it is gone
+				bytes += info.Size()
+			}
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bytes
+	}
+	before := tables()
+	if _, err := db.DropCollection(t.Context(), "large"); err != nil {
+		t.Fatal(err)
+	}
+	after := tables()
+	for range 20_000 {
+		if after = tables(); after < before/10 {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if after >= before/10 {
+		t.Errorf("tables had %d bytes, and after the drop they have %d", before, after)
+	}
+	refused(t, db, read, "1: [1 1] {}")
 }
 
 // A start on a full disk serves reads, and goes over to writing with the collections it
@@ -144,5 +204,64 @@ func TestServerEndsOnAFullDisk(t *testing.T) {
 	closeDB(t, db)
 	if _, err := Open(context.Background(), "elsewhere", Options{FS: fs, Disk: DiskOptions{HighPercent: 95}}); !errors.Is(err, storage.ErrFull) {
 		t.Errorf("a new folder on a full disk: %v", err)
+	}
+}
+
+// What the writer does by itself waits on a full disk: points that have expired stay, so do old
+// deletes, and points that are to move. It is done when there is room again.
+func TestUpkeepWaitsForRoom(t *testing.T) {
+	fs := vfs.NewMem()
+	fillDisk(fs, 10)
+	clock := new(fakeClock)
+	clock.ms.Store(1 << 40)
+	db, err := Open(t.Context(), "data", Options{FS: fs, now: clock.now, Disk: DiskOptions{HighPercent: 95, ReserveBytes: 1 << 20, Interval: time.Millisecond}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeDB(t, db)
+	c := newCollection(t, db, "c", vectorConfig(2, Euclid))
+	expires := upsert(point.Number(1), Version{}, 1, 1, "")
+	expires.Points[0].Expires = 1<<40 + 1000
+	apply(t, c, Batch{Ops: []Op{
+		expires, upsert(point.Number(2), Version{}, 2, 2, ""),
+		remove(Version{Stream: Stream{"s", "t", 0}, Offset: 5, Time: 5}, point.Number(3)),
+	}})
+	clock.ms.Add((DeletesRemembered + time.Hour).Milliseconds())
+	var slot uint32
+	upkeep := func() (expired, forgotten, moved bool) {
+		t.Helper()
+		err := c.do(t.Context(), func() error {
+			before := c.points
+			slot, _ = c.ids.current(point.Number(2).AppendKey(nil))
+			c.expire()
+			c.tombstone = nil // from the first on
+			c.tidy()
+			c.compactAt, c.compactTo = c.slots.Len(), 1
+			c.maintain()
+			c.compactTo = 0
+			now, _ := c.ids.current(point.Number(2).AppendKey(nil))
+			expired, moved = c.points < before, now != slot
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		forgotten = true
+		for key := range storedRecords(t, c) {
+			if strings.HasPrefix(key, fmt.Sprintf("%x ", byte(storage.Tombstone))) && strings.HasSuffix(key, fmt.Sprintf("%x", point.Number(3).AppendKey(nil))) {
+				forgotten = false
+			}
+		}
+		return expired, forgotten, moved
+	}
+	fillDisk(fs, 96)
+	becomes(t, db, false)
+	if expired, forgotten, moved := upkeep(); expired || forgotten || moved {
+		t.Errorf("on a full disk points expire: %t, deletes are forgotten: %t, points move: %t", expired, forgotten, moved)
+	}
+	fillDisk(fs, 10)
+	becomes(t, db, true)
+	if expired, forgotten, moved := upkeep(); !expired || !forgotten || !moved {
+		t.Errorf("with room points expire: %t, deletes are forgotten: %t, points move: %t", expired, forgotten, moved)
 	}
 }

@@ -11,16 +11,15 @@ import (
 // names of their choice. The database does not look into them.
 
 // PutDocument keeps a document in place of the one there was.
-func (db *DB) PutDocument(_ context.Context, name string, value []byte) error {
-	db.change.Lock()
-	defer db.change.Unlock()
-	return db.commit(func(b *storage.Batch) error {
-		return b.Set(storage.GlobalKey(storage.Document, name), value)
-	})
+func (db *DB) PutDocument(ctx context.Context, name string, value []byte) error {
+	return db.PutDocuments(ctx, map[string][]byte{name: value})
 }
 
 // PutDocuments keeps several documents, all or none.
 func (db *DB) PutDocuments(_ context.Context, documents map[string][]byte) error {
+	if len(documents) == 0 {
+		return nil
+	}
 	db.change.Lock()
 	defer db.change.Unlock()
 	return db.commit(func(b *storage.Batch) error {
@@ -33,12 +32,20 @@ func (db *DB) PutDocuments(_ context.Context, documents map[string][]byte) error
 	})
 }
 
-// DeleteDocument removes a document. It may have been removed already.
-func (db *DB) DeleteDocument(_ context.Context, name string) error {
+// DeleteDocuments removes documents, all or none. Some may have been removed already.
+func (db *DB) DeleteDocuments(_ context.Context, names ...string) error {
+	if len(names) == 0 {
+		return nil
+	}
 	db.change.Lock()
 	defer db.change.Unlock()
 	return db.commit(func(b *storage.Batch) error {
-		return b.Delete(storage.GlobalKey(storage.Document, name))
+		for _, name := range names {
+			if err := b.Delete(storage.GlobalKey(storage.Document, name)); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

@@ -5,14 +5,16 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"freshet/storage/crashfs"
 )
 
 // TestDropIsAtomic crashes while a collection is dropped: it and the document that goes
 // with it are both there or both gone.
 func TestDropIsAtomic(t *testing.T) {
-	fs := vfs.NewCrashableMem()
+	fs := crashfs.New()
 	db := openDB(t, fs)
-	var clones []*vfs.MemFS
+	var clones []*crashfs.FS
 	crash := func() {
 		clones = append(clones, fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: rand.IntN(101), RNG: rand.New(rand.NewPCG(rand.Uint64(), 1))}))
 	}

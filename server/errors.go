@@ -24,6 +24,7 @@ const (
 	Unconfigured             // the operation needs something this server was not given
 	Conflict                 // the state of what the request is about forbids it
 	Full                     // the disk is: worth trying again when there is room
+	MemoryFull               // memory is, likewise
 )
 
 // Error is every error of this package that a caller may be shown. Text is
@@ -50,6 +51,17 @@ func (e *Error) Error() string {
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
+
+// ItemError is an error of one of the operations, searches or reads of a request.
+type ItemError struct {
+	Index int // in the request
+	Err   error
+}
+
+func (e *ItemError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the error itself.
+func (e *ItemError) Unwrap() error { return e.Err }
 
 // KindOf returns the Kind of the first *Error in err's chain, else Internal.
 func KindOf(err error) Kind {

@@ -20,6 +20,9 @@ const (
 	// the other share a commit. A point is seen so long after its time, at most, but for
 	// a backlog.
 	expireEvery = 200 * time.Millisecond
+	// expireLongest is the longest time between two looks while there are points that
+	// expire: timers do not know of a clock that is set, or of a machine that slept.
+	expireLongest = time.Minute
 
 	never = time.Duration(math.MaxInt64)
 )
@@ -55,8 +58,13 @@ func (tx *tx) fillExpiry(b *storage.Batch, id string, p *pending) error {
 func (c *Collection) expireAt(at time.Time) {
 	if c.expiryDue.IsZero() || at.Before(c.expiryDue) {
 		c.expiryDue = at
-		c.expiry.Reset(max(at.Sub(c.now()), expireEvery))
+		c.expiry.Reset(untilLook(at, c.now()))
 	}
+}
+
+// untilLook is the time until a look for points that expire at a time.
+func untilLook(at, now time.Time) time.Duration {
+	return min(max(at.Sub(now), expireEvery), expireLongest)
 }
 
 // scheduleExpiry has the writer look when the first point expires.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -265,5 +266,18 @@ func TestForgottenExpiry(t *testing.T) {
 func TestDamagedExpiry(t *testing.T) {
 	if _, _, err := decodeExpiry(storage.Suffix(expiryKey(storage.Space{}, 1, nil))[:7]); err == nil || !strings.Contains(err.Error(), "damaged") {
 		t.Error(err)
+	}
+}
+
+// However far the time is at which a point expires, the clock can be set to it soon.
+func TestTimeUntilLook(t *testing.T) {
+	now := time.UnixMilli(1 << 40)
+	for in, want := range map[time.Duration]time.Duration{
+		-time.Hour: expireEvery, 0: expireEvery, time.Second: time.Second, 30 * time.Second: 30 * time.Second,
+		10 * time.Hour: expireLongest, math.MaxInt64: expireLongest,
+	} {
+		if got := untilLook(now.Add(in), now); got != want {
+			t.Errorf("of a point that expires in %s: %s, want %s", in, got, want)
+		}
 	}
 }

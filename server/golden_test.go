@@ -51,8 +51,8 @@ func writeGolden(t *testing.T) {
 	closeDB(t, db)
 }
 
-// writeForms makes a collection of what formats 3 and 4 brought: vectors of other forms, and
-// points that expire.
+// writeForms makes a collection of what formats 3 to 5 brought: vectors of other forms,
+// points that expire, and epochs in positions.
 func writeForms(t *testing.T, db *DB) {
 	cfg := vectorConfig(2, Dot)
 	cfg.Vectors.Single = false
@@ -63,7 +63,7 @@ func writeForms(t *testing.T, db *DB) {
 		ID:      point.Number(1),
 		Vectors: Vectors{"": Dense{1, 2}, "m": Multi{Dim: 2, Values: []float32{1, 2, 3, 4}}, "s": Sparse{[]uint32{3, 9}, []float32{1, 2}}},
 		Expires: 1 << 45,
-	}}}}, Sync: true})
+	}}}}, Positions: []Position{{Stream: goldenStream, Next: 5, Epoch: 7}}, Sync: true})
 }
 
 func checkForms(t *testing.T, db *DB) {
@@ -79,6 +79,9 @@ func checkForms(t *testing.T, db *DB) {
 	expires := int64(0)
 	if err := c.eachExpiry(func(at int64, _, _ []byte) bool { expires = at; return false }); err != nil || expires != 1<<45 {
 		t.Errorf("the point expires at %d, %v", expires, err)
+	}
+	if p, ok, err := c.Position(goldenStream); err != nil || ok && (p.Next != 5 || p.Epoch != 7) { // none in format 4
+		t.Errorf("the position is %+v, %v", p, err)
 	}
 }
 

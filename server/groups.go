@@ -97,7 +97,7 @@ func (c *Collection) planGroups(r *GroupRequest) (*grouping, error) {
 		s.Filter = keyed
 	}
 	var err error
-	if g.b, _, err = c.planBatch([]SearchRequest{s}); err != nil {
+	if g.b, err = c.planBatch([]SearchRequest{s}); err != nil {
 		return nil, err
 	}
 	switch {

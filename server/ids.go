@@ -9,8 +9,8 @@ import (
 
 // idTable maps point ids to slots and back. A slot is one version of a point:
 // an update takes a new slot that remembers the one before it, so a reader
-// finds the version its view can see by walking back, until that is forgotten. The collection's writer
-// changes the table, anyone may read it.
+// finds the version its view can see by walking back, until that is forgotten. The
+// collection's writer changes the table, anyone may read it.
 //
 // It holds no pointers per point: ids lie encoded in byte chunks and are found
 // by a 128-bit hash under a random seed, so the garbage collector does not walk

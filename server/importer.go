@@ -19,6 +19,7 @@ const importBatch = 4 << 20
 // allocate more than the records themselves do, nor later operations fail.
 type importer struct {
 	store  *storage.Store
+	room   func() error // says that there is none for more; the disk or memory may become full on the way
 	space  storage.Space
 	config Config
 	batch  *storage.Batch
@@ -37,9 +38,9 @@ type importer struct {
 	key       []byte
 }
 
-func newImporter(store *storage.Store, id uint32, cfg Config) *importer {
+func newImporter(store *storage.Store, room func() error, id uint32, cfg Config) *importer {
 	return &importer{
-		store: store, space: storage.Space{Collection: id}, config: cfg, batch: store.NewBatch(),
+		store: store, room: room, space: storage.Space{Collection: id}, config: cfg, batch: store.NewBatch(),
 		pointIDs: sha256.New(), vectorIDs: sha256.New(), streams: map[uint32]struct{}{},
 	}
 }
@@ -71,6 +72,9 @@ func (im *importer) record(ks storage.Keyspace, key, value []byte) error {
 }
 
 func (im *importer) flush() error {
+	if err := im.room(); err != nil {
+		return err
+	}
 	if err := im.batch.Commit(false); err != nil {
 		return err
 	}
@@ -184,6 +188,14 @@ func (im *importer) meta(field string, value []byte) (keep bool, err error) {
 			return false, damaged("the number of the last operation cannot be read")
 		}
 		im.lastKnown = binary.BigEndian.Uint64(value)
+	case metaMoves:
+		if len(value) != 8 {
+			return false, damaged("the number of moves cannot be read")
+		}
+	case metaTime:
+		if len(value) != 8 {
+			return false, damaged("the time of the last write cannot be read")
+		}
 	case metaPayload:
 		return false, nil // it is counted
 	}

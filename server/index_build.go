@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -150,6 +151,9 @@ func (c *Collection) build(ctx context.Context, ix *index.Index) error {
 }
 
 func (c *Collection) buildSlice(ctx context.Context, b *build) error {
+	if err := cmp.Or(asFull(c.store.Writable()), inMemory(c.memory)); err != nil {
+		return err
+	}
 	v, err := c.acquire()
 	if err != nil {
 		return err

@@ -233,10 +233,8 @@ func (s *indexSet) hasTexts() bool {
 }
 
 func (s *indexSet) analyzer(key string) *text.Analyzer {
-	for _, f := range s.fields {
-		if f.key == key {
-			return f.index.Analyzer()
-		}
+	if ix := s.index(key); ix != nil {
+		return ix.Analyzer()
 	}
 	return nil
 }

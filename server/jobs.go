@@ -12,7 +12,7 @@ const maxJobs = 4
 type jobs struct {
 	slots  chan struct{}
 	ctx    context.Context
-	cancel context.CancelFunc
+	cancel context.CancelCauseFunc
 
 	mu     sync.Mutex // orders enter and stop
 	closed bool
@@ -21,7 +21,7 @@ type jobs struct {
 
 func newJobs() *jobs {
 	j := &jobs{slots: make(chan struct{}, maxJobs)}
-	j.ctx, j.cancel = context.WithCancel(context.Background())
+	j.ctx, j.cancel = context.WithCancelCause(context.Background())
 	return j
 }
 
@@ -42,11 +42,9 @@ func (j *jobs) enter(ctx context.Context) (_ context.Context, leave func(), err 
 		return nil, nil, errDBClosed
 	}
 	j.wg.Add(1)
-	ctx, cancel := context.WithCancel(ctx)
-	unlink := context.AfterFunc(j.ctx, cancel)
+	ctx, end := j.linked(ctx)
 	return ctx, func() {
-		unlink()
-		cancel()
+		end()
 		<-j.slots
 		j.wg.Done()
 	}, nil
@@ -57,6 +55,22 @@ func (j *jobs) stop() {
 	j.mu.Lock()
 	j.closed = true
 	j.mu.Unlock()
-	j.cancel()
+	j.cancel(errDBClosed)
 	j.wg.Wait()
+}
+
+// UntilClosed returns a context that ends with ctx, and as soon as Close is called. end must
+// be called.
+func (db *DB) UntilClosed(ctx context.Context) (_ context.Context, end func()) {
+	return db.jobs.linked(ctx)
+}
+
+// linked returns a context that ends with ctx and with stop.
+func (j *jobs) linked(ctx context.Context) (_ context.Context, end func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	unlink := context.AfterFunc(j.ctx, func() { cancel(context.Cause(j.ctx)) })
+	return ctx, func() {
+		unlink()
+		cancel(nil)
+	}
 }

@@ -22,6 +22,10 @@ import (
 // operation.
 const metaOperation = "operation"
 
+// metaMoves is the field of storage.Meta that holds how many of the operations gave a point
+// another slot: nobody asked for those. There is none before the first.
+const metaMoves = "moves"
+
 // metaPayload is the field of storage.Meta that holds how many bytes the payloads
 // have together.
 const metaPayload = "payload"
@@ -42,11 +46,7 @@ func (c *Collection) putMeta(field string, value []byte) error {
 // load reads what the store holds of the collection and puts the graphs together.
 func (c *Collection) load(ctx context.Context, progress *Progress) error {
 	snapshot := c.store.Snapshot()
-	err := c.loadFrom(ctx, snapshot, progress)
-	if closeErr := snapshot.Close(); err == nil {
-		err = closeErr
-	}
-	return err
+	return errors.Join(c.loadFrom(ctx, snapshot, progress), snapshot.Close())
 }
 
 func (c *Collection) loadFrom(ctx context.Context, snapshot *storage.Snapshot, progress *Progress) error {
@@ -55,6 +55,12 @@ func (c *Collection) loadFrom(ctx context.Context, snapshot *storage.Snapshot, p
 		return err
 	}
 	c.operation = operation
+	if c.moves, _, err = c.metaNumber(snapshot, metaMoves); err != nil {
+		return err
+	}
+	if err := c.loadTime(snapshot); err != nil {
+		return err
+	}
 	if err := c.loadPayloadBytes(ctx, snapshot); err != nil {
 		return err
 	}
@@ -117,12 +123,17 @@ type loading struct {
 	docs    map[string][]sparse.Doc
 	waiting int
 
+	// room says that there is no memory for more vectors.
+	room     func() error
 	progress *loadProgress
 }
 
 func (c *Collection) loadPoints(ctx context.Context, snapshot *storage.Snapshot, progress *Progress) error {
 	started := time.Now()
 	l := &loading{c: c, dropped: c.Config().DroppedVectors, loaders: map[string]*hnsw.Loader{}, items: map[string][]hnsw.Item{}, docs: map[string][]sparse.Doc{}}
+	if l.room = func() error { return inMemory(c.memory) }; progress != nil {
+		l.room = func() error { return nil } // a start: what is there is served
+	}
 	for name, g := range c.set().graphs {
 		l.loaders[name] = hnsw.NewLoader(g)
 	}
@@ -243,6 +254,9 @@ func (l *loading) vectors(ctx context.Context, snapshot *storage.Snapshot) error
 		return nil
 	})
 	hand := func() error {
+		if err := l.room(); err != nil {
+			return err
+		}
 		select {
 		case read <- l.items:
 			l.items, l.waiting = map[string][]hnsw.Item{}, 0
@@ -286,14 +300,14 @@ func (l *loading) point(key, value []byte) error {
 	l.found[slot] = true
 	c.points++
 	maps.DeleteFunc(vectors, func(name string, _ Vector) bool { return slices.Contains(l.dropped, name) })
-	c.vectorCount += len(vectors)
 	for name, v := range vectors {
+		c.vectorCounts[name]++
 		if s, ok := v.(Sparse); ok && c.set().sparse[name] != nil {
 			l.addSparse(name, sparse.Doc{Slot: slot, Indices: s.Indices, Values: s.Values})
 			continue
 		}
 		if m, ok := v.(Multi); ok && c.set().multi[name] != nil && m.Dim == c.set().multi[name].Dim() {
-			c.set().multi[name].Put(slot, c.params(name).comparedRows(m.Values))
+			c.set().multi[name].Put(slot, c.params(name).compared(m.Values))
 			continue
 		}
 		dense, _ := v.(Dense)

@@ -116,9 +116,20 @@ func TestMemoryComesBack(t *testing.T) {
 	if after := c.set().graphs[""].Memory(); after.Vectors > before.Vectors/8 || after.Total() > before.Total()/4 {
 		t.Errorf("%+v before the deletes, %+v after", before, after)
 	}
+	moved, err := c.Info()
+	if err != nil {
+		t.Fatal(err)
+	}
 	closeDB(t, db)
 	db = openDB(t, fs)
 	expect(t, openedCollection(t, db), want...)
+	// What moved counts as no operation, before and after the restart.
+	asked := uint64(len(batch.Ops)) + 1
+	again, err := openedCollection(t, db).Info()
+	if err != nil || moved.Moves == 0 || moved.Operation-moved.Moves != asked || again.Moves < moved.Moves || again.Operation-again.Moves != asked {
+		t.Errorf("%d operations were asked for, %d are counted with %d moves, then %d with %d, %v",
+			asked, moved.Operation, moved.Moves, again.Operation, again.Moves, err)
+	}
 	closeDB(t, db)
 }
 

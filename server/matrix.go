@@ -74,7 +74,7 @@ func (c *Collection) SearchMatrix(ctx context.Context, r MatrixRequest) (Matrix,
 		}
 	}
 	among := &selection{c: c, v: sel.v, filter: sel.filter, sure: roaring.BitmapOf(slots...), doubts: roaring.New()}
-	_, err = c.cores.each(len(slots), func(i int) error {
+	err = c.cores.each(len(slots), func(i int) error {
 		s := search{c: c, v: sel.v, self: noSlot, selection: among, r: &SearchRequest{ID: m.IDs[i], Using: r.Using, Limit: limit, Exact: true}}
 		hits, err := s.run(ctx)
 		m.Rows[i] = neighbours(hits, places)

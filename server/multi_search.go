@@ -72,14 +72,6 @@ func (set *vectorSet) checkMulti(name string, v Vector) error {
 	return checkFinite(name, rows, set.params[name].Datatype)
 }
 
-// multiQuery returns the rows to compare with stored ones to search for a vector.
-func (set *vectorSet) multiQuery(name string, v Vector) []float32 {
-	rows := slices.Clone(rowsOf(v))
-	p := set.params[name]
-	p.settleRows(rows)
-	return p.comparedRows(rows)
-}
-
 // multiBlock is how many points one goroutine compares at a time. With rows as they are
 // in practice that takes about a millisecond.
 const multiBlock = 32
@@ -100,10 +92,10 @@ func (s *search) runMulti(ctx context.Context) ([]hnsw.Hit, error) {
 	if s.self != noSlot {
 		k = saturatingAdd(k, 1)
 	}
-	scorer := x.Scorer(s.v.set.multiQuery(s.r.Using, vector))
+	scorer := x.Scorer(s.v.set.params[s.r.Using].query(rowsOf(vector)))
 	blocks := slices.Collect(slices.Chunk(slots, multiBlock))
 	best := make([][]hnsw.Hit, len(blocks))
-	_, err = c.cores.each(len(blocks), func(i int) error {
+	err = c.cores.each(len(blocks), func(i int) error {
 		var err error
 		best[i], err = bestOf(ctx, scorer.Clone(), blocks[i])
 		if err == nil && len(best[i]) > k {

@@ -92,6 +92,9 @@ type Position struct {
 	// TopicID is that of the topic whose log Next is in; the zero TopicID leaves the
 	// one that is known.
 	TopicID TopicID
+	// Epoch is that of the leader which wrote the record before Next, counted from 1, 0 if
+	// it is not known. It tells a log that was cut and has grown again.
+	Epoch int32
 	// NewLog says that offsets begin anew with this position, because the topic
 	// was made anew or its log was cut: what the stream wrote before is ordered by
 	// time against what it writes from now on.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 )
@@ -43,15 +44,15 @@ func (t Threads) MarshalJSON() ([]byte, error) { return []byte(t), nil }
 
 // Merge returns o with the members that diff sets.
 func (o OptimizersConfig) Merge(diff OptimizersConfig) OptimizersConfig {
-	override(&o.DeletedThreshold, diff.DeletedThreshold)
-	override(&o.VacuumMinVectorNumber, diff.VacuumMinVectorNumber)
-	override(&o.DefaultSegmentNumber, diff.DefaultSegmentNumber)
-	override(&o.MaxSegmentSize, diff.MaxSegmentSize)
-	override(&o.MemmapThreshold, diff.MemmapThreshold)
-	override(&o.IndexingThreshold, diff.IndexingThreshold)
-	override(&o.FlushIntervalSec, diff.FlushIntervalSec)
-	override(&o.MaxOptimizationThreads, diff.MaxOptimizationThreads)
-	override(&o.PreventUnoptimized, diff.PreventUnoptimized)
+	o.DeletedThreshold = cmp.Or(diff.DeletedThreshold, o.DeletedThreshold)
+	o.VacuumMinVectorNumber = cmp.Or(diff.VacuumMinVectorNumber, o.VacuumMinVectorNumber)
+	o.DefaultSegmentNumber = cmp.Or(diff.DefaultSegmentNumber, o.DefaultSegmentNumber)
+	o.MaxSegmentSize = cmp.Or(diff.MaxSegmentSize, o.MaxSegmentSize)
+	o.MemmapThreshold = cmp.Or(diff.MemmapThreshold, o.MemmapThreshold)
+	o.IndexingThreshold = cmp.Or(diff.IndexingThreshold, o.IndexingThreshold)
+	o.FlushIntervalSec = cmp.Or(diff.FlushIntervalSec, o.FlushIntervalSec)
+	o.MaxOptimizationThreads = cmp.Or(diff.MaxOptimizationThreads, o.MaxOptimizationThreads)
+	o.PreventUnoptimized = cmp.Or(diff.PreventUnoptimized, o.PreventUnoptimized)
 	return o
 }
 

@@ -48,10 +48,8 @@ type orders map[string]index.Order
 // held.
 func (o orders) fill(set *indexSet) {
 	for key := range o {
-		for _, f := range set.fields {
-			if f.key == key {
-				o[key] = f.index.Order()
-			}
+		if ix := set.index(key); ix != nil {
+			o[key] = ix.Order()
 		}
 	}
 }
@@ -174,7 +172,9 @@ func (c *Collection) scrollOrdered(ctx context.Context, r ScrollRequest) (Scroll
 			return ScrollPage{}, err
 		}
 		record.Order = found.values[i]
-		page.Records = append(page.Records, record)
+		if page.Records, err = appendRecord(ctx, page.Records, record); err != nil {
+			return ScrollPage{}, err
+		}
 	}
 	return page, nil
 }

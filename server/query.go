@@ -97,10 +97,13 @@ type Info struct {
 	Name           string
 	Config         Config
 	Points         int
-	IndexedVectors int
-	Operation      uint64
+	IndexedVectors int                  // of all names
+	Vectors        map[string]int       // of each name
+	Operation      uint64               // number of the last one
+	Moves          uint64               // operations that only gave points other slots
 	Memory         hnsw.Memory          // of the graphs, with what slots take among the links
 	SparseBytes    int64                // of memory that sparse vectors take, about
 	MultiBytes     int64                // of memory that multivectors take
 	Indexes        map[string]IndexInfo // payload indexes by field
+	Recall         map[string]Recall    // of searches by each name of dense vectors; empty without probes
 }

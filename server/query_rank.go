@@ -214,7 +214,7 @@ func (r *ranker) walk(ctx context.Context, sel *selection, near []Vector) ([]hns
 func (r *ranker) starts(ctx context.Context, near []Vector, ef int) ([]uint32, error) {
 	n := r.n
 	lists := make([][]hnsw.Hit, len(near))
-	_, err := n.c.cores.each(len(near), func(i int) error {
+	err := n.c.cores.each(len(near), func(i int) error {
 		request := SearchRequest{Vector: near[i], Using: n.r.Using, Limit: ef, Ef: ef, Codes: n.r.Codes}
 		s := search{c: n.c, v: n.v, r: &request, self: noSlot}
 		var err error

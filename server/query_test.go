@@ -287,6 +287,25 @@ func TestQueriesAgainstModel(t *testing.T) {
 					return score
 				}), false)
 
+				judged := make([]Judged, len(a))
+				for i := range a {
+					judged[i] = Judged{a[i].Example, float32(rng.IntN(4))}
+				}
+				by := Feedback{Target: target.Example, Judged: judged, A: rng.Float32(), B: 2 * rng.Float32(), C: rng.Float32() - 0.3}
+				r.Query = by
+				w.expect(r, w.all(func(v []float64) float64 {
+					score := float64(by.A) * w.similarity(target.vector, v)
+					for i, better := range judged {
+						for j, worse := range judged {
+							if better.Score > worse.Score {
+								apart := math.Pow(float64(better.Score-worse.Score), float64(by.B))
+								score += float64(by.C) * apart * (w.similarity(a[i].vector, v) - w.similarity(a[j].vector, v))
+							}
+						}
+					}
+					return score
+				}), false)
+
 				r.Query = Context{Pairs: pairs}
 				w.expect(r, w.all(func(v []float64) float64 {
 					score := 0.0
@@ -649,6 +668,8 @@ func TestQueriesThatContradictThemselves(t *testing.T) {
 		{SearchRequest{Query: Recommend{Positive: []Example{{Vector: Dense{1}}}}}, WrongInput, "Vector dimension error: expected dim: 2, got 1"},
 		{SearchRequest{Query: Recommend{Positive: []Example{{Vector: Dense{1, 1}}}}, Using: "zzz"}, WrongInput, "Not existing vector name error: zzz"},
 		{SearchRequest{Query: Context{}, Using: "zzz"}, WrongInput, "Not existing vector name error: zzz"},
+		{SearchRequest{Query: Feedback{Judged: []Judged{{Example: without}}, Target: Example{Vector: Dense{1, 1}}}}, NotFound, `Vector with name "" for point not found`},
+		{SearchRequest{Query: Feedback{Judged: make([]Judged, MaxJudged+1)}}, BadRequest, "relevance feedback may have 1024 examples"},
 		{SearchRequest{Query: Discover{Target: without}}, NotFound, `Vector with name "" for point not found`},
 		{SearchRequest{Query: Context{Pairs: []Pair{{without, without}}}}, NotFound, `Vector with name "" for point not found`},
 		{SearchRequest{Query: Recommend{Positive: []Example{without}, Strategy: SumScores}}, BadRequest, "At least one"},
@@ -691,6 +712,7 @@ func TestQueriesEndWithTheContext(t *testing.T) {
 		Recommend{Positive: some},
 		Recommend{Positive: some, Strategy: BestScore},
 		Discover{Target: some[0]},
+		Feedback{Target: some[0], A: 1},
 		MMR{Example: some[0]},
 		Fusion{},
 		Formula{one},
@@ -789,6 +811,7 @@ func TestWalkByScore(t *testing.T) {
 				Recommend{Positive: positive, Negative: negative, Strategy: SumScores},
 				Discover{Target: positive[0], Pairs: pairs[1:]},
 				Context{Pairs: pairs},
+				Feedback{Target: positive[0], Judged: []Judged{{positive[1], 2}, {negative[0], 1}}, A: 1, B: 1, C: 0.5},
 			} {
 				r := SearchRequest{Query: q, Limit: k}
 				n := &node{tree: &tree{c: w.c, v: v, hidden: map[uint32]bool{}}, r: &r, query: q, wanted: k}
@@ -838,6 +861,8 @@ func measureOf(n *node, q Query) (measure, error) {
 		}
 		return bestScore(positive, negative), errors.Join(err1, err2)
 	case Discover:
+		return q.measure(n)
+	case Feedback:
 		return q.measure(n)
 	default:
 		return q.(Context).measure(n)

@@ -15,7 +15,7 @@ import (
 )
 
 // Query is a kind of query besides that for the points nearest to a vector: MMR,
-// Recommend, Discover, Context, Fusion, Formula, OrderBy and Sample.
+// Recommend, Discover, Context, Feedback, Fusion, Formula, OrderBy and Sample.
 type Query interface {
 	// check refuses what contradicts itself or the request.
 	check(r *SearchRequest) error
@@ -264,7 +264,7 @@ func (t *tree) hide(n *node) error {
 
 func (n *node) run(ctx context.Context) (ranking, error) {
 	n.from = make([]ranking, len(n.prefetch))
-	_, err := n.c.cores.each(len(n.prefetch), func(i int) error {
+	err := n.c.cores.each(len(n.prefetch), func(i int) error {
 		var err error
 		n.from[i], err = n.prefetch[i].run(ctx)
 		return err

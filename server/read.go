@@ -41,7 +41,9 @@ func (c *Collection) retrieve(ctx context.Context, v *view, ids []point.ID, with
 		if err != nil {
 			return nil, err
 		}
-		records = append(records, record)
+		if records, err = appendRecord(ctx, records, record); err != nil {
+			return nil, err
+		}
 	}
 	return records, nil
 }
@@ -124,7 +126,9 @@ func (s *selection) page(ctx context.Context, r ScrollRequest) (ScrollPage, erro
 		}
 		stored.payload = slices.Clone(stored.payload)
 		record, err := s.c.shape(s.v, id, slot, stored, r.WithPayload, r.WithVector)
-		page.Records = append(page.Records, record)
+		if err == nil {
+			page.Records, err = appendRecord(ctx, page.Records, record)
+		}
 		failed = err
 		return err == nil
 	})
@@ -158,7 +162,9 @@ func (s *selection) pageOf(ctx context.Context, keys [][]byte, r *ScrollRequest)
 		if err != nil {
 			return ScrollPage{}, err
 		}
-		page.Records = append(page.Records, record)
+		if page.Records, err = appendRecord(ctx, page.Records, record); err != nil {
+			return ScrollPage{}, err
+		}
 	}
 	var err error
 	if len(keys) > r.Limit {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -9,9 +10,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"path"
 	"strings"
 
 	"freshet/server/archive"
+	"freshet/server/snapshots"
 	"freshet/storage"
 )
 
@@ -28,14 +32,61 @@ func (db *DB) Recover(ctx context.Context, name string, snapshot io.Reader, chec
 	if err := CheckName(name); err != nil {
 		return err
 	}
-	if checksum != "" && !validChecksum(checksum) {
-		return errorf(BadRequest, "checksum: it is not a SHA-256 of 64 hexadecimal digits")
-	}
 	ctx, leave, err := db.jobs.enter(ctx)
 	if err != nil {
 		return err
 	}
 	defer leave()
+	return db.recover(ctx, name, snapshot, checksum)
+}
+
+// RecoverKept is Recover from one of the snapshots that are kept, of the collection
+// itself, which need not be there any more. Without a checksum it has to have the
+// one it was given when it was taken.
+func (db *DB) RecoverKept(ctx context.Context, name, snapshot, checksum string) error {
+	if err := CheckName(name); err != nil {
+		return err
+	}
+	of, _ := db.snapshotted(name) // it need not be there
+	return db.recoverFrom(ctx, name, folderOf(of), snapshot, checksum)
+}
+
+// RecoverObject is Recover from an object of the bucket that snapshots are kept in.
+func (db *DB) RecoverObject(ctx context.Context, name, bucket, key, checksum string) error {
+	if err := CheckName(name); err != nil {
+		return err
+	}
+	if db.bucket == nil {
+		return errorf(BadRequest, "location: this server keeps its snapshots in no bucket")
+	}
+	if bucket != db.bucket.Name() {
+		return errorf(BadRequest, "location: this server keeps its snapshots in the bucket %s", db.bucket.Name())
+	}
+	folder, snapshot := path.Split(key)
+	if !fs.ValidPath(key) { // some stores are folders behind it
+		return kept(ctx, snapshot, fs.ErrNotExist)
+	}
+	return db.recoverFrom(ctx, name, strings.TrimSuffix(folder, "/"), snapshot, checksum)
+}
+
+func (db *DB) recoverFrom(ctx context.Context, name, folder, snapshot, checksum string) error {
+	ctx, leave, err := db.jobs.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	f, info, err := db.kept.Open(ctx, folder, snapshot)
+	if err != nil {
+		return kept(ctx, snapshot, err)
+	}
+	err = db.recover(ctx, name, f, cmp.Or(checksum, info.Checksum))
+	return errors.Join(kept(ctx, snapshot, err), f.Close())
+}
+
+func (db *DB) recover(ctx context.Context, name string, snapshot io.Reader, checksum string) error {
+	if checksum != "" && !snapshots.ValidChecksum(checksum) {
+		return errorf(BadRequest, "checksum: it is not a SHA-256 of 64 hexadecimal digits")
+	}
 	if c, err := db.Collection(name); err == nil {
 		name = c.name
 	}
@@ -62,6 +113,9 @@ func (db *DB) reserve(name string) (catalogEntry, error) {
 	db.change.Lock()
 	defer db.change.Unlock()
 	entry := catalogEntry{Name: name, ID: db.lastID + 1}
+	if err := inMemory(db.memory); err != nil {
+		return entry, err
+	}
 	err := db.commit(func(b *storage.Batch) error { return b.Set(orphanKey(entry.ID), nil) })
 	if err == nil {
 		db.lastID = entry.ID
@@ -73,11 +127,19 @@ func orphanKey(id uint32) []byte {
 	return binary.BigEndian.AppendUint32([]byte{byte(storage.Orphan)}, id)
 }
 
+// orphanID returns the number that orphanKey was given; false for what is no such key.
+func orphanID(key []byte) (id uint32, ok bool) {
+	if len(key) != 5 {
+		return 0, false
+	}
+	return binary.BigEndian.Uint32(key[1:]), true
+}
+
 // removeSpace removes an orphan.
 func (db *DB) removeSpace(id uint32) error {
 	db.change.Lock()
 	defer db.change.Unlock()
-	return db.commitInReserve(func(b *storage.Batch) error {
+	return db.removing(func(b *storage.Batch) error {
 		return errors.Join(b.DeleteSpace(storage.Space{Collection: id}), b.Delete(orphanKey(id)))
 	})
 }
@@ -87,18 +149,20 @@ func (db *DB) removeOrphans() error {
 	var ids []uint32
 	snapshot := db.store.Snapshot()
 	err := snapshot.Scan([]byte{byte(storage.Orphan)}, nil, func(key, _ []byte) (bool, error) {
-		if len(key) != 5 {
+		id, ok := orphanID(key)
+		if !ok {
 			return false, fmt.Errorf("the key %x of the catalog is damaged", key)
 		}
-		ids = append(ids, binary.BigEndian.Uint32(key[1:]))
+		ids = append(ids, id)
 		return true, nil
 	})
 	err = errors.Join(err, snapshot.Close())
 	for _, id := range ids {
 		db.lastID = max(db.lastID, id)
 		if err == nil && !db.readOnly() { // else the next start does it
-			err = db.removeSpace(id)
-			db.log.Warn("what an interrupted recovery left was removed", "number", id)
+			if err = db.removeSpace(id); err == nil {
+				db.log.Warn("what an interrupted recovery left was removed", "number", id)
+			}
 		}
 	}
 	return err
@@ -109,7 +173,7 @@ func (db *DB) readSnapshot(ctx context.Context, entry catalogEntry, snapshot io.
 	digest := sha256.New()
 	bounded := &boundedReader{ctx: ctx, r: snapshot, left: db.maxSnapshotBytes, limit: db.maxSnapshotBytes}
 	cfg, err := db.importFrom(ctx, entry, io.TeeReader(bounded, digest))
-	if errors.Is(err, archive.ErrDamaged) || errors.Is(err, archive.ErrForeign) {
+	if errors.Is(err, archive.ErrDamaged) || errors.Is(err, archive.ErrForeign) || errors.Is(err, snapshots.ErrDamaged) {
 		return nil, errorf(BadRequest, "%v", err)
 	}
 	if err != nil {
@@ -120,7 +184,7 @@ func (db *DB) readSnapshot(ctx context.Context, entry catalogEntry, snapshot io.
 	}
 	entry.Config = cfg
 	c, err := openCollection(ctx, db, entry, nil)
-	if err != nil && ctx.Err() == nil {
+	if err != nil && ctx.Err() == nil && KindOf(err) != MemoryFull {
 		return nil, errorf(BadRequest, "the snapshot cannot be loaded: %v", err)
 	}
 	return c, err
@@ -243,7 +307,7 @@ func (s *snapshotContents) begin(raw []byte) error {
 			return errorf(BadRequest, "the index of %.100q in the snapshot cannot be had: %v", field, err)
 		}
 	}
-	s.wanted = newImporter(s.db.store, s.entry.ID, about.Config)
+	s.wanted = newImporter(s.db.store, s.db.Writable, s.entry.ID, about.Config)
 	s.current = s.wanted
 	return nil
 }

@@ -20,7 +20,7 @@ func (r *SearchRequest) ef() int { return cmp.Or(r.Ef, defaultEf) }
 // Search returns the points nearest to the request's vector, best first, ties
 // by slot.
 func (c *Collection) Search(ctx context.Context, r SearchRequest) ([]ScoredPoint, error) {
-	found, _, err := c.SearchBatch(ctx, []SearchRequest{r})
+	found, err := c.SearchBatch(ctx, []SearchRequest{r})
 	if err != nil {
 		return nil, err
 	}
@@ -68,6 +68,9 @@ func (s *search) run(ctx context.Context) ([]hnsw.Hit, error) {
 	s.query.Rescore = int(min(math.Ceil(float64(s.query.K)*s.r.Codes.Oversampling), float64(s.v.points)))
 	if s.query.K <= 0 {
 		return nil, nil
+	}
+	if !s.r.Exact {
+		s.v.set.recall[s.r.Using].leave(s)
 	}
 	var hits []hnsw.Hit
 	switch {
@@ -159,6 +162,9 @@ func representable(score float32) float32 {
 
 // points adds to the hits what the request wants to see of their points.
 func (s *search) points(ctx context.Context, hits []hnsw.Hit) ([]ScoredPoint, error) {
+	if err := takeRoom(ctx, len(hits), 0, 0); err != nil {
+		return nil, err
+	}
 	points := make([]ScoredPoint, len(hits))
 	for i, h := range hits {
 		if err := ctx.Err(); err != nil {
@@ -166,6 +172,9 @@ func (s *search) points(ctx context.Context, hits []hnsw.Hit) ([]ScoredPoint, er
 		}
 		record, err := s.c.record(s.v, h.Slot, s.r.WithPayload, s.r.WithVector)
 		if err != nil {
+			return nil, err
+		}
+		if err := takeRecord(ctx, &record); err != nil {
 			return nil, err
 		}
 		points[i] = ScoredPoint{Record: record, Score: h.Score}

@@ -19,6 +19,7 @@ import (
 	"freshet/server/payload"
 	"freshet/server/point"
 	"freshet/storage"
+	"freshet/storage/crashfs"
 )
 
 func openDB(t testing.TB, fs vfs.FS) *DB {
@@ -746,7 +747,7 @@ func TestModel(t *testing.T) {
 func TestCrashKeepsPointsAndPositionsTogether(t *testing.T) {
 	for trial := range 12 {
 		seed := uint64(trial)
-		fs := vfs.NewCrashableMem()
+		fs := crashfs.New()
 		db := openDB(t, fs)
 		c := newCollection(t, db, "c", vectorConfig(2, Euclid))
 		s := Stream{"s", "t", 0}

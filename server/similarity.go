@@ -29,7 +29,7 @@ func (c *Collection) similarityTo(v *view, name string, vector Vector) (similari
 		return similarity{sparse: state.Scorer(s.Indices, c.weights(name, state, s))}, nil
 	}
 	if x := v.set.multi[name]; x != nil {
-		return similarity{multi: x.Scorer(v.set.multiQuery(name, vector))}, nil
+		return similarity{multi: x.Scorer(v.set.params[name].query(rowsOf(vector)))}, nil
 	}
 	g := v.set.graphs[name]
 	given, _ := vector.(Dense)

@@ -1,41 +1,32 @@
 package server
 
 import (
-	"bufio"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"path"
-	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
 	"freshet/server/archive"
+	"freshet/server/snapshots"
 	"freshet/storage"
 )
 
-// Snapshots are files of the package archive in a folder of their own: those of a
-// collection in one that has its name, those of the whole storage at the top.
-// Beside each lies its SHA-256.
-const (
-	snapshotSuffix   = ".snapshot"
-	checksumSuffix   = ".checksum"
-	unfinishedSuffix = ".part"
-)
-
 // SnapshotInfo describes a snapshot.
-type SnapshotInfo struct {
-	Name     string
-	Created  time.Time
-	Size     int64
-	Checksum string // SHA-256, hexadecimal; "" if it is not known
+type SnapshotInfo = snapshots.Info
+
+// snapshotStore keeps snapshots, which are files of the package archive, by folder and
+// name. What it does not have is an error that wraps fs.ErrNotExist.
+type snapshotStore interface {
+	// Create may call write twice, which writes the same each time.
+	Create(ctx context.Context, folder, name string, write func(io.Writer) error) (SnapshotInfo, error)
+	List(ctx context.Context, folder string) ([]SnapshotInfo, error)
+	Open(ctx context.Context, folder, name string) (snapshots.File, SnapshotInfo, error)
+	Remove(ctx context.Context, folder, name string) error
 }
 
 // archived describes a collection in a snapshot, JSON.
@@ -59,7 +50,7 @@ func (db *DB) CreateSnapshot(ctx context.Context, collection string) (SnapshotIn
 	}
 	defer leave()
 	if db.snapshotsBeside() {
-		if err := db.Writable(); err != nil {
+		if err := asFull(db.store.Writable()); err != nil {
 			return SnapshotInfo{}, err
 		}
 	}
@@ -67,79 +58,47 @@ func (db *DB) CreateSnapshot(ctx context.Context, collection string) (SnapshotIn
 		return SnapshotInfo{}, err
 	}
 	folder := folderOf(collection)
-	root, err := db.snapshots(folder)
-	if err != nil {
-		return SnapshotInfo{}, err
-	}
 	now := time.Now().UTC()
 	title := "full-snapshot"
 	if collection != "" {
 		title = strings.ToValidUTF8(folder[:min(len(folder), 150)], "")
 	}
-	name := fmt.Sprintf("%s-%d-%s%s", title, now.UnixMicro(), now.Format("2006-01-02-15-04-05"), snapshotSuffix)
-	info, err := db.writeSnapshot(ctx, root, path.Join(folder, name), collection)
-	return info, errors.Join(err, root.Close())
-}
-
-// writeSnapshot writes a file under another name first: there is no snapshot that
-// is not whole.
-func (db *DB) writeSnapshot(ctx context.Context, root *os.Root, name, collection string) (info SnapshotInfo, err error) {
-	part := name + unfinishedSuffix
-	f, err := root.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
-	if err != nil {
-		return SnapshotInfo{}, fmt.Errorf("create a snapshot: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("write a snapshot: %w", errors.Join(err, f.Close(), root.Remove(part)))
-		}
-	}()
-	digest := sha256.New()
-	out := bufio.NewWriterSize(io.MultiWriter(f, digest), 1<<20)
-	if err := db.archive(ctx, out, collection); err != nil {
-		return info, err
-	}
-	if err := errors.Join(out.Flush(), f.Sync()); err != nil {
-		return info, err
-	}
-	sum := hex.EncodeToString(digest.Sum(nil))
-	if err := writeSynced(root, name+checksumSuffix, sum); err != nil {
-		return info, err
-	}
-	if err := root.Rename(part, name); err != nil {
-		return info, errors.Join(err, root.Remove(name+checksumSuffix))
-	}
-	stat, err := f.Stat()
-	if err := errors.Join(err, f.Close(), syncDir(root, path.Dir(name))); err != nil {
-		return info, err
-	}
-	return SnapshotInfo{Name: path.Base(name), Created: stat.ModTime(), Size: stat.Size(), Checksum: sum}, nil
-}
-
-func writeSynced(root *os.Root, name, content string) error {
-	f, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(content)
-	return errors.Join(err, f.Sync(), f.Close())
-}
-
-func syncDir(root *os.Root, name string) error {
-	dir, err := root.Open(name)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
-}
-
-// archive writes what the store has at this moment.
-func (db *DB) archive(ctx context.Context, w io.Writer, collection string) (err error) {
+	name := fmt.Sprintf("%s-%d-%s%s", title, now.UnixMicro(), now.Format("2006-01-02-15-04-05"), snapshots.Suffix)
 	snapshot := db.store.Snapshot()
-	defer func() { err = errors.Join(err, snapshot.Close()) }()
+	info, err := db.kept.Create(ctx, folder, name, func(w io.Writer) error { return archiveFrom(ctx, snapshot, w, collection) })
+	return info, errors.Join(kept(ctx, name, err), snapshot.Close())
+}
+
+// kept turns an error of a snapshotStore into one for clients.
+func kept(ctx context.Context, name string, err error) error {
+	var bucket *snapshots.BucketError
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return noSnapshot(name)
+	case !errors.As(err, &bucket):
+		return err
+	case ctx.Err() != nil:
+		return deadline(ctx)
+	default:
+		return &Error{Kind: Unavailable, Text: "the store of snapshots", Err: bucket}
+	}
+}
+
+// keptOf is kept for a snapshot of a collection: where there is neither, it is the collection
+// that is missing.
+func keptOf(ctx context.Context, missing error, name string, err error) error {
+	if missing != nil && errors.Is(err, fs.ErrNotExist) {
+		return missing
+	}
+	return kept(ctx, name, err)
+}
+
+// archiveFrom writes what a collection, or all of them, had at the moment of the
+// storage's snapshot.
+func archiveFrom(ctx context.Context, snapshot *storage.Snapshot, w io.Writer, collection string) error {
 	out := archive.NewWriter(w)
 	found := collection == ""
-	err = snapshot.Scan(storage.GlobalKey(storage.Catalog, ""), nil, func(_, value []byte) (bool, error) {
+	err := snapshot.Scan(storage.GlobalKey(storage.Catalog, ""), nil, func(_, value []byte) (bool, error) {
 		var e catalogEntry
 		if err := json.Unmarshal(value, &e); err != nil {
 			return false, fmt.Errorf("read the catalog: %w", err)
@@ -191,14 +150,15 @@ func archiveCollection(ctx context.Context, out *archive.Writer, snapshot *stora
 }
 
 // snapshotted returns the name of the collection that a name or an alias stands
-// for; "" stands for the whole storage.
+// for; "" stands for the whole storage. If there is none it is the name itself, with
+// an error that says so.
 func (db *DB) snapshotted(name string) (string, error) {
 	if name == "" {
 		return "", nil
 	}
 	c, err := db.Collection(name)
 	if err != nil {
-		return "", err
+		return name, err
 	}
 	return c.name, nil
 }
@@ -213,185 +173,42 @@ func folderOf(collection string) string {
 	return folder
 }
 
-// snapshots opens the folder of all snapshots and makes it, and one in it. Nothing
-// outside is reached by way of the root, whatever a name or a link says.
-func (db *DB) snapshots(folder string) (*os.Root, error) {
-	if err := os.MkdirAll(db.snapshotsDir, 0o750); err != nil {
-		return nil, fmt.Errorf("create the folder of snapshots: %w", err)
-	}
-	root, err := os.OpenRoot(db.snapshotsDir)
-	if err != nil {
-		return nil, fmt.Errorf("open the folder of snapshots: %w", err)
-	}
-	if folder == "" {
-		return root, nil
-	}
-	if err := root.MkdirAll(folder, 0o750); err != nil {
-		return nil, errors.Join(fmt.Errorf("create a folder for snapshots: %w", err), root.Close())
-	}
-	return root, nil
-}
-
-// Snapshots lists the snapshots of a collection, or of the whole storage, by name.
+// Snapshots lists the snapshots of a collection, or of the whole storage, by name. A
+// collection that is not there has those of the last one of its name, if any are left.
 func (db *DB) Snapshots(ctx context.Context, collection string) ([]SnapshotInfo, error) {
-	collection, err := db.snapshotted(collection)
-	if err != nil {
-		return nil, err
+	name, missing := db.snapshotted(collection)
+	list, err := db.kept.List(ctx, folderOf(name))
+	if err == nil && len(list) == 0 {
+		return nil, missing
 	}
-	root, err := os.OpenRoot(db.snapshotsDir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("open the folder of snapshots: %w", err)
-	}
-	list, err := listSnapshots(ctx, root, folderOf(collection))
-	return list, errors.Join(err, root.Close())
+	return list, kept(ctx, "", err)
 }
 
-func listSnapshots(ctx context.Context, root *os.Root, folder string) (list []SnapshotInfo, err error) {
-	entries, err := fs.ReadDir(root.FS(), path.Join(".", folder))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("list snapshots: %w", err)
-	}
-	for _, e := range entries {
-		if !e.Type().IsRegular() || !isSnapshot(e.Name()) {
-			continue
-		}
-		info, err := e.Info()
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // removed meanwhile
-		}
-		if err := errors.Join(err, ctx.Err()); err != nil {
-			return nil, err
-		}
-		list = append(list, describe(root, folder, info))
-	}
-	return list, nil
+// OpenSnapshot opens a snapshot for reading, which ends with ctx. The file must be
+// closed. The error is of Kind NotFound if there is none.
+func (db *DB) OpenSnapshot(ctx context.Context, collection, name string) (snapshots.File, SnapshotInfo, error) {
+	of, missing := db.snapshotted(collection)
+	f, info, err := db.kept.Open(ctx, folderOf(of), name)
+	return f, info, keptOf(ctx, missing, name, err)
 }
 
-func describe(root *os.Root, folder string, info fs.FileInfo) SnapshotInfo {
-	s := SnapshotInfo{Name: info.Name(), Created: info.ModTime(), Size: info.Size()}
-	sum, err := root.ReadFile(path.Join(folder, s.Name+checksumSuffix))
-	if err == nil && validChecksum(string(sum)) {
-		s.Checksum = string(sum)
-	}
-	return s
-}
-
-func validChecksum(s string) bool {
-	raw, err := hex.DecodeString(s)
-	return err == nil && len(raw) == sha256.Size
-}
-
-// isSnapshot says whether a file of the name can be a snapshot.
-func isSnapshot(name string) bool {
-	return strings.HasSuffix(name, snapshotSuffix) && len(name) <= 255 && !strings.ContainsAny(name, "/\\\x00")
-}
-
-// OpenSnapshot opens a snapshot for reading. The file must be closed.
-func (db *DB) OpenSnapshot(collection, name string) (*os.File, SnapshotInfo, error) {
-	var f *os.File
-	var info SnapshotInfo
-	err := db.withSnapshot(collection, name, func(root *os.Root, folder string, stat fs.FileInfo) error {
-		info = describe(root, folder, stat)
-		var err error
-		f, err = root.Open(path.Join(folder, name))
-		return err
-	})
-	return f, info, err
-}
-
-// DeleteSnapshot removes a snapshot.
-func (db *DB) DeleteSnapshot(collection, name string) error {
-	return db.withSnapshot(collection, name, func(root *os.Root, folder string, _ fs.FileInfo) error {
-		file := path.Join(folder, name)
-		err := root.Remove(file + checksumSuffix)
-		if errors.Is(err, fs.ErrNotExist) {
-			err = nil
-		}
-		return errors.Join(root.Remove(file), err)
-	})
-}
-
-// withSnapshot calls do for a snapshot that exists.
-func (db *DB) withSnapshot(collection, name string, do func(root *os.Root, folder string, stat fs.FileInfo) error) error {
-	collection, err := db.snapshotted(collection)
-	if err != nil {
-		return err
-	}
-	if !isSnapshot(name) {
-		return noSnapshot(name)
-	}
-	root, err := os.OpenRoot(db.snapshotsDir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return noSnapshot(name)
-	}
-	if err != nil {
-		return fmt.Errorf("open the folder of snapshots: %w", err)
-	}
-	folder := folderOf(collection)
-	stat, err := root.Lstat(path.Join(folder, name))
-	if err == nil && stat.Mode().IsRegular() {
-		err = do(root, folder, stat)
-	} else if err == nil {
-		err = noSnapshot(name)
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		err = noSnapshot(name)
-	}
-	return errors.Join(err, root.Close())
-}
-
-// removeUnfinished removes what a crash has left of a snapshot that was being
-// written.
-func (db *DB) removeUnfinished() error {
-	root, err := os.OpenRoot(db.snapshotsDir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("open the folder of snapshots: %w", err)
-	}
-	var unfinished []string
-	err = fs.WalkDir(root.FS(), ".", func(name string, e fs.DirEntry, err error) error {
-		if err == nil && e.Type().IsRegular() && strings.HasSuffix(name, snapshotSuffix+unfinishedSuffix) {
-			unfinished = append(unfinished, name)
-		}
-		return err
-	})
-	for _, name := range slices.Sorted(slices.Values(unfinished)) {
-		file := strings.TrimSuffix(name, unfinishedSuffix)
-		if e := root.Remove(file + checksumSuffix); e != nil && !errors.Is(e, fs.ErrNotExist) {
-			err = errors.Join(err, e)
-		}
-		err = errors.Join(err, root.Remove(name))
-		db.log.Warn("an unfinished snapshot was removed", "file", name)
-	}
-	return errors.Join(err, root.Close())
+// DeleteSnapshot removes a snapshot of a collection, or of the whole storage if its name is
+// "". The error is of Kind NotFound if there is none.
+func (db *DB) DeleteSnapshot(ctx context.Context, collection, name string) error {
+	of, missing := db.snapshotted(collection)
+	err := db.kept.Remove(ctx, folderOf(of), name)
+	return keptOf(ctx, missing, name, err)
 }
 
 // OpenSnapshotFile opens a file by its path, which has to be in the folder of
 // snapshots. The file must be closed.
 func (db *DB) OpenSnapshotFile(file string) (*os.File, error) {
-	relative, err := filepath.Rel(db.snapshotsDir, filepath.Clean(file))
-	if err != nil || !filepath.IsAbs(file) || !filepath.IsLocal(relative) {
+	f, err := db.folder.OpenFile(file)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
 		return nil, errorf(BadRequest, "location: the file is not in the folder of snapshots")
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, errorf(BadRequest, "location: there is no such file in the folder of snapshots")
 	}
-	root, err := os.OpenRoot(db.snapshotsDir)
-	if err != nil {
-		return nil, errorf(BadRequest, "location: there is no folder of snapshots")
-	}
-	var f *os.File
-	stat, err := root.Lstat(relative)
-	if err == nil && stat.Mode().IsRegular() { // not a pipe, which would wait
-		f, err = root.Open(relative)
-	}
-	if err != nil || f == nil {
-		return nil, errors.Join(errorf(BadRequest, "location: there is no such file in the folder of snapshots"), root.Close())
-	}
-	return f, root.Close()
+	return f, err
 }

@@ -10,23 +10,29 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"freshet/server/archive"
+	"freshet/server/memory"
 	"freshet/server/point"
 	"freshet/storage"
+	"freshet/storage/crashfs"
 )
 
 func openWithSnapshots(t testing.TB, fs vfs.FS, dir string) *DB {
@@ -53,7 +59,7 @@ func takeSnapshot(t testing.TB, db *DB, name string) (SnapshotInfo, []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, described, err := db.OpenSnapshot(name, info.Name)
+	f, described, err := db.OpenSnapshot(context.Background(), name, info.Name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -279,13 +285,13 @@ func TestCrashWhileRecovering(t *testing.T) {
 	recovered := contents(t, collection(t, source, "c"))
 	closeDB(t, source)
 
-	fs := vfs.NewCrashableMem()
+	fs := crashfs.New()
 	rng := rand.New(rand.NewPCG(1, 2))
 	db := openWithSnapshots(t, fs, t.TempDir())
 	c := newCollection(t, db, "c", vectorConfig(2, Euclid))
 	apply(t, c, Batch{Sync: true, Ops: []Op{upsert(point.Number(1), Version{}, 1, 2, "")}})
 	old := contents(t, c)
-	var crashes []*vfs.MemFS
+	var crashes []*crashfs.FS
 	crash := func() {
 		crashes = append(crashes, fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: rng.IntN(101), RNG: rng}))
 	}
@@ -381,6 +387,14 @@ func TestBadSnapshots(t *testing.T) {
 	value := func(ks storage.Keyspace, v []byte) []byte {
 		return change(ks, func(e *archive.Entry) { e.Value = v })
 	}
+	withTime := func() []byte {
+		list := slices.Clone(entries)
+		i := slices.IndexFunc(list, func(e archive.Entry) bool {
+			return e.Kind == archive.Record && e.Space == byte(storage.Meta) && string(e.Key) == metaTime
+		})
+		list[i].Value = []byte{1}
+		return archiveOf(t, list...)
+	}
 	described := func(about string) []byte {
 		return archiveOf(t, append([]archive.Entry{{Kind: archive.Collection, Value: []byte(about)}}, entries[1:]...)...)
 	}
@@ -414,6 +428,7 @@ func TestBadSnapshots(t *testing.T) {
 		"index":                {described(`{"name":"c","format":3,"config":{"vectors":{"size":2,"distance":"Dot"},"payload_schema":{"a":"nonsense"}}}`), "", "cannot be had"},
 		"key space":            {archiveOf(t, slices.Insert(slices.Clone(entries), len(entries)-1, archive.Entry{Kind: archive.Record, Space: 0x7f})...), "", "key space 0x7f"},
 		"catalog":              {archiveOf(t, slices.Insert(slices.Clone(entries), 1, archive.Entry{Kind: archive.Record, Space: byte(storage.Catalog), Key: []byte("c")})...), "", "key space 0x1 "},
+		"time":                 {withTime(), "", "time of the last write"},
 		"point":                {value(storage.Point, []byte{9}), "", "a point cannot be read"},
 		"point id":             {change(storage.Point, func(e *archive.Entry) { e.Key = []byte{0} }), "", "id of a point"},
 		"payload":              {value(storage.Point, (&stored0).append(nil)), "", "not a JSON object"},
@@ -493,7 +508,7 @@ func TestSnapshotNames(t *testing.T) {
 	inside := filepath.Join(dir, "snapshots")
 	db := openWithSnapshots(t, vfs.NewMem(), inside)
 	defer closeDB(t, db)
-	for _, name := range []string{"c", ".", "..", "%2E", "a\nb", strings.Repeat("ä", 127)} {
+	for _, name := range []string{"c", "...", "%2E", "a\nb", strings.Repeat("ä", 127)} {
 		newCollection(t, db, name, vectorConfig(2, Dot))
 		if list, err := db.Snapshots(context.Background(), name); err != nil || len(list) != 0 {
 			t.Errorf("%q: %v %v", name, list, err)
@@ -514,20 +529,28 @@ func TestSnapshotNames(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	for _, pipe := range []string{"pipe.snapshot", "c/pipe.snapshot"} { // opening one waits for who writes to it
+		if err := unix.Mkfifo(filepath.Join(inside, pipe), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if list, err := db.Snapshots(context.Background(), "c"); err != nil || len(list) != 1 {
+		t.Errorf("beside links and pipes: %v %v", list, err)
+	}
 	for _, name := range []string{
-		"", ".", "..", "../secret.snapshot", "../" + full.Name, outside, "c/../" + full.Name, "a\x00.snapshot", "link.snapshot", "in.snapshot",
+		"pipe.snapshot", "", ".", "..", "../secret.snapshot", "../" + full.Name, outside, "c/../" + full.Name, "a\x00.snapshot", "link.snapshot", "in.snapshot",
 		strings.Repeat("a", 300) + ".snapshot", "none.snapshot", full.Name + ".checksum", `..\secret.snapshot`,
 	} {
-		if _, _, err := db.OpenSnapshot("c", name); KindOf(err) != NotFound {
+		if _, _, err := db.OpenSnapshot(context.Background(), "c", name); KindOf(err) != NotFound {
 			t.Errorf("open %q: %v", name, err)
 		}
-		if err := db.DeleteSnapshot("c", name); KindOf(err) != NotFound {
+		if err := db.DeleteSnapshot(context.Background(), "c", name); KindOf(err) != NotFound {
 			t.Errorf("delete %q: %v", name, err)
 		}
 	}
 	for _, file := range []string{
 		"", "/etc/shadow", outside, "snapshots/" + full.Name, filepath.Join(inside, "..", "secret.snapshot"), inside + "/../secret.snapshot",
-		filepath.Join(inside, "link.snapshot"), inside, filepath.Join(inside, "none.snapshot"), inside + "x/a.snapshot", inside + "/a\x00b",
+		filepath.Join(inside, "link.snapshot"), filepath.Join(inside, "pipe.snapshot"), inside, filepath.Join(inside, "none.snapshot"), inside + "x/a.snapshot", inside + "/a\x00b",
 	} {
 		f, err := db.OpenSnapshotFile(file)
 		if KindOf(err) != BadRequest || f != nil {
@@ -537,7 +560,7 @@ func TestSnapshotNames(t *testing.T) {
 	if f, err := db.OpenSnapshotFile(filepath.Join(inside, full.Name)); err != nil || f.Close() != nil {
 		t.Errorf("a snapshot by its path: %v", err)
 	}
-	if err := db.DeleteSnapshot("", full.Name); err != nil {
+	if err := db.DeleteSnapshot(context.Background(), "", full.Name); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Stat(filepath.Join(inside, full.Name+".checksum")); !errors.Is(err, os.ErrNotExist) {
@@ -609,4 +632,92 @@ func TestRecoveryEnds(t *testing.T) {
 	defer closeDB(t, db)
 	expect(t, collection(t, db, "c"), want...)
 	noOrphans(t, db)
+}
+
+// A recovery amid which the disk becomes full, or memory, is refused then, and not when it has
+// taken what is left. The collection stays as it was.
+func TestRecoveryEndsWithoutRoom(t *testing.T) {
+	limit := debug.SetMemoryLimit(-1)
+	t.Cleanup(func() { debug.SetMemoryLimit(limit) })
+	fs := vfs.NewMem()
+	fillDisk(fs, 10)
+	guard := memory.NewGuard(1<<30, slog.New(slog.DiscardHandler))
+	var loading atomic.Bool
+	db, err := Open(t.Context(), "data", Options{
+		FS: fs, SnapshotsDir: t.TempDir(), Memory: guard, Disk: DiskOptions{HighPercent: 95, Interval: time.Millisecond},
+		now: func() time.Time { // a load asks for it
+			if loading.Load() {
+				guard.Look(memory.Use{Live: 1 << 30}, nil)
+			}
+			return time.Now()
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeDB(t, db)
+	c := newCollection(t, db, "c", vectorConfig(2, Euclid))
+	text := strings.Repeat("a", importBatch/16)
+	for id := range uint64(64) {
+		apply(t, c, Batch{Ops: []Op{upsert(point.Number(id), Version{}, float32(id), 1, fmt.Sprintf(`{"text":%q}`, text))}})
+	}
+	_, raw := takeSnapshot(t, db, "c")
+	apply(t, c, Batch{Ops: []Op{upsert(point.Number(1000), Version{}, 1, 1, "")}})
+	want := contents(t, c)
+	// from reads the snapshot, and calls at before the part that begins at an offset.
+	from := func(offset int, at func()) (snapshot io.Reader, read *int) {
+		done := 0
+		return readFunc(func(p []byte) (int, error) {
+			if done >= offset && at != nil {
+				at()
+				at = nil
+			}
+			n := copy(p, raw[done:])
+			if done += n; n == 0 {
+				return 0, io.EOF
+			}
+			return n, nil
+		}), &done
+	}
+	stays := func(kind Kind, err error) {
+		t.Helper()
+		if KindOf(err) != kind {
+			t.Errorf("got %v", err)
+		}
+		if got := collection(t, db, "c"); got != c || !slices.Equal(contents(t, got), want) {
+			t.Error("the collection has changed")
+		}
+		noOrphans(t, db)
+	}
+
+	const begun = 1 << 20
+	snapshot, read := from(begun, func() {
+		fillDisk(fs, 96)
+		becomes(t, db, false)
+	})
+	err = db.Recover(t.Context(), "c", snapshot, "")
+	if fillDisk(fs, 10); *read > begun+2*importBatch {
+		t.Errorf("%d of %d bytes were read after the disk had become full", *read-begun, len(raw))
+	}
+	stays(Full, err)
+	becomes(t, db, true)
+
+	snapshot, read = from(begun, func() { guard.Look(memory.Use{Live: 1 << 30}, nil) })
+	err = db.Recover(t.Context(), "c", snapshot, "")
+	if *read > begun+2*importBatch {
+		t.Errorf("%d of %d bytes were read after memory had become full", *read-begun, len(raw))
+	}
+	stays(MemoryFull, err)
+	guard.Look(memory.Use{}, nil)
+
+	snapshot, _ = from(len(raw), func() { loading.Store(true) })
+	err = db.Recover(t.Context(), "c", snapshot, "")
+	loading.Store(false)
+	stays(MemoryFull, err)
+	guard.Look(memory.Use{}, nil)
+
+	snapshot, _ = from(0, nil)
+	if err := db.Recover(t.Context(), "c", snapshot, ""); err != nil {
+		t.Errorf("with room: %v", err)
+	}
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -23,9 +24,7 @@ type SparseIndexParams struct {
 
 // Merge returns p with the members that diff sets.
 func (p SparseParams) Merge(diff SparseParams) SparseParams {
-	if diff.Modifier != "" {
-		p.Modifier = diff.Modifier
-	}
+	p.Modifier = cmp.Or(diff.Modifier, p.Modifier)
 	if diff.Index == nil {
 		return p
 	}
@@ -33,11 +32,9 @@ func (p SparseParams) Merge(diff SparseParams) SparseParams {
 	if p.Index != nil {
 		merged = *p.Index
 	}
-	override(&merged.FullScanThreshold, diff.Index.FullScanThreshold)
-	override(&merged.OnDisk, diff.Index.OnDisk)
-	if diff.Index.Datatype != "" {
-		merged.Datatype = diff.Index.Datatype
-	}
+	merged.FullScanThreshold = cmp.Or(diff.Index.FullScanThreshold, merged.FullScanThreshold)
+	merged.OnDisk = cmp.Or(diff.Index.OnDisk, merged.OnDisk)
+	merged.Datatype = cmp.Or(diff.Index.Datatype, merged.Datatype)
 	p.Index = &merged
 	return p
 }
@@ -85,8 +82,8 @@ func readVariant[T ~string](raw []byte, dst *T, known ...T) error {
 
 func (c *Config) validateSparse() error {
 	for _, name := range slices.Sorted(maps.Keys(c.SparseVectors)) {
-		if len(name) > maxVectorName {
-			return invalid("sparse_vectors."+name, "a vector name of %d bytes is longer than %d", len(name), maxVectorName)
+		if err := checkVectorName(name, "sparse_vectors."+name); err != nil {
+			return err
 		}
 		if _, ok := c.Vectors.Named[name]; ok {
 			return errorf(BadRequest, "Dense and sparse vectors cannot have the same name `%s`", name)

@@ -52,6 +52,18 @@ func (t *streamTable) number(s Stream) (num uint32, isNew bool) {
 	return num, true
 }
 
+// past returns the number of the newest of the stream's earlier logs. A stream without one
+// gets it.
+func (t *streamTable) past(s Stream) (num uint32, isNew bool) {
+	if former := t.former[s]; len(former) > 0 {
+		return former[len(former)-1], false
+	}
+	num = uint32(len(t.byNum))
+	t.byNum = append(t.byNum, origin{stream: s, log: 1})
+	t.former[s] = []uint32{num}
+	return num, true
+}
+
 // renew gives a stream that has a number another one for its next log.
 func (t *streamTable) renew(s Stream) {
 	num, ok := t.numbers[s]
@@ -99,7 +111,7 @@ func (t *streamTable) load(suffix, value []byte) error {
 		t.former[s] = p.former
 	}
 	if p.next != unknownNext {
-		t.applied[s] = Position{Stream: s, Next: p.next, TopicID: p.topicID}
+		t.applied[s] = Position{Stream: s, Next: p.next, TopicID: p.topicID, Epoch: p.epoch}
 	}
 	return nil
 }
@@ -110,6 +122,7 @@ type storedPosition struct {
 	next    int64
 	topicID TopicID
 	former  []uint32
+	epoch   int32
 }
 
 // Bounds of what a stored position can hold.
@@ -125,7 +138,7 @@ func (p *storedPosition) append(dst []byte) []byte {
 	for _, num := range p.former {
 		dst = binary.AppendUvarint(dst, uint64(num))
 	}
-	return dst
+	return binary.AppendUvarint(dst, uint64(p.epoch))
 }
 
 // errBadPosition is for the caller to say whose position it is.
@@ -149,6 +162,11 @@ func decodePosition(value []byte) (storedPosition, error) {
 			}
 			p.former = append(p.former, num())
 		}
+	}
+	if len(r.rest) > 0 && !r.bad { // without: of format 4 or before
+		epoch := r.uvarint()
+		r.bad = r.bad || epoch > math.MaxInt32
+		p.epoch = int32(epoch)
 	}
 	if r.bad || len(r.rest) > 0 || p.next < unknownNext {
 		return storedPosition{}, errBadPosition
@@ -193,7 +211,7 @@ func decodeStream(key []byte) (Stream, error) {
 
 func (c *Collection) putPosition(b *storage.Batch, p Position) error {
 	num, _ := c.streams.number(p.Stream)
-	value := storedPosition{number: num, next: p.Next, topicID: p.TopicID, former: c.streams.former[p.Stream]}
+	value := storedPosition{number: num, next: p.Next, topicID: p.TopicID, former: c.streams.former[p.Stream], epoch: p.Epoch}
 	return b.Set(storage.AppendKey(nil, storage.Position, c.space, appendStream(nil, p.Stream)), value.append(nil))
 }
 
@@ -201,7 +219,7 @@ func (c *Collection) putPosition(b *storage.Batch, p Position) error {
 func (p Position) over(applied map[Stream]Position) Position {
 	known, ok := applied[p.Stream]
 	if ok && p.Next == unknownNext {
-		p.Next = known.Next
+		p.Next, p.Epoch = known.Next, known.Epoch
 	}
 	if p.TopicID == (TopicID{}) {
 		p.TopicID = known.TopicID
@@ -209,6 +227,16 @@ func (p Position) over(applied map[Stream]Position) Position {
 	p.NewLog = false
 	return p
 }
+
+// OfFormerLog returns the version as one of a log that the stream had before its present
+// one, see Position.NewLog.
+func (v Version) OfFormerLog() Version {
+	v.log = 1
+	return v
+}
+
+// Before says whether the version is older than another one of the same point.
+func (v Version) Before(w Version) bool { return v.compare(w) < 0 }
 
 // compare orders two versions of one point: negative when v is older than w.
 func (v Version) compare(w Version) int {

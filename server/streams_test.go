@@ -67,6 +67,45 @@ func TestNewLog(t *testing.T) {
 	t.Run("with restarts", func(t *testing.T) { run(t, true) })
 }
 
+// TestFormerLog writes versions of a log before the present one: they are compared by time
+// with those of the present log, whether the collection has seen an earlier log or not.
+func TestFormerLog(t *testing.T) {
+	s := Stream{Source: "s", Topic: "t"}
+	for name, seen := range map[string][]Position{"no earlier log": nil, "an earlier log": {{Stream: s, Next: 9}, {Stream: s, NewLog: true}}} {
+		t.Run(name, func(t *testing.T) {
+			fs := vfs.NewMem()
+			db := openDB(t, fs)
+			c := newCollection(t, db, "c", vectorConfig(2, Euclid))
+			for _, p := range seen {
+				apply(t, c, Batch{Positions: []Position{p}})
+			}
+			put := func(id uint64, v Version, stale int) {
+				t.Helper()
+				if a := apply(t, c, Batch{Ops: []Op{upsert(point.Number(id), v, 1, 0, "")}}); a.Stale != stale {
+					t.Errorf("%+v: %d stale, want %d", v, a.Stale, stale)
+				}
+			}
+			gone := Op{Kind: Delete, Select: Select{IDs: []point.ID{point.Number(1), point.Number(2)}}}
+			present := Version{Stream: s, Offset: 7, Time: 7}
+			put(3, present, 0)
+			gone.Version = Version{Stream: s, Offset: 8, Time: 8}.OfFormerLog()
+			apply(t, c, Batch{Ops: []Op{gone}})
+			closeDB(t, db)
+			db = openDB(t, fs)
+			c = openedCollection(t, db)
+			put(1, Version{Stream: s, Offset: 1, Time: 9}, 0)
+			put(2, Version{Stream: s, Offset: 9, Time: 7}, 1)
+			put(3, Version{Stream: s, Offset: 6, Time: 9}, 1) // of the present log still
+			if !gone.Version.Before(Version{Stream: s, Time: 9}) || gone.Version.Before(gone.Version) {
+				t.Error("the order of versions")
+			}
+			apply(t, c, Batch{Positions: []Position{{Stream: s, NewLog: true}}})
+			put(3, Version{Stream: s, Offset: 6, Time: 9}, 0)
+			closeDB(t, db)
+		})
+	}
+}
+
 func TestWrittenTellsTheSource(t *testing.T) {
 	c := testCollection(t)
 	v := Version{Stream: Stream{Source: "s", Topic: "t", Partition: 3}, Offset: 7, Time: 5}
@@ -101,7 +140,8 @@ func TestCrossedPartitionsAreCounted(t *testing.T) {
 
 func FuzzStoredPosition(f *testing.F) {
 	f.Add([]byte{1, 4})
-	for _, p := range []storedPosition{{number: 1, next: unknownNext}, {number: 3, next: 9, topicID: TopicID{1}, former: []uint32{1, 2}}} {
+	f.Add(append([]byte{1, 4}, make([]byte, 17)...)) // of format 4
+	for _, p := range []storedPosition{{number: 1, next: unknownNext}, {number: 3, next: 9, topicID: TopicID{1}, former: []uint32{1, 2}, epoch: 7}} {
 		f.Add(p.append(nil))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {

@@ -57,14 +57,14 @@ func (s *StrictMode) Merge(diff *StrictMode) *StrictMode {
 	if s != nil {
 		merged = *s
 	}
-	override(&merged.Enabled, diff.Enabled)
-	override(&merged.UnindexedFilteringRetrieve, diff.UnindexedFilteringRetrieve)
-	override(&merged.UnindexedFilteringUpdate, diff.UnindexedFilteringUpdate)
-	override(&merged.SearchAllowExact, diff.SearchAllowExact)
-	override(&merged.SearchMaxOversampling, diff.SearchMaxOversampling)
+	merged.Enabled = cmp.Or(diff.Enabled, merged.Enabled)
+	merged.UnindexedFilteringRetrieve = cmp.Or(diff.UnindexedFilteringRetrieve, merged.UnindexedFilteringRetrieve)
+	merged.UnindexedFilteringUpdate = cmp.Or(diff.UnindexedFilteringUpdate, merged.UnindexedFilteringUpdate)
+	merged.SearchAllowExact = cmp.Or(diff.SearchAllowExact, merged.SearchAllowExact)
+	merged.SearchMaxOversampling = cmp.Or(diff.SearchMaxOversampling, merged.SearchMaxOversampling)
 	numbers := diff.numbers()
 	for i, n := range merged.numbers() {
-		override(n.value, *numbers[i].value)
+		*n.value = cmp.Or(*numbers[i].value, *n.value)
 	}
 	if diff.Multivector != nil {
 		merged.Multivector = diff.Multivector
@@ -145,10 +145,11 @@ type Demand struct {
 	Exact        bool
 	Oversampling float64 // 0: not set
 	Cost         int     // of the read without its filter; 0 counts as 1
+	Item         int     // which of the request's searches asks for it
 }
 
-// Demand returns what the search asks for.
-func (r *SearchRequest) Demand() Demand {
+// demand returns what the search asks for without its prefetches.
+func (r *SearchRequest) demand() Demand {
 	d := Demand{Limit: r.Limit, Filter: r.Filter, Ef: r.Ef, Exact: r.Exact, Oversampling: r.Codes.Oversampling}
 	if r.Query != nil {
 		d.Cost = len(r.Query.examples())
@@ -161,7 +162,7 @@ func (r *SearchRequest) Demand() Demand {
 
 // Demands appends what the search and its prefetches ask for to dst.
 func (r *SearchRequest) Demands(dst []Demand) []Demand {
-	dst = append(dst, r.Demand())
+	dst = append(dst, r.demand())
 	for i := range r.Prefetch {
 		dst = r.Prefetch[i].Demands(dst)
 	}
@@ -176,7 +177,7 @@ func (c *Collection) AdmitReads(demands ...Demand) error {
 	for i := range demands {
 		d := &demands[i]
 		if err := c.admitRead(&s, d); err != nil {
-			return err
+			return &ItemError{d.Item, err}
 		}
 		cost += max(d.Cost, 1)
 		if d.Filter != nil {
@@ -288,7 +289,7 @@ func (c *Collection) AdmitWrites(ops []Op) error {
 	for i := range ops {
 		op := &ops[i]
 		if err := c.admitWrite(&s, op); err != nil {
-			return err
+			return &ItemError{i, err}
 		}
 		switch {
 		case op.Select.IDs == nil && op.Select.Filter != nil:

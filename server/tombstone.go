@@ -16,10 +16,10 @@ type tombstone struct {
 	deleted int64 // Unix milliseconds
 }
 
-// tombstoneHorizon is how long a delete is remembered: well beyond the delay
+// DeletesRemembered is how long a delete is remembered: well beyond the delay
 // between partitions of one topic, and beyond Kafka's own default of a day for
 // tombstones in compacted topics.
-const tombstoneHorizon = 7 * 24 * time.Hour
+const DeletesRemembered = 7 * 24 * time.Hour
 
 func appendTombstone(dst []byte, t tombstone) []byte {
 	dst = append(dst, recordFormat)
@@ -72,7 +72,7 @@ func (c *Collection) findTombstones(snapshot *storage.Snapshot) error {
 // dropOldTombstones looks at some tombstones, removes those beyond the horizon, and says
 // whether there are more to look at. The writer calls it.
 func (c *Collection) dropOldTombstones() (more bool, err error) {
-	limit := c.now().Add(-tombstoneHorizon).UnixMilli()
+	limit := c.now().Add(-DeletesRemembered).UnixMilli()
 	v, err := c.acquire()
 	if err != nil {
 		return false, err

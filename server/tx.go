@@ -142,7 +142,7 @@ func (tx *tx) change(op *Op, key []byte, given *Point, version Version, applied 
 		return err
 	}
 	p.stored.operation = tx.c.operation
-	p.stored.version = storedVersion{stream: tx.stream(version.Stream), time: version.Time, offset: version.Offset}
+	p.stored.version = storedVersion{stream: tx.origin(&version), time: version.Time, offset: version.Offset}
 	p.stored.timestamp = version.Timestamp
 	p.versioned = true
 	if !p.changed {
@@ -265,6 +265,7 @@ func (tx *tx) relocate(key []byte) error {
 		return err
 	}
 	tx.c.operation++ // the slot's new owner must be younger than what names its old one
+	tx.c.moves++
 	p.moved, p.changed = true, true
 	tx.order = append(tx.order, string(key))
 	return nil
@@ -275,6 +276,19 @@ func (tx *tx) stream(s Stream) uint32 {
 	num, isNew := tx.c.streams.number(s)
 	if isNew {
 		tx.moves = append(tx.moves, Position{Stream: s, Next: unknownNext})
+	}
+	return num
+}
+
+// origin returns the number of the log that a version is from.
+func (tx *tx) origin(v *Version) uint32 {
+	present := tx.stream(v.Stream)
+	if v.log == 0 {
+		return present
+	}
+	num, isNew := tx.c.streams.past(v.Stream)
+	if isNew {
+		tx.moves = append(tx.moves, Position{Stream: v.Stream, Next: unknownNext})
 	}
 	return num
 }
@@ -330,7 +344,7 @@ func (tx *tx) commit() error {
 		c.set().sparse[name].Add(docs)
 	}
 	for _, m := range staged.multis {
-		c.set().multi[m.name].Put(m.slot, c.params(m.name).comparedRows(m.rows))
+		c.set().multi[m.name].Put(m.slot, c.params(m.name).compared(m.rows))
 	}
 	linked := time.Now()
 	if err := errors.Join(b.Wait(), b.Close()); err != nil {
@@ -460,8 +474,15 @@ func (tx *tx) fill(b *storage.Batch) error {
 		return err
 	}
 	value = binary.BigEndian.AppendUint64(value[:0], c.operation)
-	if err := b.Set(storage.AppendKey(nil, storage.Meta, c.space, []byte(metaOperation)), value); err != nil {
+	err := errors.Join(b.Set(storage.AppendKey(nil, storage.Meta, c.space, []byte(metaOperation)), value), c.putTime(b))
+	if err != nil {
 		return err
+	}
+	if c.moves > 0 {
+		value = binary.BigEndian.AppendUint64(value[:0], c.moves)
+		if err := b.Set(storage.AppendKey(nil, storage.Meta, c.space, []byte(metaMoves)), value); err != nil {
+			return err
+		}
 	}
 	value = binary.BigEndian.AppendUint64(value[:0], uint64(c.payloads+tx.payloadGrowth()))
 	return b.Set(storage.AppendKey(nil, storage.Meta, c.space, []byte(metaPayload)), value)
@@ -495,7 +516,11 @@ func (tx *tx) settle(staged stagedSlots) {
 			c.slots.Retire(old)
 			c.deaths++
 			c.ids.retire(old)
-			c.vectorCount -= c.vectorsOf(old)
+			for name, has := range c.set().all() {
+				if has(old) {
+					c.vectorCounts[name]--
+				}
+			}
 			for _, x := range c.set().sparse {
 				x.Retire(old)
 			}
@@ -505,7 +530,9 @@ func (tx *tx) settle(staged stagedSlots) {
 		if slot := staged.slots[i]; slot != noSlot {
 			c.births++
 			c.ids.put([]byte(id), slot, p.stored.operation)
-			c.vectorCount += len(p.vectors)
+			for name := range p.vectors {
+				c.vectorCounts[name]++
+			}
 		}
 		switch {
 		case p.exists && !p.existed:
@@ -522,25 +549,4 @@ func (tx *tx) settle(staged stagedSlots) {
 			}
 		}
 	}
-}
-
-// vectorsOf returns how many vectors a slot has.
-func (c *Collection) vectorsOf(slot uint32) int {
-	n := 0
-	for _, g := range c.set().graphs {
-		if g.Has(slot) {
-			n++
-		}
-	}
-	for _, x := range c.set().sparse {
-		if x.Has(slot) {
-			n++
-		}
-	}
-	for _, x := range c.set().multi {
-		if x.Has(slot) {
-			n++
-		}
-	}
-	return n
 }

@@ -29,8 +29,14 @@ func namesOf(t *testing.T, c *Collection) string {
 			vectors++
 		}
 	}
-	if info, err := c.Info(); err != nil || info.IndexedVectors != vectors {
+	info, err := c.Info()
+	if err != nil || info.IndexedVectors != vectors {
 		t.Errorf("%d vectors instead of %d, %v", info.IndexedVectors, vectors, err)
+	}
+	for name, n := range info.Vectors {
+		if n != counts[name] {
+			t.Errorf("%d vectors %q instead of %d", n, name, counts[name])
+		}
 	}
 	return fmt.Sprint(len(page.Records), counts)
 }

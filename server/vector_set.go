@@ -18,6 +18,7 @@ type vectorSet struct {
 	graphs map[string]*hnsw.Graph
 	multi  map[string]*maxsim.Index
 	sparse map[string]*sparse.Index
+	recall map[string]*recall // of the graphs; none without probes
 }
 
 // set returns the vectors that there are now.
@@ -29,6 +30,7 @@ func (c *Collection) vectorSetOf(cfg Config) (*vectorSet, error) {
 	now := c.set()
 	next := &vectorSet{
 		params: cfg.Vectors.Named, graphs: map[string]*hnsw.Graph{}, multi: map[string]*maxsim.Index{}, sparse: map[string]*sparse.Index{},
+		recall: map[string]*recall{},
 	}
 	for name, params := range cfg.Vectors.Named {
 		if params.Multivector != nil {
@@ -46,6 +48,12 @@ func (c *Collection) vectorSetOf(cfg Config) (*vectorSet, error) {
 			}
 		}
 		next.graphs[name] = g
+		if !c.probed {
+			continue
+		}
+		if next.recall[name] = now.recall[name]; next.recall[name] == nil {
+			next.recall[name] = new(recall)
+		}
 	}
 	for name := range cfg.SparseVectors {
 		if next.sparse[name] = now.sparse[name]; next.sparse[name] == nil {
@@ -77,33 +85,16 @@ func (c *Collection) replaceSet(next *vectorSet) {
 	}
 	for name, g := range now.graphs {
 		if next.graphs[name] == nil {
-			c.vectorCount -= c.countVisible(g.Has)
 			c.repair.Remove(g)
 			c.dropped = append(c.dropped, g)
 		}
 	}
-	for name, x := range now.sparse {
-		if next.sparse[name] == nil {
-			c.vectorCount -= c.countVisible(x.Has)
-		}
-	}
-	for name, x := range now.multi {
-		if next.multi[name] == nil {
-			c.vectorCount -= c.countVisible(x.Has)
+	for name := range now.all() {
+		if !next.hasName(name) {
+			delete(c.vectorCounts, name)
 		}
 	}
 	c.vectorSet.Store(next)
-}
-
-// countVisible counts the slots of points that have something.
-func (c *Collection) countVisible(has func(slot uint32) bool) (n int) {
-	now := c.slots.View()
-	for slot := range uint32(c.slots.Len()) {
-		if now.Visible(slot) && has(slot) {
-			n++
-		}
-	}
-	return n
 }
 
 // closeDropped frees the memory of dropped graphs that no view shows any more. The
@@ -111,7 +102,7 @@ func (c *Collection) countVisible(has func(slot uint32) bool) (n int) {
 func (c *Collection) closeDropped() {
 	c.dropped = slices.DeleteFunc(c.dropped, func(g *hnsw.Graph) bool {
 		for _, v := range c.readers {
-			if v.refs.Load() > 0 && slices.Contains(slices.Collect(maps.Values(v.set.graphs)), g) {
+			if !v.gone() && slices.Contains(slices.Collect(maps.Values(v.set.graphs)), g) {
 				return false
 			}
 		}

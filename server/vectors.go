@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 
 	"freshet/hnsw"
 	"freshet/storage"
@@ -102,6 +103,27 @@ func (r *viewVectors) ScanVectors(ctx context.Context, next func(slot uint32, ok
 	})
 }
 
+// all gives the names, and what says whether a slot has a vector of the name.
+func (set *vectorSet) all() iter.Seq2[string, func(slot uint32) bool] {
+	return func(yield func(string, func(uint32) bool) bool) {
+		for name, g := range set.graphs {
+			if !yield(name, g.Has) {
+				return
+			}
+		}
+		for name, x := range set.sparse {
+			if !yield(name, x.Has) {
+				return
+			}
+		}
+		for name, x := range set.multi {
+			if !yield(name, x.Has) {
+				return
+			}
+		}
+	}
+}
+
 // hasName says whether points can have vectors of the name.
 func (set *vectorSet) hasName(name string) bool {
 	return set.graphs[name] != nil || set.sparse[name] != nil || set.multi[name] != nil
@@ -166,17 +188,7 @@ func (c *Collection) vectors(v *view, slot uint32, sel VectorSelector) (Vectors,
 		return err
 	}
 	if sel.All {
-		for name := range v.set.graphs {
-			if err := add(name); err != nil {
-				return nil, err
-			}
-		}
-		for name := range v.set.sparse {
-			if err := add(name); err != nil {
-				return nil, err
-			}
-		}
-		for name := range v.set.multi {
+		for name := range v.set.all() {
 			if err := add(name); err != nil {
 				return nil, err
 			}

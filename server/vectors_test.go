@@ -14,6 +14,7 @@ import (
 
 	"freshet/server/payload"
 	"freshet/server/point"
+	"freshet/storage/crashfs"
 )
 
 // configOf reads a configuration as the API would.
@@ -222,7 +223,7 @@ func TestVectorsOnDiskBesideWrites(t *testing.T) {
 func TestVectorsOnDiskSurviveACrash(t *testing.T) {
 	for trial := range under(4) {
 		r := rand.New(rand.NewPCG(uint64(trial), 1))
-		fs := vfs.NewCrashableMem()
+		fs := crashfs.New()
 		db := openDB(t, fs)
 		c := newCollection(t, db, "c", configOf(t, onDiskConfig))
 		for i := range 12 {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"maps"
 	"slices"
 	"sync/atomic"
 
@@ -17,7 +18,7 @@ type view struct {
 	snapshot *storage.Snapshot
 	slots    hnsw.View
 	points   int
-	vectors  int
+	vectors  map[string]int // of points, by name
 	// payloadBytes is how long the payloads are together.
 	payloadBytes int64
 	since        *touched // by later commits
@@ -25,6 +26,7 @@ type view struct {
 	sparse       map[string]*sparse.State // by name
 	// operation is the number of the newest operation in the view.
 	operation uint64
+	moves     uint64 // of the operations
 	// applied holds the positions by stream; it is not changed any more.
 	applied map[Stream]Position
 	// origins is what the numbers of streams stand for.
@@ -53,6 +55,9 @@ func (v *view) release() {
 	}
 }
 
+// gone says whether the view has been released by all.
+func (v *view) gone() bool { return v.refs.Load() == 0 }
+
 // acquire returns the current view. The caller must release it.
 func (c *Collection) acquire() (*view, error) {
 	for {
@@ -75,10 +80,11 @@ func (c *Collection) publish() {
 		since:    c.indexes.since,
 		slots:    c.slots.View(),
 		points:   c.points,
-		vectors:  c.vectorCount,
+		vectors:  maps.Clone(c.vectorCounts),
 
 		payloadBytes: c.payloads,
 		operation:    c.operation,
+		moves:        c.moves,
 		applied:      c.applied,
 		origins:      c.streams.byNum,
 		released: func(err error) {
@@ -96,10 +102,11 @@ func (c *Collection) publish() {
 	}
 	v.refs.Store(1)
 	c.views.Add(1)
-	c.readers = append(c.readers, v)
 	if old := c.view.Swap(v); old != nil {
 		old.release()
 	}
+	// Here, too: where nothing is repaired nobody asks for the oldest.
+	c.readers = slices.DeleteFunc(append(c.readers, v), (*view).gone)
 	c.closeDropped()
 	close(*c.moved.Swap(newSignal()))
 }
@@ -107,7 +114,7 @@ func (c *Collection) publish() {
 // oldest returns the state of the slots in the oldest view that is still read. The
 // writer calls it.
 func (c *Collection) oldest() hnsw.View {
-	c.readers = slices.DeleteFunc(c.readers, func(v *view) bool { return v.refs.Load() == 0 })
+	c.readers = slices.DeleteFunc(c.readers, (*view).gone)
 	if len(c.readers) == 0 {
 		return c.slots.View()
 	}

@@ -8,27 +8,27 @@ import (
 	"time"
 )
 
-// Positions returns how far each stream is applied and visible, by topic,
-// partition and source.
-func (c *Collection) Positions() ([]Position, error) {
-	v, err := c.acquire()
-	if err != nil {
-		return nil, err
-	}
-	defer v.release()
-	return sortedPositions(v.applied), nil
+// WaitPositions returns once reads see everything before the positions, of the same
+// topics where their ids are known. When ctx ends first the error (Timeout) says what
+// is missing.
+func (c *Collection) WaitPositions(ctx context.Context, want []Position) error {
+	return c.waitFor(ctx, func(v *view) (behind []string) {
+		for _, w := range want {
+			at := v.applied[w.Stream]
+			switch what := fmt.Sprintf("topic %q, partition %d", w.Stream.Topic, w.Stream.Partition); {
+			case !sameTopic(at.TopicID, w.TopicID):
+				behind = append(behind, what+": what is applied is of a topic that was deleted and made anew")
+			case at.Next < w.Next:
+				behind = append(behind, fmt.Sprintf("%s: applied up to %d of %d", what, at.Next, w.Next))
+			}
+		}
+		return behind
+	})
 }
 
-// Position returns how far one stream is applied; false before its first batch.
-func (c *Collection) Position(s Stream) (Position, bool, error) {
-	v, err := c.acquire()
-	if err != nil {
-		return Position{}, false, err
-	}
-	defer v.release()
-	p, ok := v.applied[s]
-	p.Stream = s
-	return p, ok, nil
+func sameTopic(a, b TopicID) bool {
+	var none TopicID
+	return a == b || a == none || b == none
 }
 
 // WaitOffsets returns once reads see all the records named. Positions count
@@ -36,13 +36,35 @@ func (c *Collection) Position(s Stream) (Position, bool, error) {
 // behind a transaction's marker ends too. When ctx ends first the error
 // (Timeout) says what is missing.
 func (c *Collection) WaitOffsets(ctx context.Context, want []MinOffset) error {
+	return c.waitFor(ctx, func(v *view) (behind []string) {
+		for _, w := range want {
+			next, known := int64(0), false
+			for s, p := range v.applied {
+				if s.Topic == w.Topic && s.Partition == w.Partition {
+					next, known = max(next, p.Next), true
+				}
+			}
+			switch {
+			case !known:
+				behind = append(behind, fmt.Sprintf("topic %q, partition %d: nothing applied yet, offset %d wanted", w.Topic, w.Partition, w.Offset))
+			case next <= w.Offset:
+				behind = append(behind, fmt.Sprintf("topic %q, partition %d: applied to offset %d, %d records behind offset %d",
+					w.Topic, w.Partition, next-1, w.Offset-next+1, w.Offset))
+			}
+		}
+		return behind
+	})
+}
+
+// waitFor waits for a view of which missing has nothing to say.
+func (c *Collection) waitFor(ctx context.Context, missing func(*view) []string) error {
 	for {
-		moved := *c.moved.Load()
+		moved := *c.moved.Load() // before the view: none must come between
 		v, err := c.acquire()
 		if err != nil {
 			return err
 		}
-		behind := v.behind(want)
+		behind := missing(v)
 		v.release()
 		if len(behind) == 0 {
 			return nil
@@ -56,26 +78,4 @@ func (c *Collection) WaitOffsets(ctx context.Context, want []MinOffset) error {
 			return &Error{Kind: Timeout, RetryAfter: time.Second, Text: "not applied in time: " + strings.Join(behind, "; ")}
 		}
 	}
-}
-
-// behind says for each of the wanted records that the view does not have yet
-// how far it is away.
-func (v *view) behind(want []MinOffset) []string {
-	var behind []string
-	for _, w := range want {
-		next, known := int64(0), false
-		for s, p := range v.applied {
-			if s.Topic == w.Topic && s.Partition == w.Partition {
-				next, known = max(next, p.Next), true
-			}
-		}
-		switch {
-		case !known:
-			behind = append(behind, fmt.Sprintf("topic %q, partition %d: nothing applied yet, offset %d wanted", w.Topic, w.Partition, w.Offset))
-		case next <= w.Offset:
-			behind = append(behind, fmt.Sprintf("topic %q, partition %d: applied to offset %d, %d records behind offset %d",
-				w.Topic, w.Partition, next-1, w.Offset-next+1, w.Offset))
-		}
-	}
-	return behind
 }

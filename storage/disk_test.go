@@ -14,6 +14,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"freshet/storage/crashfs"
 )
 
 // smallDisk is a disk of 1,000,000,000 bytes of which others use some.
@@ -101,7 +103,7 @@ func TestWritingEndsAtTheHighMark(t *testing.T) {
 // When no space is left in the middle of a write, the reserve is given up for what is
 // under way; nothing acknowledged is lost.
 func TestNoSpaceInTheMiddleOfAWrite(t *testing.T) {
-	mem := vfs.NewCrashableMem()
+	mem := crashfs.New()
 	disk := newSmallDisk(mem)
 	s, err := Open("data", Options{FS: disk, Disk: quick, Fatal: func(reason string) { panic(reason) }})
 	if err != nil {

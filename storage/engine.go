@@ -3,8 +3,6 @@ package storage
 import (
 	"errors"
 	"fmt"
-	"io"
-	"sync"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -76,47 +74,4 @@ func (s *Store) closeFormer() error {
 	err := errors.Join(s.former.db.Close(), s.folder.removeKept())
 	s.former = nil
 	return err
-}
-
-// folder is the file system as both engines see it: files are kept while the read-only one
-// may open them, and the lock is the Store's.
-type folder struct {
-	vfs.FS
-	mu      sync.Mutex
-	keeping bool
-	kept    []string
-}
-
-// Unwrap is part of vfs.FS.
-func (f *folder) Unwrap() vfs.FS { return f.FS }
-
-// Lock does nothing: the Store has locked the folder.
-func (f *folder) Lock(string) (io.Closer, error) { return io.NopCloser(nil), nil }
-
-// Remove removes a file, now or when it is not needed any more.
-func (f *folder) Remove(name string) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.keeping {
-		f.kept = append(f.kept, name)
-		return nil
-	}
-	return f.FS.Remove(name)
-}
-
-func (f *folder) keep() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.keeping = true
-}
-
-func (f *folder) removeKept() error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	var errs []error
-	for _, name := range f.kept {
-		errs = append(errs, f.FS.Remove(name))
-	}
-	f.keeping, f.kept = false, nil
-	return errors.Join(errs...)
 }

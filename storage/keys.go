@@ -8,7 +8,7 @@ import (
 // Keyspace is the first byte of every key.
 type Keyspace byte
 
-// The key spaces of format 4. A number is never used again for something else.
+// The key spaces of format 5. A number is never used again for something else.
 const (
 	spaceFormat Keyspace = 0x00 // the format's number
 

@@ -19,9 +19,9 @@ import (
 
 // Format is the version of the layout this build writes. It reads the older ones and
 // makes them this one: a build for format 1, which has no Neighbours, would leave those
-// behind the vectors, one for format 2 knows dense vectors only, and one for format 3 no
-// points that expire.
-const Format = 4
+// behind the vectors, one for format 2 knows dense vectors only, one for format 3 no
+// points that expire, and one for format 4 no epochs of leaders in positions.
+const Format = 5
 
 var (
 	// ErrLocked means that another process has the folder open.
@@ -36,8 +36,11 @@ var (
 type Options struct {
 	Logger *slog.Logger // default: discard
 	FS     vfs.FS       // default: the operating system's
-	// CacheBytes is the size of the block cache; default 64 MiB.
+	// CacheBytes is the size of the block cache; default, and at most, 64 MiB.
 	CacheBytes int64
+	// BufferBytes is the size of a write buffer, of which there are two at most; default,
+	// and at most, 32 MiB.
+	BufferBytes int64
 	// Disk says how much of the disk is left free.
 	Disk DiskOptions
 	// Fatal is called with the reason when the disk fails in a way that leaves
@@ -58,7 +61,9 @@ type Store struct {
 	log    pebbleLogger
 	disk   *disk
 	folder *folder
-	fs     vfs.FS // folder, with hooks for what finds no space and for what fails
+	fs     vfs.FS // folder, with hooks for what finds no space, for what is durable and for what fails
+	logs   *syncedLogs
+	mark   *marker
 	lock   *pebble.Lock
 
 	engine   atomic.Pointer[engine]
@@ -80,10 +85,9 @@ func Open(dir string, o Options) (*Store, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	if o.CacheBytes == 0 {
-		o.CacheBytes = 64 << 20
-	}
-	if err := o.FS.MkdirAll(dir, 0o750); err != nil {
+	o.CacheBytes = atMost(o.CacheBytes, mostCache)
+	o.BufferBytes = max(atMost(o.BufferBytes, mostBuffer), leastBuffer)
+	if err := MakeFolder(o.FS, dir); err != nil {
 		return nil, fmt.Errorf("create data folder %s: %w", dir, err)
 	}
 	lock, err := pebble.LockDirectory(dir, o.FS)
@@ -98,7 +102,8 @@ func Open(dir string, o Options) (*Store, error) {
 		dir: dir, o: o, log: log, disk: newDisk(o.FS, dir, o.Disk, o.Logger), folder: &folder{FS: o.FS}, lock: lock,
 		reopened: make(chan struct{}), stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
-	s.fs = &failing{FS: vfs.OnDiskFull(s.folder, s.disk.outOfSpace), log: log}
+	s.logs = &syncedLogs{FS: vfs.OnDiskFull(s.folder, s.disk.outOfSpace)}
+	s.fs = &failing{FS: s.logs, log: log}
 	if err := s.open(); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
@@ -106,14 +111,37 @@ func Open(dir string, o Options) (*Store, error) {
 	return s, nil
 }
 
+// The most, and the default, of Options.CacheBytes and Options.BufferBytes.
+const (
+	mostCache  = 64 << 20
+	mostBuffer = 32 << 20
+)
+
+// leastBuffer is less than which a write buffer makes no sense: files would be tiny.
+const leastBuffer = 4 << 20
+
+// atMost returns n, but no more than the limit, which is also the default.
+func atMost(n, limit int64) int64 {
+	if n == 0 {
+		return limit
+	}
+	return min(n, limit)
+}
+
 func (s *Store) open() error {
 	room, err := s.disk.roomToOpen()
 	if err != nil {
 		return err
 	}
+	if err := intact(s.o.FS, s.dir); err != nil {
+		return err
+	}
 	e, err := openEngine(s.dir, &s.o, s.fs, !room)
 	if err != nil {
 		return errors.Join(s.disk.writable(), err)
+	}
+	if s.mark, err = newMarker(s.fs, s.dir, s.logs); err != nil {
+		return errors.Join(err, e.db.Close())
 	}
 	s.engine.Store(e)
 	if room {
@@ -145,6 +173,11 @@ func (s *Store) watch() {
 		s.disk.check(more)
 		if err := errors.Join(s.beginWriting(), s.closeFormer()); err != nil {
 			s.o.Logger.Error("the data folder could not be opened to be written", "err", err)
+		}
+		if s.Writable() == nil {
+			if err := s.mark.look(); err != nil {
+				s.o.Logger.Error("storage: the end of the log is not guarded", "err", err)
+			}
 		}
 	}
 }
@@ -195,7 +228,7 @@ func pebbleOptions(o *Options, fs vfs.FS, readOnly bool) *pebble.Options {
 		FS:                 fs,
 		ReadOnly:           readOnly,
 		CacheSize:          o.CacheBytes,
-		MemTableSize:       32 << 20,
+		MemTableSize:       uint64(o.BufferBytes),
 		FormatMajorVersion: pebble.FormatNewest,
 		Logger:             pebbleLogger{log: o.Logger, fatal: o.Fatal},
 		EventListener:      faults(o.Logger),
@@ -252,12 +285,39 @@ func (e *engine) checkFormat() error {
 func (s *Store) Close() error {
 	close(s.stop)
 	<-s.stopped
-	err := s.closeFormer()
-	return errors.Join(err, s.engine.Load().db.Close(), s.lock.Close())
+	err := errors.Join(s.closeFormer(), s.engine.Load().db.Close())
+	if err == nil && s.Writable() == nil {
+		err = s.mark.move()
+	}
+	return errors.Join(err, s.mark.close(), s.lock.Close())
 }
 
 // Flush writes what is in the log to tables.
-func (s *Store) Flush() error { return s.engine.Load().db.Flush() }
+func (s *Store) Flush() error {
+	s.mu.RLock() // or the engine could be closed meanwhile
+	defer s.mu.RUnlock()
+	return s.engine.Load().db.Flush()
+}
+
+// Reclaim begins to write what is in the log to tables, where the room of what was removed
+// comes back: removals that are only in the log are no use to the disk. It is an error that
+// wraps ErrFull if there is no room for that.
+func (s *Store) Reclaim() error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	e := s.engine.Load()
+	if e.readOnly {
+		return nil // nothing has been removed
+	}
+	need := e.db.Metrics().MemTable.Size + openingBytes
+	if u, _ := s.disk.usage(); u.Known && u.Available < need {
+		return &fullError{fmt.Sprintf("the disk of the data folder has %d bytes left, and it takes up to %d", u.Available, need)}
+	}
+	if _, err := e.db.AsyncFlush(); err != nil {
+		return fmt.Errorf("write the log to tables: %w", err)
+	}
+	return nil
+}
 
 // SyncLog returns once every batch committed before the call is on stable
 // storage.
@@ -273,7 +333,11 @@ func (s *Store) SyncLog() error {
 }
 
 // DiskBytes returns how much the store has on disk, its log included.
-func (s *Store) DiskBytes() int64 { return int64(s.engine.Load().db.Metrics().DiskSpaceUsage()) }
+func (s *Store) DiskBytes() int64 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return int64(s.engine.Load().db.Metrics().DiskSpaceUsage())
+}
 
 // pebbleLogger passes Pebble's messages on: its routine reports are debugging
 // output to an operator of Freshet.

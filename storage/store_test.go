@@ -11,6 +11,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"freshet/storage/crashfs"
 )
 
 func open(t *testing.T, fs vfs.FS) *Store {
@@ -22,7 +24,7 @@ func open(t *testing.T, fs vfs.FS) *Store {
 	return s
 }
 
-func commit(t *testing.T, s *Store, sync bool, change func(*Batch) error) {
+func commit(t testing.TB, s *Store, sync bool, change func(*Batch) error) {
 	t.Helper()
 	b := s.NewBatch()
 	if err := errors.Join(change(b), b.Commit(sync), b.Wait(), b.Close()); err != nil {
@@ -30,7 +32,7 @@ func commit(t *testing.T, s *Store, sync bool, change func(*Batch) error) {
 	}
 }
 
-func closeStore(t *testing.T, s *Store) {
+func closeStore(t testing.TB, s *Store) {
 	t.Helper()
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -79,7 +81,7 @@ func TestCrashKeepsSyncedBatchesWhole(t *testing.T) {
 	}
 	for _, percent := range []int{0, 30, 70, 100} {
 		t.Run(fmt.Sprint(percent), func(t *testing.T) {
-			fs := vfs.NewCrashableMem()
+			fs := crashfs.New()
 			s := open(t, fs)
 			const batches, lastSynced = 60, 40
 			for i := range batches {
@@ -110,6 +112,26 @@ func TestCrashKeepsSyncedBatchesWhole(t *testing.T) {
 				t.Fatalf("%d batches survived, %d were acknowledged", kept, lastSynced+1)
 			}
 		})
+	}
+}
+
+// The folder itself, and those above it that were made with it, stay when the power goes.
+func TestNewFolderStays(t *testing.T) {
+	fs := crashfs.New()
+	s, err := Open("a/b/data", Options{FS: fs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := AppendKey(nil, Point, Space{Collection: 1}, []byte("a"))
+	commit(t, s, true, func(b *Batch) error { return b.Set(key, []byte("x")) })
+	crashed := fs.CrashClone(vfs.CrashCloneCfg{})
+	closeStore(t, s)
+	if s, err = Open("a/b/data", Options{FS: crashed}); err != nil {
+		t.Fatal(err)
+	}
+	defer closeStore(t, s)
+	if got, err := s.Get(nil, key); err != nil || string(got) != "x" {
+		t.Errorf("after a crash: %q, %v", got, err)
 	}
 }
 

@@ -78,7 +78,9 @@ func assemble() (object, error) {
 		r := response.(object)
 		if r["$error"] != nil {
 			delete(r, "$error")
-			r["content"] = jsonContent(object{"$ref": "Error"})
+			content := jsonContent(object{"$ref": "Error"})
+			maps.Copy(content, member(r, "content"))
+			r["content"] = content
 		}
 	}
 	doc["paths"], doc["tags"] = paths, tags

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"regexp"
 	"strconv"
 
@@ -34,8 +35,8 @@ var (
 // maxDim is the most numbers that servers take for a vector.
 const maxDim = 65536
 
-// ReadArray reads the header of an .npy array.
-func ReadArray(r io.Reader) (Array, error) {
+// readArray reads the header of an .npy array.
+func readArray(r io.Reader) (Array, error) {
 	var a Array
 	var head [8]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil || string(head[:6]) != "\x93NUMPY" {
@@ -95,8 +96,34 @@ func (a *Array) describe(header []byte) error {
 	return nil
 }
 
-// CheckSize tells whether an array of so many bytes, with its header, is whole.
-func (a *Array) CheckSize(n int64) error {
+// OpenMatrix opens an .npy file of two dimensions that is whole, to be read from its first
+// row on.
+func OpenMatrix(path string) (_ *os.File, _ Array, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, Array{}, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("%s: %w", path, err), f.Close())
+		}
+	}()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, Array{}, err
+	}
+	a, err := readArray(f)
+	if err == nil {
+		err = a.checkSize(info.Size())
+	}
+	if err == nil && a.Dims != 2 {
+		err = errors.New("has one dimension, want two")
+	}
+	return f, a, err
+}
+
+// checkSize tells whether an array of so many bytes, with its header, is whole.
+func (a *Array) checkSize(n int64) error {
 	if want := a.Begin + a.Rows*int64(a.Dim*a.Width); n != want {
 		return fmt.Errorf("%d bytes, the header says %d", n, want)
 	}
@@ -105,9 +132,9 @@ func (a *Array) CheckSize(n int64) error {
 
 // Vectors reads an .npy array that is in memory: one vector in each row, at most limit.
 func Vectors(raw []byte, limit int, room Room) ([]server.Vector, error) {
-	a, err := ReadArray(bytes.NewReader(raw))
+	a, err := readArray(bytes.NewReader(raw))
 	if err == nil {
-		err = a.CheckSize(int64(len(raw)))
+		err = a.checkSize(int64(len(raw)))
 	}
 	switch {
 	case err != nil:

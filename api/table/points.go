@@ -14,17 +14,17 @@ import (
 	"freshet/server/point"
 )
 
-// The columns of a table, as in Parquet files of import and export. A column vector.NAME
+// The columns of a table, also of a Parquet file of import and export. A column vector.NAME
 // is a named vector; columns of any other name are members of the payload.
 const (
-	idColumn      = "id"
+	IDColumn      = "id"
+	PayloadColumn = "payload"
 	vectorColumn  = "vector"
-	payloadColumn = "payload"
 	namedPrefix   = vectorColumn + "."
 )
 
-// vectorName returns the name of the vector in a column.
-func vectorName(column string) (name string, ok bool) {
+// VectorName returns the name of the vector in a column; false for a column of another kind.
+func VectorName(column string) (name string, ok bool) {
 	if column == vectorColumn {
 		return "", true
 	}
@@ -69,11 +69,11 @@ func layoutOf(s *arrow.Schema) (layout, error) {
 		}
 		seen[f.Name] = true
 		l.names = append(l.names, f.Name)
-		_, isVector := vectorName(f.Name)
+		_, isVector := VectorName(f.Name)
 		switch {
-		case f.Name == idColumn:
+		case f.Name == IDColumn:
 			l.id = i
-		case f.Name == payloadColumn:
+		case f.Name == PayloadColumn:
 			l.payload = i
 		case isVector:
 			l.vectors = append(l.vectors, i)
@@ -105,7 +105,7 @@ func (l *layout) read(batch arrow.RecordBatch, before int, room Room, points *[]
 		var p server.Point
 		var err error
 		if p.ID, err = idOf(batch.Column(l.id), i); err != nil {
-			return at(row, idColumn, err)
+			return at(row, IDColumn, err)
 		}
 		p.Vectors = make(server.Vectors, len(vectors))
 		for k, read := range vectors {
@@ -115,7 +115,7 @@ func (l *layout) read(batch arrow.RecordBatch, before int, room Room, points *[]
 				return at(row, column, err)
 			}
 			if v != nil {
-				name, _ := vectorName(column)
+				name, _ := VectorName(column)
 				p.Vectors[name] = v
 			}
 		}
@@ -136,7 +136,7 @@ func (l *layout) payloadOf(e *encoder, batch arrow.RecordBatch, row, i int) (jso
 	e.text = append(e.text, '{')
 	if l.payload >= 0 {
 		if err := e.members(batch.Column(l.payload), i); err != nil {
-			return nil, at(row, payloadColumn, err)
+			return nil, at(row, PayloadColumn, err)
 		}
 	}
 	for _, k := range l.members {

@@ -14,7 +14,7 @@ func Queries(stream []byte, limit int, room Room) (name string, vectors []server
 	index, column := -1, ""
 	err = batches(stream, room, func(s *arrow.Schema) error {
 		for i, f := range s.Fields() {
-			n, ok := vectorName(f.Name)
+			n, ok := VectorName(f.Name)
 			if !ok {
 				continue
 			}

@@ -3,12 +3,18 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"freshet/cmd/freshet/internal/pipeline"
+	"freshet/ingest"
+	"freshet/ingest/decode"
 	"freshet/server"
 )
 
@@ -18,6 +24,8 @@ type benchOptions struct {
 	dim, vectors int
 	distance     string
 	asJSON       bool
+
+	format, id, vector string // of the records of a topic that is there
 }
 
 func benchCommand() *cobra.Command {
@@ -29,11 +37,21 @@ func benchCommand() *cobra.Command {
 
 Makes topics of its own at your brokers, produces vectors to them at each of the rates,
 consumes them into a database in a temporary folder while searches go on, and says where
-the time went and whether it kept up. Then it measures how fast a backlog is consumed, and
+the time went and whether it kept up. Further rates seek the highest that is kept up with,
+beyond which the lag grows. Then it measures how fast a backlog is consumed, and
 the recall of searches on it. Topics and folder are removed in the end. If a topic is there
-already, or the brokers cannot be reached, nothing is touched.`,
+already, or the brokers cannot be reached, nothing is touched.
+
+With --source-format it reads a topic of yours instead, and writes nothing at all to the
+brokers: how fast it catches up with --records of it, how long what comes in the next
+--duration takes, by stage, and the recall of searches for neighbours of some of its points.
+
+A run that fails or is interrupted (Ctrl-C) reports what it had measured until then, and
+says why it ended. Exit codes: 0 all was measured; 1 failed or interrupted, try again;
+2 the command is wrong.`,
 		Example: `  freshet bench --brokers localhost:9092
   freshet bench --brokers localhost:9092 --vectors mine.npy --rates 500,5000 --report bench.html
+  freshet bench --brokers localhost:9092 --topic embeddings --source-format auto
   freshet bench --config freshet.yaml --backlog 200000 --rates 1000 --json >bench.json`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return runBench(cmd, &o) },
@@ -41,7 +59,7 @@ already, or the brokers cannot be reached, nothing is touched.`,
 	f := cmd.Flags()
 	f.String("config", "", "configuration file, of which the brokers and how to reach them count (environment: "+configEnv+")")
 	f.String("brokers", "", "Kafka brokers, host:port,… (environment: FRESHET_BROKERS)")
-	f.StringVar(&o.Topic, "topic", "freshet-bench", "what the names of the topics begin with; -RATE and -backlog follow")
+	f.StringVar(&o.Topic, "topic", "freshet-bench", "what the names of the topics begin with; -RATE and -backlog follow. With --source-format the topic to read")
 	f.IntVar(&o.Partitions, "partitions", 3, "of each topic")
 	f.IntVar(&o.Replicas, "replicas", -1, "of each partition; -1 for the brokers' default")
 	f.BoolVar(&o.Keep, "keep", false, "leave the topics")
@@ -51,10 +69,20 @@ already, or the brokers cannot be reached, nothing is touched.`,
 	f.StringVar(&o.distance, "distance", string(server.Cosine), "Cosine, Dot, Euclid or Manhattan")
 	f.IntSliceVar(&o.Rates, "rates", []int{100, 500, 1000, 2000}, "records per second, one after the other")
 	f.DurationVar(&o.Duration, "duration", 10*time.Second, "at each rate")
-	f.IntVar(&o.Backlog, "backlog", 20_000, "records of the backlog; 0 for none")
+	f.BoolVar(&o.Highest, "highest", true, "seek the highest rate that is kept up with, by further steps")
+	f.IntVar(&o.Backlog, "backlog", 20_000, "records of the backlog; 0 for none: recall is then that of the last of the rates")
 	f.DurationVar(&o.Settling, "settling", 5*time.Minute, "how long records may take to be found after the last was produced")
+	f.StringVar(&o.format, "source-format", "", "read the --topic, which is there: "+decode.FormatNames())
+	f.StringVar(&o.id, "source-id", "", "where the id is: key, key.FIELD, value.FIELD or header.NAME; default by format")
+	f.StringVar(&o.vector, "source-vector", "", "where the vector is: value.FIELD; default value.embedding or value.vector")
+	f.IntVar(&o.Records, "records", 100_000, "of the topic to read at most, from its beginning; 0 for all")
 	f.StringVar(&o.report, "report", "", "HTML file to write the report to, with plots")
 	f.BoolVar(&o.asJSON, "json", false, "print the report as JSON")
+	completeFiles(cmd, "config", "yaml", "yml")
+	completeFiles(cmd, "vectors", "npy")
+	completeFiles(cmd, "report", "html")
+	completeWords(cmd, "distance", distances)
+	completeWords(cmd, "source-format", strings.Split(decode.FormatNames(), ", "))
 	return cmd
 }
 
@@ -63,46 +91,71 @@ func runBench(cmd *cobra.Command, o *benchOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	o.Kafka = c.Kafka
+	o.Kafka, o.Registry = c.Kafka, c.SchemaRegistry
 	o.Distance = server.Distance(o.distance)
-	switch o.Distance {
-	case server.Cosine, server.Dot, server.Euclid, server.Manhattan:
-	default:
+	if !slices.Contains(distances, o.distance) {
 		return usageError{fmt.Errorf("--distance %q is not Cosine, Dot, Euclid or Manhattan", o.distance)}
 	}
-	if o.npy != "" {
+	if err := o.source(cmd.Flags()); err != nil {
+		return err
+	}
+	switch {
+	case o.Read != nil: // it brings its own
+	case o.npy != "":
 		o.Vectors, err = pipeline.ReadNPY(o.npy)
-	} else {
+	default:
 		o.Vectors, err = pipeline.Generate(o.dim, o.vectors, 1)
 	}
 	if err != nil {
-		return err
+		return usageError{err}
 	}
-	o.Progress = func(doing string) {
-		if isTerminal(os.Stderr) {
-			_, _ = fmt.Fprintln(cmd.ErrOrStderr(), doing) // nobody depends on it
-		}
+	o.Progress = stages(cmd.ErrOrStderr())
+	file, err := openReport(o.report)
+	if err != nil {
+		return err
 	}
 	report, err := pipeline.Run(cmd.Context(), o.Options)
-	if err != nil {
-		return err
-	}
-	if o.report != "" {
-		if err := writeReport(o.report, report); err != nil {
-			return err
-		}
-	}
-	if o.asJSON {
-		return report.JSON(cmd.OutOrStdout())
-	}
-	return report.Text(cmd.OutOrStdout())
+	o.Progress("", 0, 0)
+	return errors.Join(err, o.write(cmd.OutOrStdout(), file, report))
 }
 
-func writeReport(path string, report *pipeline.Report) (err error) {
-	f, err := os.Create(path)
-	if err != nil {
-		return err
+// source reads the flags that are about a topic that is there.
+func (o *benchOptions) source(given *pflag.FlagSet) error {
+	if o.format == "" {
+		for _, name := range []string{"source-id", "source-vector", "records"} {
+			if given.Changed(name) {
+				return usageError{fmt.Errorf("--%s is for a topic that is there, of which --source-format says what its records are", name)}
+			}
+		}
+		return nil
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	return report.HTML(f)
+	for _, name := range []string{"partitions", "replicas", "keep", "vectors", "dim", "generate", "rates", "highest", "backlog"} {
+		if given.Changed(name) {
+			return usageError{fmt.Errorf("--%s is for topics that are made, and with --source-format one that is there is read", name)}
+		}
+	}
+	// What retention takes away meanwhile is no reason to stop.
+	o.Read = &ingest.Source{Topics: []string{o.Topic}, Format: decode.Format(o.format), ID: o.id, OnGap: "skip"}
+	if o.vector != "" {
+		o.Read.Vectors = map[string]string{"": o.vector}
+	}
+	return nil
+}
+
+// write prints what was measured, also when the run came to no good end.
+func (o *benchOptions) write(out io.Writer, file *reportFile, report *pipeline.Report) error {
+	if report.Empty() {
+		if file == nil {
+			return nil
+		}
+		return file.discard()
+	}
+	var errFile error
+	if file != nil {
+		errFile = file.write(report.HTML)
+	}
+	if o.asJSON {
+		return errors.Join(report.JSON(out), errFile)
+	}
+	return errors.Join(report.Text(out), errFile)
 }

@@ -38,6 +38,7 @@ type demoOptions struct {
 	listen string
 	kafka  int
 	once   bool
+	asJSON bool
 }
 
 func demoCommand() *cobra.Command {
@@ -45,12 +46,19 @@ func demoCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Let real embeddings flow through a Kafka topic into the database and search them",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return demo(cmd.Context(), cmd.OutOrStdout(), &o) },
+		Long: `Runs a broker inside the process, a whole node beside it, a producer and a client that
+know no more than their addresses: real embeddings flow through a topic into the
+database, are searched and compared with brute force, and where the time went is
+printed. What it keeps goes with it.`,
+		Example: `  freshet demo
+  freshet demo --once --rate 2000 --json`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return demo(cmd.Context(), cmd.OutOrStdout(), &o) },
 	}
 	cmd.Flags().IntVar(&o.rate, "rate", 500, "records to produce per second")
 	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:0", "host:port to serve on; port 0 takes a free one")
 	cmd.Flags().IntVar(&o.kafka, "kafka-port", 0, "port of the broker; 0 takes a free one")
+	cmd.Flags().BoolVar(&o.asJSON, "json", false, "print the figures as JSON, and end: implies --once")
 	cmd.Flags().BoolVar(&o.once, "once", false, "end after the last figure instead of serving until interrupted")
 	return cmd
 }
@@ -59,7 +67,7 @@ func demoCommand() *cobra.Command {
 // producer and a client that know no more than their addresses.
 func demo(ctx context.Context, out io.Writer, o *demoOptions) (err error) {
 	if o.rate < 1 || o.rate > 10_000 {
-		return fmt.Errorf("--rate %d is not between 1 and 10000", o.rate)
+		return usageError{fmt.Errorf("--rate %d is not between 1 and 10000", o.rate)}
 	}
 	base, err := minilm.Base()
 	if err != nil {
@@ -106,8 +114,12 @@ func demo(ctx context.Context, out io.Writer, o *demoOptions) (err error) {
 		err = errors.Join(err, runErr)
 	}()
 
+	shown := out
+	if o.asJSON {
+		shown = io.Discard
+	}
 	d := &demonstration{
-		out: out, rate: o.rate, brokers: broker.ListenAddrs(), sources: n.sources,
+		out: shown, rate: o.rate, brokers: broker.ListenAddrs(), sources: n.sources,
 		url: "http://" + n.front.address + "/collections/" + demoCollection,
 	}
 	d.printf("Kafka     %s, topic %s, %d partitions (a broker inside this process)\n", c.Kafka.BootstrapServers, demoTopic, demoPartitions)
@@ -120,6 +132,9 @@ func demo(ctx context.Context, out io.Writer, o *demoOptions) (err error) {
 		if err := step(); err != nil {
 			return err
 		}
+	}
+	if o.asJSON {
+		return errors.Join(d.failed, printJSON(out, d.figures))
 	}
 	if !o.once {
 		d.whatNext(c.Kafka.BootstrapServers)
@@ -137,6 +152,25 @@ type demonstration struct {
 	sources *ingest.Manager
 	url     string // of the collection
 	offsets string // what the producer was told of its last records
+	figures figures
+}
+
+// figures are what the demo has found.
+type figures struct {
+	Records         int           `json:"records"`
+	Dimension       int           `json:"dimension"`
+	ProducedSeconds float64       `json:"produced_seconds"`
+	SearchableMs    float64       `json:"searchable_ms"` // after the last one was acknowledged
+	Recall          float64       `json:"recall"`        // of the nearest ten, against brute force
+	Stages          []stageFigure `json:"stages"`
+	BatchLimit      int           `json:"batch_limit"`
+	BatchP99Ms      float64       `json:"batch_p99_ms"`
+}
+
+type stageFigure struct {
+	Stage string  `json:"stage"`
+	P50Ms float64 `json:"p50_ms"`
+	P99Ms float64 `json:"p99_ms"`
 }
 
 func (d *demonstration) printf(format string, args ...any) {
@@ -211,7 +245,10 @@ func (d *demonstration) flow(ctx context.Context, rows []minilm.Row) error {
 	if err := d.post(ctx, "/points/count?timeout="+demoWait, map[string]any{}, &count); err != nil {
 		return err
 	}
-	d.printf("%d of them searchable %s after the last one was acknowledged\n", count.Result.Count, time.Since(asked).Round(100*time.Microsecond))
+	searchable := time.Since(asked)
+	d.printf("%d of them searchable %s after the last one was acknowledged\n", count.Result.Count, searchable.Round(100*time.Microsecond))
+	d.figures.Records, d.figures.Dimension = count.Result.Count, minilm.Dim
+	d.figures.ProducedSeconds, d.figures.SearchableMs = took.Seconds(), ms(searchable)
 	if count.Result.Count != len(rows) {
 		return fmt.Errorf("%d points are there, %d were produced", count.Result.Count, len(rows))
 	}
@@ -221,11 +258,6 @@ func (d *demonstration) flow(ctx context.Context, rows []minilm.Row) error {
 // demoWait is how many seconds a slow machine may take to index what the producer
 // is ahead of it.
 const demoWait = "120"
-
-func isTerminal(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
-}
 
 // post sends a request that demands all that was produced to be visible.
 func (d *demonstration) post(ctx context.Context, path string, body, answer any) error {
@@ -303,7 +335,8 @@ func (d *demonstration) search(ctx context.Context, base, queries []minilm.Row) 
 			d.printf("    %.3f  %-14s %s\n", h.Score, h.ID, clip(h.Payload.Text))
 		}
 	}
-	d.printf("\nrecall@%d of %d queries against brute force over %d points: %.3f\n", k, len(queries), len(base), float64(found)/float64(k*len(queries)))
+	d.figures.Recall = float64(found) / float64(k*len(queries))
+	d.printf("\nrecall@%d of %d queries against brute force over %d points: %.3f\n", k, len(queries), len(base), d.figures.Recall)
 	return nil
 }
 
@@ -325,8 +358,10 @@ func (d *demonstration) latency() error {
 	d.printf("\nFrom the producer's timestamp to searchable, ms       P50      P99    the pipeline this replaces\n")
 	for _, s := range status.Stages {
 		d.printf("  %-46s %8.2f %8.2f    %s\n", s.Stage, ms(s.P50), ms(s.P99), articleMs[s.Stage])
+		d.figures.Stages = append(d.figures.Stages, stageFigure{string(s.Stage), ms(s.P50), ms(s.P99)})
 	}
 	d.printf("The embeddings were computed beforehand: no inference is in these figures. A record's timestamp has whole milliseconds.\n")
+	d.figures.BatchLimit, d.figures.BatchP99Ms = status.Limit.Records, ms(status.Limit.P99)
 	d.printf("Batch limit %d (%s), P99 of a batch %.1f ms\n", status.Limit.Records, status.Limit.Why, ms(status.Limit.P99))
 	return d.failed
 }
@@ -342,6 +377,7 @@ func (d *demonstration) whatNext(brokers string) {
 		"import json, kafka\np = kafka.KafkaProducer(bootstrap_servers=\"%s\")\n"+
 		"p.send(\"%s\", json.dumps({\"id\": \"mine\", \"embedding\": [0.1] * %d, \"text\": \"hello\"}).encode()).get()'\n"+
 		"curl -s %s/points/mine\n", brokers, demoTopic, minilm.Dim, d.url)
+	d.printf("\n# in a browser\n%s/dashboard\n", strings.TrimSuffix(d.url, "/collections/"+demoCollection))
 	d.printf("\n# metrics\ncurl -s %s/metrics | grep freshet_\n", strings.TrimSuffix(d.url, "/collections/"+demoCollection))
 }
 

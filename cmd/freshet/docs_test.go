@@ -81,6 +81,17 @@ func TestLinksOfDocuments(t *testing.T) {
 	}
 }
 
+// TestReadmeLeadsToAllDocuments looks for what a reader would not find.
+func TestReadmeLeadsToAllDocuments(t *testing.T) {
+	texts := documents(t)
+	readme := texts[filepath.Join("..", "..", "README.md")]
+	for path := range texts {
+		if dir, name := filepath.Split(path); filepath.Base(dir) == "docs" && !strings.Contains(readme, "](docs/"+name+")") {
+			t.Errorf("nothing leads to docs/%s", name)
+		}
+	}
+}
+
 func hasHeading(text, anchor string) bool {
 	for _, m := range heading.FindAllStringSubmatch(text, -1) {
 		slug := strings.ReplaceAll(notInSlug.ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-")
@@ -89,4 +100,29 @@ func hasHeading(text, anchor string) bool {
 		}
 	}
 	return false
+}
+
+// TestTestsOfDocuments looks for the tests that the document of security names.
+func TestTestsOfDocuments(t *testing.T) {
+	named := regexp.MustCompile("`([a-z0-9/]+)` `((?:Test|Fuzz)[A-Za-z]+)`").FindAllStringSubmatch(documents(t)[filepath.Join("..", "..", "docs", "security.md")], -1)
+	if len(named) < 20 {
+		t.Errorf("only %d tests are named", len(named))
+	}
+	for _, m := range named {
+		files, err := filepath.Glob(filepath.Join("..", "..", m[1], "*_test.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := false
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found = found || strings.Contains(string(text), "func "+m[2]+"(")
+		}
+		if !found {
+			t.Errorf("%s has no %s", m[1], m[2])
+		}
+	}
 }

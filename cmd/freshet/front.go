@@ -19,13 +19,15 @@ type front struct {
 	log     *slog.Logger
 	address string
 	server  *http.Server
-	handler atomic.Pointer[http.Handler]
-	ended   chan struct{} // closed when it does not serve any more
-	err     error         // why, once it has ended
+	// connections are those that are open.
+	connections *api.Connections
+	handler     atomic.Pointer[http.Handler]
+	ended       chan struct{} // closed when it does not serve any more
+	err         error         // why, once it has ended
 }
 
-// listen takes the port and answers by first. end must be called.
-func listen(ctx context.Context, c *httpConfig, log *slog.Logger, first http.Handler) (*front, error) {
+// listen takes the port, for so many connections, and answers by first. end must be called.
+func listen(ctx context.Context, c *httpConfig, connections int, log *slog.Logger, first http.Handler) (*front, error) {
 	f := &front{log: log, ended: make(chan struct{})}
 	f.show(first)
 	f.server = api.HTTPServer(f, log)
@@ -43,12 +45,13 @@ func listen(ctx context.Context, c *httpConfig, log *slog.Logger, first http.Han
 		return nil, fmt.Errorf("listen: %w", err)
 	}
 	f.address = listener.Addr().String()
+	f.connections = api.LimitConnections(f.server, listener, connections, log)
 	go func() {
 		defer close(f.ended)
 		if c.TLS.used() {
-			f.err = f.server.ServeTLS(listener, "", "")
+			f.err = f.server.ServeTLS(f.connections, "", "")
 		} else {
-			f.err = f.server.Serve(listener)
+			f.err = f.server.Serve(f.connections)
 		}
 	}()
 	return f, nil

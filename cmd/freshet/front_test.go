@@ -21,21 +21,28 @@ import (
 	"freshet/server"
 )
 
-// TestFrontWhileLoading checks what is answered before the database is open, and that
-// the port changes over without a break.
-func TestFrontWhileLoading(t *testing.T) {
-	defer goleak.VerifyNone(t)
+// listening is a front on a free port until the test ends.
+func listening(t *testing.T, files tlsConfig) *front {
+	t.Helper()
 	c := defaultConfig()
-	c.HTTP.Listen = "127.0.0.1:0"
-	f, err := listen(context.Background(), &c.HTTP, slog.New(slog.DiscardHandler), api.Loading(new(server.Progress)))
+	c.HTTP.Listen, c.HTTP.TLS = "127.0.0.1:0", files
+	f, err := listen(context.Background(), &c.HTTP, 100, slog.New(slog.DiscardHandler), api.Loading(new(server.Progress)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
+	t.Cleanup(func() {
 		if err := f.end(context.Background()); err != nil {
 			t.Error(err)
 		}
-	}()
+	})
+	return f
+}
+
+// TestFrontWhileLoading checks what is answered before the database is open, and that
+// the port changes over without a break.
+func TestFrontWhileLoading(t *testing.T) {
+	t.Cleanup(func() { goleak.VerifyNone(t) })
+	f := listening(t, tlsConfig{})
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	for _, x := range []struct {
 		method, path string
@@ -77,7 +84,7 @@ func TestFrontWhileLoading(t *testing.T) {
 // TestTLS checks that connections are encrypted, that new certificates are used without
 // a restart, and that clients need one where that is demanded.
 func TestTLS(t *testing.T) {
-	defer goleak.VerifyNone(t)
+	t.Cleanup(func() { goleak.VerifyNone(t) })
 	dir := t.TempDir()
 	write := func(name, pem string, changed time.Time) string {
 		path := filepath.Join(dir, name)
@@ -93,18 +100,8 @@ func TestTLS(t *testing.T) {
 	began := time.Now().Add(-time.Hour)
 	old, renewed, clients := certtest.NewAuthority(t, "old"), certtest.NewAuthority(t, "new"), certtest.NewAuthority(t, "clients")
 	pair := old.Issue(t, "server", "127.0.0.1")
-	c := defaultConfig()
-	c.HTTP.Listen = "127.0.0.1:0"
-	c.HTTP.TLS = tlsConfig{Cert: write("tls.crt", pair.Certificate, began), Key: write("tls.key", pair.Key, began)}
-	f, err := listen(context.Background(), &c.HTTP, slog.New(slog.DiscardHandler), api.Loading(new(server.Progress)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := f.end(context.Background()); err != nil {
-			t.Error(err)
-		}
-	}()
+	files := tlsConfig{Cert: write("tls.crt", pair.Certificate, began), Key: write("tls.key", pair.Key, began)}
+	f := listening(t, files)
 	get := func(roots *x509.CertPool, own ...tls.Certificate) error {
 		transport := &http.Transport{
 			DisableKeepAlives: true, ForceAttemptHTTP2: true,
@@ -114,6 +111,9 @@ func TestTLS(t *testing.T) {
 		res, err := (&http.Client{Transport: transport}).Get("https://" + f.address + "/livez")
 		if err != nil {
 			return err
+		}
+		if res.ProtoMajor != 2 {
+			t.Errorf("it speaks %s", res.Proto)
 		}
 		return res.Body.Close()
 	}
@@ -133,25 +133,16 @@ func TestTLS(t *testing.T) {
 	if err := get(renewed.Pool(t)); err != nil {
 		t.Errorf("after the change: %v", err)
 	}
-	if err := os.Remove(c.HTTP.TLS.Cert); err != nil {
+	if err := os.Remove(files.Cert); err != nil {
 		t.Fatal(err)
 	}
 	if err := get(renewed.Pool(t)); err != nil {
 		t.Errorf("without a file: %v", err)
 	}
 
-	c.HTTP.TLS.Cert = write("tls.crt", next.Certificate, began)
-	c.HTTP.TLS.ClientCA = write("clients.crt", clients.PEM, began)
-	mutual, err := listen(context.Background(), &c.HTTP, slog.New(slog.DiscardHandler), api.Loading(new(server.Progress)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := mutual.end(context.Background()); err != nil {
-			t.Error(err)
-		}
-	}()
-	f.address, mutual.address = mutual.address, f.address // get asks the second now
+	files.Cert = write("tls.crt", next.Certificate, began)
+	files.ClientCA = write("clients.crt", clients.PEM, began)
+	f = listening(t, files) // get asks the second now
 	if err := get(renewed.Pool(t)); err == nil {
 		t.Error("a client without a certificate was let in")
 	}
@@ -162,6 +153,10 @@ func TestTLS(t *testing.T) {
 	}
 	if err := get(renewed.Pool(t), own); err != nil {
 		t.Errorf("a client with a certificate: %v", err)
+	}
+	write("clients.crt", certtest.NewAuthority(t, "others").PEM, began.Add(time.Minute))
+	if err := get(renewed.Pool(t), own); err == nil {
+		t.Error("a client of an authority that does not count any more was let in")
 	}
 }
 
@@ -186,7 +181,7 @@ func TestTLSThatCannotBe(t *testing.T) {
 	} {
 		c := defaultConfig()
 		c.HTTP.Listen, c.HTTP.TLS = "127.0.0.1:0", x.files
-		_, err := listen(context.Background(), &c.HTTP, slog.New(slog.DiscardHandler), http.NotFoundHandler())
+		_, err := listen(context.Background(), &c.HTTP, 100, slog.New(slog.DiscardHandler), http.NotFoundHandler())
 		if err == nil || !strings.Contains(err.Error(), x.want) || strings.Contains(err.Error(), "PRIVATE") {
 			t.Errorf("%v: %v", x.files, err)
 		}

@@ -23,6 +23,7 @@ import (
 
 	"freshet/ingest"
 	"freshet/ingest/decode"
+	"freshet/server"
 )
 
 // load reads a configuration file with the given environment and flags.
@@ -42,9 +43,10 @@ func load(t *testing.T, file string, environ []string, args ...string) (config, 
 func TestConfigurationIsRead(t *testing.T) {
 	c, err := load(t, `
 data: /var/lib/freshet
-http: {listen: "127.0.0.1:7000"}
+http: {listen: "127.0.0.1:7000", cors_origins: ["https://a.example", "http://localhost:3000", "*"]}
 log: {level: warn, format: json}
 storage: {sync_interval: 50ms}
+recall: {cpu_percent: 0}
 kafka:
   bootstrap.servers: a:9092,b:9092
 sources:
@@ -67,7 +69,9 @@ sources:
 	}
 	want := defaultConfig()
 	want.Data, want.HTTP.Listen, want.Log = "/var/lib/freshet", "127.0.0.1:7000", logConfig{Level: "debug", Format: "json"}
+	want.HTTP.CORSOrigins = []string{"https://a.example", "http://localhost:3000", "*"}
 	want.Storage.SyncInterval = 50 * time.Millisecond
+	*want.Recall.CPUPercent = 0
 	want.Storage.SnapshotsDir = "/var/lib/freshet/snapshots"
 	want.Kafka.BootstrapServers = "flag:9092"
 	want.Sources = []ingest.Source{{
@@ -112,7 +116,16 @@ func TestConfigurationIsRefused(t *testing.T) {
 		{"http: [1]", nil, nil, `:1: `},
 		{"a: [", nil, nil, `:1: `},
 		{"storage: {high_watermark: 101}", nil, nil, "storage.high_watermark: 101 is not from 10 to 100"},
+		{"recall: {cpu_percent: 101}", nil, nil, "recall.cpu_percent: 101 is neither 0 nor from 0.01 to 100"},
+		{"recall: {cpu_percent: 0.001}", nil, nil, "recall.cpu_percent: 0.001 is neither 0 nor from 0.01 to 100"},
 		{"storage: {reserve: 1KiB}", nil, nil, "storage.reserve: 1024 is not from 1MiB to 1024GiB"},
+		{"storage: {snapshots_config: {snapshots_storage: gcs}}", nil, nil, `storage.snapshots_config.snapshots_storage: "gcs" is not local or s3`},
+		{"storage: {snapshots_config: {s3_config: {bucket: abc}}}", nil, nil, "storage.snapshots_config.s3_config: needs snapshots_storage: s3"},
+		{"storage: {snapshots_config: {snapshots_storage: s3}}", nil, nil, "storage.snapshots_config.s3_config.bucket: is needed"},
+		{"storage: {snapshots_config: {snapshots_storage: s3, s3_config: {bucket: abc, endpoint_url: host}}}", nil, nil, ":1: storage.snapshots_config.s3_config.endpoint_url: it is not of the form"},
+		{"storage: {snapshots_config: {snapshots_storage: s3, s3_config: {bucket: abc, access_key: a}}}", nil, nil, "s3_config: access_key and secret_key belong together"},
+		{"storage: {snapshots_config: {snapshots_storage: s3, s3_config: {bucket: abc, access_key: a, secret_key: '${file:/nowhere}'}}}", nil, nil, "s3_config.secret_key: open /nowhere"},
+		{"storage: {snapshots_config: {snapshots_storage: s3, s3_config: {bucket: abc, access_key: '${file:/dev/null}', secret_key: b}}}", nil, nil, "s3_config.access_key: holds nothing"},
 		{"storage: {sync_interval: 1h}", nil, nil, "storage.sync_interval: 1h0m0s is not between 1ms and 1m"},
 		{"sources: [{name: a, topics: [t]}]", nil, nil, "kafka.bootstrap.servers: is needed"},
 		{"", []string{"FRESHET_DATAA=x"}, nil, "environment variable FRESHET_DATAA is not known; did you mean FRESHET_DATA?"},
@@ -126,6 +139,11 @@ func TestConfigurationIsRefused(t *testing.T) {
 		{"http: {api_key: a, alt_api_key: a}", nil, nil, "http.alt_api_key: is the same as http.api_key"},
 		{"http: {tls: {cert: a}}", nil, nil, "http.tls: cert and key belong together"},
 		{"http: {tls: {client_ca: a}}", nil, nil, "http.tls.client_ca: needs http.tls.cert"},
+		{"http: {cors_origins: ['*', 'https://a.example/']}", nil, nil, `http.cors_origins[1]: "https://a.example/" is neither * nor scheme://host`},
+		{"http: {cors_origins: ['https://A.example']}", nil, nil, "http.cors_origins[0]: "},
+		{"http: {cors_origins: ['https://a.example:443']}", nil, nil, "http.cors_origins[0]: "},
+		{"http: {cors_origins: [a.example]}", nil, nil, "http.cors_origins[0]: "},
+		{"http: {cors_origins: ['']}", nil, nil, "http.cors_origins[0]: "},
 		{"http: {ready_lag: -1s}", nil, nil, "http.ready_lag: -1s is negative"},
 		{"http: {jwt_rbac: true}", nil, nil, "http.jwt_rbac: needs http.api_key"},
 		{"", []string{"FRESHET_API_KEY=a b"}, nil, "http.api_key: a key consists of visible characters"},
@@ -140,6 +158,35 @@ func TestConfigurationIsRefused(t *testing.T) {
 	}
 	if _, err := load(t, "", nil, "--listen", "0.0.0.0:6333", "--insecure"); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestPagesOfOthers checks that the settings of pages reach the server: without a key, a
+// name that is not this machine's is one that somebody has pointed at it.
+func TestPagesOfOthers(t *testing.T) {
+	for file, want := range map[string]int{
+		"": 403,
+		"http: {cors_origins: ['https://db.example']}": 200,
+		"http: {api_key: k}":                           401,
+		"http: {insecure: true, listen: '0.0.0.0:0'}":  200,
+	} {
+		c, err := load(t, file, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Data = t.TempDir(); c.HTTP.local() {
+			c.HTTP.Listen = "127.0.0.1:0"
+		}
+		n, err := openNode(context.Background(), &c, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, w := httptest.NewRequest(http.MethodGet, "/collections", nil), httptest.NewRecorder()
+		r.Host = "db.example"
+		n.front.ServeHTTP(w, r)
+		if err := n.close(context.Background()); err != nil || w.Code != want {
+			t.Errorf("%q: %d instead of %d, %v", file, w.Code, want, err)
+		}
 	}
 }
 
@@ -198,6 +245,17 @@ func TestKeys(t *testing.T) {
 	if n := bytes.Count(audited, []byte(`"msg":"request"`)); n != 7 {
 		t.Errorf("%d of 7 requests are in the audit log:\n%s", n, audited)
 	}
+	// Nobody else may read it, and what rotates it may cut it while it is written.
+	if info, err := os.Stat(c.HTTP.AuditLog); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the audit log: %v, %v", info, err)
+	}
+	if err := os.Truncate(c.HTTP.AuditLog, 0); err != nil {
+		t.Fatal(err)
+	}
+	n.front.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/collections", nil))
+	if audited, err = os.ReadFile(c.HTTP.AuditLog); err != nil || !bytes.HasPrefix(audited, []byte("{")) || bytes.Count(audited, []byte("\n")) != 1 {
+		t.Errorf("after it was cut the audit log has %q, %v", audited, err)
+	}
 }
 
 func TestStartUpErrors(t *testing.T) {
@@ -252,5 +310,44 @@ func TestDemo(t *testing.T) {
 		if !strings.Contains(out.String(), "\n  "+string(stage)+" ") {
 			t.Errorf("no line for the stage %s in\n%s", stage, out.String())
 		}
+	}
+}
+
+type writerFunc func(p []byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// TestEndedWhileLoading ends a server whose database is being opened: that is no failure.
+func TestEndedWhileLoading(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	if err := os.CopyFS(dir, os.DirFS("../../server/testdata/folders/5")); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	root := command()
+	var out bytes.Buffer
+	root.SetErr(writerFunc(func(p []byte) (int, error) {
+		if strings.Contains(string(p), "limit") {
+			cancel() // what is logged just before the folder is opened
+		}
+		return out.Write(p)
+	}))
+	root.SetArgs([]string{"serve", "--data", dir, "--listen", "127.0.0.1:0", "--log-level", "debug"})
+	if err := root.ExecuteContext(ctx); err != nil {
+		t.Errorf("%v after\n%s", err, &out)
+	}
+	if !strings.Contains(out.String(), "ended before the database was open") {
+		t.Errorf("the log has\n%s", &out)
+	}
+	db, err := server.Open(context.Background(), dir, server.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(db.Collections()) == 0 {
+		t.Error("nothing is there any more")
+	}
+	if err := db.Close(); err != nil {
+		t.Error(err)
 	}
 }

@@ -45,13 +45,16 @@ Exit codes: 0 done; 1 failed, try again; 2 the data or the command is wrong.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.To.URL, "url", "http://127.0.0.1:6333", "server to import into")
-	f.StringVar(&o.To.APIKey, "api-key", "", "API key of --url")
+	f.StringVar(&o.To.APIKey, "api-key", "", "API key of --url (environment: FRESHET_API_KEY)")
 	f.StringVar(&o.From.URL, "from-qdrant", "", "server to copy from")
 	f.StringVar(&o.From.APIKey, "from-api-key", "", "API key of --from-qdrant")
 	f.StringVar(&o.FromName, "from-collection", "", "its collection there, if it is called differently")
 	f.StringVar(&o.Collection, "collection", "", "collection to import into")
 	f.StringVar(&o.Payload, "payload", "", "JSONL file with the payloads of an .npy file")
+	cmd.ValidArgsFunction = filesOf("jsonl", "ndjson", "parquet", "npy")
 	f.StringVar(&o.Distance, "distance", "", "make a missing collection for a file: Cosine, Dot, Euclid or Manhattan")
+	completeWords(cmd, "distance", distances)
+
 	f.BoolVar(&o.Append, "append", false, "with --from-qdrant: add to a collection that exists")
 	f.IntVar(&o.Batch, "batch", 256, "points of one request")
 	f.IntVar(&o.Parallel, "parallel", 4, "requests at a time")
@@ -67,11 +70,11 @@ Exit codes: 0 done; 1 failed, try again; 2 the data or the command is wrong.`,
 		if o.FromName == "" {
 			o.FromName = o.Collection
 		}
+		o.To.APIKey = keyOr(o.To.APIKey)
 		o.Progress = progress(cmd.ErrOrStderr(), "importing")
 		result, err := o.Run(cmd.Context())
 		return report(cmd.OutOrStdout(), "imported into", result, asJSON, err)
 	}
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	return cmd
 }
 
@@ -91,7 +94,7 @@ Exit codes: 0 done; 1 failed, try again; 2 the data or the command is wrong.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.From.URL, "url", "http://127.0.0.1:6333", "server to export from")
-	f.StringVar(&o.From.APIKey, "api-key", "", "API key of the server")
+	f.StringVar(&o.From.APIKey, "api-key", "", "API key of the server (environment: FRESHET_API_KEY)")
 	f.StringVar(&o.Collection, "collection", "", "collection to export")
 	f.IntVar(&o.Batch, "batch", 256, "points of one request")
 	f.BoolVar(&asJSON, "json", false, "print the result as JSON")
@@ -100,42 +103,51 @@ Exit codes: 0 done; 1 failed, try again; 2 the data or the command is wrong.`,
 			return usageError{fmt.Errorf("export needs --collection")}
 		}
 		o.File = args[0]
+		o.From.APIKey = keyOr(o.From.APIKey)
 		o.Progress = progress(cmd.ErrOrStderr(), "exporting")
 		result, err := o.Run(cmd.Context())
 		return report(cmd.OutOrStdout(), "exported from", result, asJSON, err)
 	}
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	return cmd
 }
 
-// usageError is a command line that is wrong.
-type usageError struct{ error }
-
-// ExitCode is the code that the process ends with.
-func (usageError) ExitCode() int { return 2 }
-
-func usage(args cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, given []string) error {
-		if err := args(cmd, given); err != nil {
-			return usageError{err}
-		}
-		return nil
-	}
+// isTerminal says whether somebody sees what is written.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // progress draws a bar on a terminal, and nothing elsewhere.
 func progress(w io.Writer, what string) func(points, of int64) {
-	f, ok := w.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) {
+	if !isTerminal(w) {
 		return nil
 	}
+	draw := stages(w)
+	return func(points, of int64) { draw(what, points, of) }
+}
+
+// stages draws bars on a terminal for several things, one after the other, and nothing
+// elsewhere. Doing nothing clears the last.
+func stages(w io.Writer) func(doing string, done, of int64) {
+	if !isTerminal(w) {
+		return func(string, int64, int64) {}
+	}
+	var now string
 	var bar *progressbar.ProgressBar
-	return func(points, of int64) {
+	return func(doing string, done, of int64) {
+		// A bar that cannot be drawn is no reason to stop.
+		if doing != now && bar != nil {
+			_ = bar.Clear()
+			bar = nil
+		}
+		if now = doing; now == "" {
+			return
+		}
 		if bar == nil {
-			bar = progressbar.NewOptions64(of, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(what),
+			bar = progressbar.NewOptions64(of, progressbar.OptionSetWriter(w), progressbar.OptionSetDescription(doing),
 				progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionClearOnFinish())
 		}
-		_ = bar.Set64(points) // a bar that cannot be drawn is no reason to stop
+		_ = bar.Set64(done)
 	}
 }
 

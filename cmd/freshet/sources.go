@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -20,8 +21,14 @@ import (
 
 // sourceClient asks a running server about the sources of a collection.
 type sourceClient struct {
-	url, key, collection string
-	out                  io.Writer
+	remote
+	collection string
+	asJSON     bool
+
+	out  io.Writer
+	show shower                             // of the command that runs
+	args []string                           // of it
+	draw func(doing string, done, of int64) // nil if nobody sees it
 }
 
 // call sends a request about the sources and prints the result.
@@ -31,60 +38,53 @@ func (c *sourceClient) call(ctx context.Context, method string, body any, query 
 
 // send sends a request about the collection and prints the result.
 func (c *sourceClient) send(ctx context.Context, method string, body any, query url.Values, path string) error {
+	path, err := c.path(path)
+	if err != nil {
+		return err
+	}
+	return c.ask(ctx, method, body, query, path)
+}
+
+// ask sends a request and prints the result.
+func (c *sourceClient) ask(ctx context.Context, method string, body any, query url.Values, path string) error {
+	result, err := c.fetch(ctx, method, body, query, path)
+	if err != nil {
+		return err
+	}
+	return c.print(result)
+}
+
+// path is that of what is under the collection.
+func (c *sourceClient) path(under string) (string, error) {
 	if c.collection == "" {
-		return usageError{fmt.Errorf("sources needs --collection")}
+		return "", usageError{errors.New("sources needs --collection")}
 	}
-	target := strings.TrimSuffix(c.url, "/") + "/collections/" + url.PathEscape(c.collection) + path
-	if len(query) > 0 {
-		target += "?" + query.Encode()
-	}
+	return "/collections/" + url.PathEscape(c.collection) + under, nil
+}
+
+// fetch sends a request and returns the result.
+func (c *sourceClient) fetch(ctx context.Context, method string, body any, query url.Values, path string) (json.RawMessage, error) {
 	var raw []byte
 	if body != nil {
 		var err error
 		if raw, err = json.Marshal(body); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	req, err := http.NewRequestWithContext(ctx, method, target, bytes.NewReader(raw))
+	req, err := c.request(ctx, method, path, query, bytes.NewReader(raw))
 	if err != nil {
-		return usageError{fmt.Errorf("--url: %w", err)}
+		return nil, err
 	}
-	if c.key != "" {
-		req.Header.Set("api-key", c.key)
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
-	if e := res.Body.Close(); err == nil {
-		err = e
-	}
-	if err != nil {
-		return fmt.Errorf("read the answer: %w", err)
-	}
-	return c.print(res.Status, res.StatusCode, answer)
+	return c.result(req)
 }
 
-// maxAnswer bounds an answer, in bytes.
-const maxAnswer = 256 << 20
-
-func (c *sourceClient) print(status string, code int, answer []byte) error {
-	var envelope struct {
-		Result json.RawMessage `json:"result"`
-		Status json.RawMessage `json:"status"`
-	}
-	if err := json.Unmarshal(answer, &envelope); err != nil || code != http.StatusOK {
-		var failed struct {
-			Error string `json:"error"`
-		}
-		if json.Unmarshal(envelope.Status, &failed) == nil && failed.Error != "" {
-			return fmt.Errorf("%s", failed.Error)
-		}
-		return fmt.Errorf("the server answered %s: %.200s", status, answer)
+// print writes a result for people or as JSON.
+func (c *sourceClient) print(result json.RawMessage) error {
+	if !c.asJSON {
+		return c.show(c.out, c.args, result)
 	}
 	var pretty bytes.Buffer
-	if err := json.Indent(&pretty, envelope.Result, "", "  "); err != nil {
+	if err := json.Indent(&pretty, result, "", "  "); err != nil {
 		return err
 	}
 	pretty.WriteByte('\n')
@@ -97,160 +97,254 @@ func at(source string, under ...string) []string {
 	return append([]string{"/" + url.PathEscape(source)}, under...)
 }
 
+// subcommand is one of freshet sources.
+type subcommand struct {
+	use, short string
+	example    string // what follows "freshet sources"
+	args       cobra.PositionalArgs
+	show       shower
+	run        func(ctx context.Context, args []string) error
+}
+
+func (c *sourceClient) add(root *cobra.Command, s subcommand) *cobra.Command {
+	cmd := &cobra.Command{Use: s.use, Short: s.short, Args: usage(s.args), RunE: func(cmd *cobra.Command, args []string) error {
+		c.out, c.show, c.args, c.draw = cmd.OutOrStdout(), s.show, args, nil
+		if isTerminal(cmd.ErrOrStderr()) {
+			c.draw = stages(cmd.ErrOrStderr())
+		}
+		return s.run(cmd.Context(), args)
+	}}
+	for example := range strings.Lines(s.example) {
+		cmd.Example += "  freshet sources " + example
+	}
+	root.AddCommand(cmd)
+	return cmd
+}
+
 func sourcesCommand() *cobra.Command {
 	c := &sourceClient{}
 	root := &cobra.Command{
 		Use:   "sources",
 		Short: "Manage the sources of a running server",
-		Long: `Manages the sources of a collection of a running server over its REST API.
-Results are printed as JSON. FILE is the description of a source, YAML or JSON by the
-names of the configuration file; - stands for the standard input.
+		Long: `Manages the sources of a collection of a running server over its REST API. FILE is the
+description of a source, YAML or JSON by the names of the configuration file, or such a
+file with one source; - stands for the standard input. Results are text for people, with
+--json what the server answered.
 
-Exit codes: 0 done; 1 failed; 2 the command is wrong.`,
-		Example: `  freshet sources create docs.yaml --collection docs
+Exit codes: 0 done; 1 failed, which may pass; 2 the command or the description is wrong,
+or the server refuses it.`,
+		Example: `  freshet sources list                                   # of all collections
+  freshet sources create docs.yaml --collection docs
   freshet sources status docs --collection docs
   freshet sources move docs vector-embeddings:0:1200 --collection docs`,
-		Args: usage(cobra.NoArgs),
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.PersistentFlags().StringVar(&c.url, "url", "http://127.0.0.1:6333", "the server")
-	root.PersistentFlags().StringVar(&c.key, "api-key", "", "API key of the server")
+	c.addFlags(root.PersistentFlags())
 	root.PersistentFlags().StringVar(&c.collection, "collection", "", "the collection that the sources feed")
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.PersistentFlags().BoolVar(&c.asJSON, "json", false, "print JSON")
 
-	add := func(use, short string, args cobra.PositionalArgs, run func(ctx context.Context, args []string) error) *cobra.Command {
-		cmd := &cobra.Command{Use: use, Short: short, Args: usage(args), RunE: func(cmd *cobra.Command, args []string) error {
-			c.out = cmd.OutOrStdout()
-			return run(cmd.Context(), args)
-		}}
-		root.AddCommand(cmd)
-		return cmd
-	}
-	simple := func(use, short, method string, under ...string) {
-		add(use+" SOURCE", short, cobra.ExactArgs(1), func(ctx context.Context, args []string) error {
-			return c.call(ctx, method, nil, nil, at(args[0], under...)...)
-		})
-	}
-	add("list", "List the sources", cobra.NoArgs, func(ctx context.Context, _ []string) error {
-		return c.call(ctx, http.MethodGet, nil, nil)
+	c.looks(root)
+	c.states(root)
+	c.descriptions(root)
+	c.positions(root)
+	c.letters(root)
+	c.replays(root)
+	return root
+}
+
+// simple is a command of a request without a body.
+func (c *sourceClient) simple(root *cobra.Command, verb, short, example string, show shower, method string, under ...string) {
+	c.add(root, subcommand{verb + " SOURCE", short, example, cobra.ExactArgs(1), show, func(ctx context.Context, args []string) error {
+		return c.call(ctx, method, nil, nil, at(args[0], under...)...)
+	}})
+}
+
+func (c *sourceClient) looks(root *cobra.Command) {
+	c.add(root, subcommand{
+		"list", "List the sources, of all collections without --collection", "list\nlist --collection docs --json",
+		cobra.NoArgs, shows(showSources), func(ctx context.Context, _ []string) error {
+			if c.collection == "" {
+				return c.ask(ctx, http.MethodGet, nil, nil, "/sources")
+			}
+			return c.call(ctx, http.MethodGet, nil, nil)
+		},
 	})
-	simple("get", "Describe a source", http.MethodGet)
-	simple("delete", "Remove a source", http.MethodDelete)
-	simple("status", "Show what a source is doing", http.MethodGet, "/status")
-	simple("pause", "Read no records until it is resumed", http.MethodPut, "/pause")
-	simple("resume", "Go on from the positions", http.MethodPut, "/resume")
-	simple("stop", "Close the connection to the brokers until it is resumed", http.MethodPut, "/stop")
-	simple("offsets", "Show the positions", http.MethodGet, "/offsets")
-	simple("reset", "Go on where the source's start says", http.MethodDelete, "/offsets")
-	add("create FILE", "Add a source", cobra.ExactArgs(1), func(ctx context.Context, args []string) error {
-		body, err := readDescription(args[0])
-		if err != nil {
-			return err
-		}
-		return c.call(ctx, http.MethodPost, body, nil)
+	c.simple(root, "get", "Describe a source, as create and put take it", "get docs --collection docs >docs.yaml", shows(showSource), http.MethodGet)
+	c.simple(root, "status", "Show what a source is doing", "status docs --collection docs", shows(showStatus), http.MethodGet, "/status")
+}
+
+func (c *sourceClient) states(root *cobra.Command) {
+	c.simple(root, "pause", "Read no records until it is resumed", "pause docs --collection docs", said("%s is paused"), http.MethodPut, "/pause")
+	c.simple(root, "resume", "Go on from the positions", "resume docs --collection docs", said("%s goes on"), http.MethodPut, "/resume")
+	c.simple(root, "stop", "Close the connection to the brokers until it is resumed", "stop docs --collection docs", said("%s is stopped"), http.MethodPut, "/stop")
+	c.simple(root, "delete", "Remove a source; points and positions stay", "delete docs --collection docs", said("%s is removed; points and positions stay"), http.MethodDelete)
+}
+
+func (c *sourceClient) descriptions(root *cobra.Command) {
+	c.add(root, subcommand{
+		"create FILE", "Add a source", "create docs.yaml --collection docs",
+		cobra.ExactArgs(1), shows(showAdded), func(ctx context.Context, args []string) error {
+			body, err := readSource(args[0])
+			if err != nil {
+				return err
+			}
+			return c.call(ctx, http.MethodPost, body, nil)
+		},
 	})
 	var limit int
-	validate := add("validate FILE", "Tell what a source would make of records, without consuming any", cobra.ExactArgs(1), func(ctx context.Context, args []string) error {
-		body, err := readDescription(args[0])
-		if err != nil {
-			return err
-		}
-		return c.call(ctx, http.MethodPost, body, url.Values{"limit": {strconv.Itoa(limit)}}, ":validate")
+	validate := c.add(root, subcommand{
+		"validate FILE", "Tell what a source would make of records, without consuming any", "validate docs.yaml --collection docs --limit 100",
+		cobra.ExactArgs(1), shows(showValidation), func(ctx context.Context, args []string) error {
+			body, err := readSource(args[0])
+			if err != nil {
+				return err
+			}
+			return c.call(ctx, http.MethodPost, body, url.Values{"limit": {strconv.Itoa(limit)}}, ":validate")
+		},
 	})
 	validate.Flags().IntVar(&limit, "limit", 10, "records that are read")
-	for verb, method := range map[string]string{"put": http.MethodPut, "patch": http.MethodPatch} {
-		short := map[string]string{"put": "Add or replace a source", "patch": "Change some settings of a source; null takes one back to its default"}[verb]
-		add(verb+" SOURCE FILE", short, cobra.ExactArgs(2), func(ctx context.Context, args []string) error {
-			body, err := readDescription(args[1])
+	change := func(verb, short, example, method string) {
+		c.add(root, subcommand{verb + " SOURCE FILE", short, example, cobra.ExactArgs(2), shows(showAdded), func(ctx context.Context, args []string) error {
+			body, err := readSource(args[1])
 			if err != nil {
 				return err
 			}
 			return c.call(ctx, method, body, nil, at(args[0])...)
-		})
+		}})
 	}
-	c.positions(add)
-	c.letters(add)
-	c.replays(add)
-	return root
+	change("put", "Add or replace a source", "put docs docs.yaml --collection docs", http.MethodPut)
+	change("patch", "Change some settings of a source; null takes one back to its default",
+		"patch docs change.yaml --collection docs                # batch: {max: 200}", http.MethodPatch)
 }
 
-func (c *sourceClient) replays(add adder) {
-	add("replay FILE", "Build a new collection from the logs of the sources; FILE describes it", cobra.ExactArgs(1), func(ctx context.Context, args []string) error {
-		body, err := readDescription(args[0])
-		if err != nil {
-			return err
-		}
-		return c.send(ctx, http.MethodPost, body, nil, "/replay")
+func (c *sourceClient) replays(root *cobra.Command) {
+	c.add(root, subcommand{
+		"replay FILE", "Build a new collection from the logs of the sources; FILE describes it", "replay docs_v2.yaml --collection docs",
+		cobra.ExactArgs(1), shows(showReplay), func(ctx context.Context, args []string) error {
+			body, err := readDescription(args[0])
+			if err != nil {
+				return err
+			}
+			return c.send(ctx, http.MethodPost, body, nil, "/replay")
+		},
 	})
-	add("replays [INTO]", "Show replays, or the one into a collection", cobra.MaximumNArgs(1), func(ctx context.Context, args []string) error {
-		path := "/replay"
-		for _, into := range args {
-			path += "/" + url.PathEscape(into)
+	show := func(w io.Writer, args []string, result json.RawMessage) error {
+		if len(args) > 0 {
+			return shows(showReplay)(w, args, result)
 		}
-		return c.send(ctx, http.MethodGet, nil, nil, path)
+		return shows(showReplays)(w, args, result)
+	}
+	c.add(root, subcommand{
+		"replays [INTO]", "Show replays, or the one into a collection", "replays --collection docs\nreplays docs_v2 --collection docs",
+		cobra.MaximumNArgs(1), show, func(ctx context.Context, args []string) error {
+			path := "/replay"
+			for _, into := range args {
+				path += "/" + url.PathEscape(into)
+			}
+			return c.send(ctx, http.MethodGet, nil, nil, path)
+		},
 	})
-	add("cancel-replay INTO", "Forget a replay; what it has built is dropped unless an alias names it", cobra.ExactArgs(1), func(ctx context.Context, args []string) error {
-		return c.send(ctx, http.MethodDelete, nil, nil, "/replay/"+url.PathEscape(args[0]))
+	c.add(root, subcommand{
+		"cancel-replay INTO", "Forget a replay; what it has built is dropped unless an alias names it", "cancel-replay docs_v2 --collection docs",
+		cobra.ExactArgs(1), shows(showCancelled), func(ctx context.Context, args []string) error {
+			return c.send(ctx, http.MethodDelete, nil, nil, "/replay/"+url.PathEscape(args[0]))
+		},
 	})
 }
 
-type adder = func(use, short string, args cobra.PositionalArgs, run func(ctx context.Context, args []string) error) *cobra.Command
-
-func (c *sourceClient) positions(add adder) {
+func (c *sourceClient) positions(root *cobra.Command) {
+	c.simple(root, "offsets", "Show the positions", "offsets docs --collection docs", shows(showOffsets), http.MethodGet, "/offsets")
+	c.simple(root, "reset", "Go on where the source's start says", "reset docs --collection docs", shows(showOffsets), http.MethodDelete, "/offsets")
 	var timestamp int64
-	move := add("move SOURCE [TOPIC:PARTITION:OFFSET…]", "Go on elsewhere", cobra.MinimumNArgs(1), func(ctx context.Context, args []string) error {
-		var body sources.Move
-		var err error
-		if timestamp >= 0 {
-			body.Timestamp = &timestamp
-		}
-		if body.Offsets, err = parseOffsets(args[1:]); err != nil {
-			return err
-		}
-		return c.call(ctx, http.MethodPatch, body, nil, at(args[0], "/offsets")...)
+	move := c.add(root, subcommand{
+		"move SOURCE [TOPIC:PARTITION:OFFSET…]", "Go on elsewhere",
+		"move docs vector-embeddings:0:1200 vector-embeddings:1:1180 --collection docs\nmove docs --timestamp 1767225600000 --collection docs   # everything since then once more",
+		cobra.MinimumNArgs(1), shows(showOffsets), func(ctx context.Context, args []string) error {
+			var body sources.Move
+			var err error
+			if timestamp >= 0 {
+				body.Timestamp = &timestamp
+			}
+			if body.Offsets, err = parseOffsets(args[1:]); err != nil {
+				return err
+			}
+			return c.call(ctx, http.MethodPatch, body, nil, at(args[0], "/offsets")...)
+		},
 	})
 	move.Flags().Int64Var(&timestamp, "timestamp", -1, "in all partitions, the first record that is not older; milliseconds since 1970")
 
 	var topic string
-	skip := add("skip SOURCE PARTITION OFFSET", "Leave out the next record of a partition", cobra.ExactArgs(3), func(ctx context.Context, args []string) error {
-		partition, errPartition := strconv.ParseInt(args[1], 10, 32)
-		offset, errOffset := strconv.ParseInt(args[2], 10, 64)
-		if errPartition != nil || errOffset != nil {
-			return usageError{fmt.Errorf("PARTITION and OFFSET are numbers, not %q and %q", args[1], args[2])}
-		}
-		number := int32(partition)
-		return c.call(ctx, http.MethodPost, sources.Skip{Topic: topic, Partition: &number, Offset: &offset}, nil, at(args[0], "/skip")...)
+	skip := c.add(root, subcommand{
+		"skip SOURCE PARTITION OFFSET", "Leave out the next record of a partition", "skip docs 0 1200 --collection docs",
+		cobra.ExactArgs(3), shows(showOffsets), func(ctx context.Context, args []string) error {
+			partition, errPartition := strconv.ParseInt(args[1], 10, 32)
+			offset, errOffset := strconv.ParseInt(args[2], 10, 64)
+			if errPartition != nil || errOffset != nil {
+				return usageError{fmt.Errorf("PARTITION and OFFSET are numbers, not %q and %q", args[1], args[2])}
+			}
+			number := int32(partition)
+			return c.call(ctx, http.MethodPost, sources.Skip{Topic: topic, Partition: &number, Offset: &offset}, nil, at(args[0], "/skip")...)
+		},
 	})
 	skip.Flags().StringVar(&topic, "topic", "", "needed if the source has several")
 
 	var timeout float64
-	wait := add("wait SOURCE [TOPIC:PARTITION:OFFSET…]", "Wait until everything before the offsets is visible; without any, what is in the logs now", cobra.MinimumNArgs(1),
-		func(ctx context.Context, args []string) error {
+	wait := c.add(root, subcommand{
+		"wait SOURCE [TOPIC:PARTITION:OFFSET…]", "Wait until everything before the offsets is visible; without any, what is in the logs now",
+		"wait docs --collection docs\nwait docs vector-embeddings:0:1200 --collection docs --timeout 5",
+		cobra.MinimumNArgs(1), said("%s: all of it is visible"), func(ctx context.Context, args []string) error {
 			offsets, err := parseOffsets(args[1:])
 			if err != nil {
 				return err
 			}
-			return c.call(ctx, http.MethodPost, map[string]any{"offsets": offsets, "timeout": timeout}, nil, at(args[0], "/wait")...)
-		})
+			return c.wait(ctx, args[0], map[string]any{"offsets": offsets, "timeout": timeout})
+		},
+	})
 	wait.Flags().Float64Var(&timeout, "timeout", 60, "seconds")
 }
 
-func (c *sourceClient) letters(add adder) {
+func (c *sourceClient) letters(root *cobra.Command) {
 	var limit int
 	var filter sources.LetterFilter
 	var dryRun bool
-	dlq := add("dlq SOURCE", "Show records that could not become points", cobra.ExactArgs(1), func(ctx context.Context, args []string) error {
-		query := url.Values{"limit": {strconv.Itoa(limit)}, "reason": {filter.Reason}}
-		return c.call(ctx, http.MethodGet, nil, query, at(args[0], "/dlq")...)
+	dlq := c.add(root, subcommand{
+		"dlq SOURCE", "Show records that could not become points", "dlq docs --collection docs\ndlq docs --collection docs --reason wrong_dimension --json",
+		cobra.ExactArgs(1), shows(showLetters), func(ctx context.Context, args []string) error {
+			query := url.Values{"limit": {strconv.Itoa(limit)}, "reason": {filter.Reason}}
+			return c.call(ctx, http.MethodGet, nil, query, at(args[0], "/dlq")...)
+		},
 	})
 	dlq.Flags().IntVar(&limit, "limit", 20, "records that are shown")
-	redrive := add("redrive SOURCE", "Try those again, by the present settings", cobra.ExactArgs(1), func(ctx context.Context, args []string) error {
-		return c.call(ctx, http.MethodPost, sources.Redrive{Filter: filter, DryRun: dryRun}, nil, at(args[0], "/dlq/redrive")...)
+	redrive := c.add(root, subcommand{
+		"redrive SOURCE", "Try those again, by the present settings", "redrive docs --collection docs --dry-run\nredrive docs --collection docs --reason no_id",
+		cobra.ExactArgs(1), shows(showRedriven), func(ctx context.Context, args []string) error {
+			return c.call(ctx, http.MethodPost, sources.Redrive{Filter: filter, DryRun: dryRun}, nil, at(args[0], "/dlq/redrive")...)
+		},
 	})
 	redrive.Flags().BoolVar(&dryRun, "dry-run", false, "only tell what would come of it")
 	for _, cmd := range []*cobra.Command{dlq, redrive} {
 		cmd.Flags().StringVar(&filter.Reason, "reason", "", "only those with this reason")
 	}
+}
+
+// readSource reads the description of a source, also out of a configuration that has one.
+func readSource(file string) (json.RawMessage, error) {
+	raw, err := readDescription(file)
+	if err != nil {
+		return nil, err
+	}
+	var configuration struct{ Sources []json.RawMessage }
+	if err := json.Unmarshal(raw, &configuration); err != nil {
+		return raw, nil //nolint:nilerr // the server tells more of what is wrong with it
+	}
+	if configuration.Sources == nil {
+		return raw, nil
+	}
+	if n := len(configuration.Sources); n != 1 {
+		return nil, usageError{fmt.Errorf("%s: sources: there are %d, and not one; give each a file of its own", file, n)}
+	}
+	return configuration.Sources[0], nil
 }
 
 // readDescription reads YAML, of which JSON is a part.

@@ -13,6 +13,7 @@ import (
 
 // TestSourcesCommand checks which requests the commands send.
 func TestSourcesCommand(t *testing.T) {
+	t.Setenv("FRESHET_API_KEY", "")
 	var got string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -74,15 +75,31 @@ func TestSourcesCommand(t *testing.T) {
 		for i := range args {
 			args[i] = strings.NewReplacer("SOURCE", "s x", "FILE", file).Replace(args[i])
 		}
-		args = append(args, "--url", server.URL, "--collection", "c", "--api-key", "k")
+		args = append(args, "--url", server.URL, "--collection", "c", "--api-key", "k", "--json")
 		if out, err := run(args...); err != nil || got != test.want || out != "{\n  \"a\": 1\n}\n" {
 			t.Errorf("%s: %v %s\n%s, want\n%s", test.args, err, out, got, test.want)
 		}
 	}
-	if _, err := run("list", "--url", server.URL, "--collection", "c"); err == nil || err.Error() != "Forbidden: no" || exitCode(err) != 1 {
+	if _, err := run("list", "--url", server.URL, "--collection", "c"); err == nil || err.Error() != "Forbidden: no" || exitCode(err) != 2 {
 		t.Errorf("without a key: %v", err)
 	}
-	for _, args := range []string{"list", "get", "move s t:x:1 --collection c", "skip s a 1 --collection c", "create none.yaml --collection c", "list --nonsense"} {
+	t.Setenv("FRESHET_API_KEY", "k")
+	for content, want := range map[string]string{
+		"kafka: {}\nsources:\n  - name: s\n    topics: [t]\n":              `POST /collections/c/sources {"name":"s","topics":["t"]}`,
+		"sources: [{name: s}, {name: t}]":                                  "sources: there are 2, and not one",
+		"name: s\ntopics: [t]\n# of a configuration, sources are a list\n": `POST /collections/c/sources {"name":"s","topics":["t"]}`,
+	} {
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := run("create", file, "--url", server.URL, "--collection", "c", "--json"); (err != nil || got != want) && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%q: %s, %v", content, got, err)
+		}
+	}
+	if out, err := run("list", "--url", server.URL, "--json"); err != nil || got != "GET /sources" {
+		t.Errorf("with the key of the environment, of all collections: %s %v %s", got, err, out)
+	}
+	for _, args := range []string{"get s", "move s t:x:1 --collection c", "skip s a 1 --collection c", "create none.yaml --collection c", "list --nonsense"} {
 		if _, err := run(strings.Fields(args)...); err == nil || exitCode(err) != 2 {
 			t.Errorf("%s: %v", args, err)
 		}

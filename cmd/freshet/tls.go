@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -90,15 +91,7 @@ func (c *certificates) forClient(*tls.ClientHelloInfo) (*tls.Config, error) {
 }
 
 func same(a, b []stamp) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if !a[i].changed.Equal(b[i].changed) || a[i].size != b[i].size {
-			return false
-		}
-	}
-	return true
+	return slices.EqualFunc(a, b, func(x, y stamp) bool { return x.changed.Equal(y.changed) && x.size == y.size })
 }
 
 // stamps looks at the files, behind links.

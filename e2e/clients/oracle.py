@@ -1,19 +1,16 @@
-"""Random writes and reads on freshet and on qdrant-client's own engine in memory.
-
-    oracle.py URL [CASES] [SEED]
+"""Random writes and reads of points on freshet and on qdrant-client's own engine in memory.
 
 Both have to answer alike: the same ids in the same order up to ties, scores
-within a tolerance, the same payloads. Stops at the first case that differs and
-prints how to repeat it.
+within a tolerance, the same payloads. model.py runs it.
 """
 
 import math
 import random
-import sys
 import uuid
 import warnings
 
-from qdrant_client import QdrantClient, models
+from qdrant_client import models
+from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 warnings.filterwarnings("ignore", "Local mode performs exact")
 warnings.filterwarnings("ignore", "Payload indexes have no effect")
@@ -100,6 +97,10 @@ class Generator:
     def point(self):
         return models.PointStruct(id=self.random.choice(self.ids), vector=self.vectors(), payload=self.payload())
 
+    def points(self, most):
+        """As many at most, each of another id."""
+        return list({p.id: p for p in (self.point() for _ in range(most))}.values())
+
     # Filters.
 
     def condition(self, depth):
@@ -166,8 +167,12 @@ class Generator:
             return self.random.choice(present[name])
         return self.vector(name)
 
-    def pair(self, name, present):
-        return models.ContextPair(positive=self.example(name, present), negative=self.example(name, present))
+    def pair(self, make):
+        """Two different ones: of equal ones rounding decides which is nearer."""
+        positive = negative = make()
+        while negative == positive:
+            negative = make()
+        return models.ContextPair(positive=positive, negative=negative)
 
     def formula(self):
         r = self.random
@@ -191,6 +196,7 @@ class Generator:
     def query(self, present):
         r = self.random
         using = r.choice(self.names())
+        pair = lambda: self.pair(lambda: self.example(using, present))
         kinds = [
             lambda: self.vector(using),
             lambda: models.NearestQuery(nearest=self.example(using, present)),
@@ -200,9 +206,14 @@ class Generator:
                 negative=[self.example(using, present) for _ in range(r.randint(0, 2))],
                 strategy=r.choice(list(models.RecommendStrategy)))),
             lambda: models.DiscoverQuery(discover=models.DiscoverInput(
-                target=self.example(using, present), context=[self.pair(using, present) for _ in range(r.randint(1, 3))])),
-            lambda: models.ContextQuery(context=[self.pair(using, present) for _ in range(r.randint(1, 3))]),
+                target=self.example(using, present), context=[pair() for _ in range(r.randint(1, 3))])),
+            lambda: models.ContextQuery(context=[pair() for _ in range(r.randint(1, 3))]),
         ]
+        if self.kinds[using] == "dense":  # the engine in memory has it for no others
+            kinds.append(lambda: models.RelevanceFeedbackQuery(relevance_feedback=models.RelevanceFeedbackInput(
+                target=self.example(using, present),
+                feedback=[models.FeedbackItem(example=self.example(using, present), score=r.choice([0, 0.5, 1, 3])) for _ in range(r.randint(0, 3))],
+                strategy=models.NaiveFeedbackStrategy(naive=models.NaiveFeedbackStrategyParams(a=r.uniform(0.5, 1), b=r.uniform(0, 2), c=r.uniform(-0.2, 0.5))))))
         if self.kinds[using] == "sparse":
             # Only these: many points are at no similarity at all to an example,
             # and their ties decide.
@@ -234,7 +245,7 @@ class Generator:
         query = r.choice([
             lambda: models.NearestQuery(nearest=one()),
             lambda: models.RecommendQuery(recommend=models.RecommendInput(positive=[one()], negative=[one()], strategy="best_score")),
-            lambda: models.DiscoverQuery(discover=models.DiscoverInput(target=one(), context=[models.ContextPair(positive=one(), negative=one())])),
+            lambda: models.DiscoverQuery(discover=models.DiscoverInput(target=one(), context=[self.pair(one)])),
         ][:1 if self.kinds[using] == "sparse" else 3])()
         return query, models.LookupLocation(collection=LOOKUP, vector=name)
 
@@ -249,7 +260,8 @@ class Generator:
 
 
 def is_sum(query):
-    return isinstance(query, models.RecommendQuery) and query.recommend.strategy == models.RecommendStrategy.SUM_SCORES
+    return isinstance(query, models.RelevanceFeedbackQuery) or (
+        isinstance(query, models.RecommendQuery) and query.recommend.strategy == models.RecommendStrategy.SUM_SCORES)
 
 
 EXACT = models.SearchParams(exact=True)
@@ -278,7 +290,7 @@ def compare_scored(got, want):
 
 
 def same_record(got, want):
-    vectors = got.vector or {}, want.vector or {}
+    vectors = [p.vector if isinstance(p.vector, dict) else {"": p.vector or []} for p in (got, want)]
     return (got.id, got.payload, vectors[0].keys()) == (want.id, want.payload, vectors[1].keys()) and all(
         same_vector(vectors[0][name], vectors[1][name]) for name in vectors[0])
 
@@ -358,7 +370,7 @@ def compare_ordered(got, want):
 
 
 def compare(got, want):
-    if got == want:
+    if got == want or isinstance(got, models.UpdateResult):  # numbers of operations are anybody's
         return None
     if isinstance(got, list) and len(got) == len(want):  # the answers of a batch
         return next(filter(None, map(compare, got, want)), None)
@@ -400,7 +412,7 @@ class Case:
             name: models.VectorParams(size=DIM, distance=d, multivector_config=MAX_SIM if g.kinds[name] == "multi" else None)
             for name, d in self.distances.items()},
             sparse_vectors_config={"s": models.SparseVectorParams(modifier=g.random.choice(list(models.Modifier)))})
-        self.both("upsert", collection, points=list({p.id: p for p in (g.point() for _ in range(POINTS))}.values()))
+        self.both("upsert", collection, points=g.points(POINTS))
 
     def both(self, method, collection="oracle", **options):
         return [getattr(c, method)(collection_name=collection, **options) for c in (self.remote, self.local)]
@@ -418,7 +430,9 @@ class Case:
         name = r.choice(g.names())
         some = lambda: g.filter(1) if r.random() < 0.4 else g.some(present)
         return r.choice([
-            lambda: ("upsert", {"points": list({p.id: p for p in (g.point() for _ in range(5))}.values())}),
+            lambda: ("upsert", {"points": g.points(5)}),
+            lambda: ("upsert", {"points": g.points(5), "update_mode": r.choice(list(models.UpdateMode)), "update_filter": g.maybe(lambda: g.filter(1))}),
+            lambda: ("batch_update_points", {"update_operations": [self.operation() for _ in range(r.randint(1, 4))]}),
             lambda: ("delete", {"points_selector": g.selection() if r.random() < 0.3 else g.some(g.ids)}),
             lambda: ("set_payload", {"payload": g.payload(), "points": some()}),
             lambda: ("set_payload", {"payload": {"x": r.randint(0, 5)}, "key": "o", "points": some()}),
@@ -428,6 +442,18 @@ class Case:
             lambda: ("update_vectors", {"points": [models.PointVectors(id=id, vector={name: g.vector(name)}) for id in g.some(present)]}),
             lambda: ("delete_vectors", {"vectors": [name], "points": g.some(present, 1, 2)}),
             self.change_names,
+        ])()
+
+    def operation(self):
+        """A write, as a batch has it. No payload of points by id: the ones before may have deleted them."""
+        g = self.g
+        return g.random.choice([
+            lambda: models.UpsertOperation(upsert=models.PointsList(points=g.points(3))),
+            lambda: models.DeleteOperation(delete=models.PointIdsList(points=g.some(g.ids))),
+            lambda: models.SetPayloadOperation(set_payload=models.SetPayload(payload=g.payload(), filter=g.filter(1))),
+            lambda: models.OverwritePayloadOperation(overwrite_payload=models.SetPayload(payload=g.payload(), filter=g.filter(1))),
+            lambda: models.DeletePayloadOperation(delete_payload=models.DeletePayload(keys=g.some(["n", "s", "o.x"], 1, 2), filter=g.filter(1))),
+            lambda: models.ClearPayloadOperation(clear_payload=models.FilterSelector(filter=g.filter(1))),
         ])()
 
     def change_names(self):
@@ -486,21 +512,33 @@ class Case:
         """Runs one request on both sides; returns it and why they differ."""
         writes = self.g.random.random() < 0.2
         method, options = self.write() if writes else self.read()
-        answers = []
-        for client in (self.remote, self.local):
-            try:
-                answers.append(getattr(client, method)(collection_name="oracle", **options))
-            except Exception as e:  # what one refuses the other has to refuse, too
-                answers.append(e)
-        refused = [isinstance(a, Exception) for a in answers]
-        if any(refused):
-            reason = None if all(refused) else "one refuses"
-        elif writes:
+        answers = [attempt(c, method, collection_name=self.name(), **options) for c in (self.remote, self.local)]
+        reason = differing(answers, compare)
+        if writes and not reason:
             answers = self.both("scroll", limit=POINTS, with_vectors=True)
             reason = compare(*answers)
-        else:
-            reason = compare(*answers)
         return method, options, reason, answers
+
+    def name(self):
+        return "oracle"
+
+
+def attempt(client, method, **options):
+    """The answer, or the error in its place."""
+    try:
+        return getattr(client, method)(**options)
+    except Exception as e:
+        return e
+
+
+def differing(answers, compare):
+    """The reason why two answers differ: what one refuses the other has to refuse, too."""
+    remote, local = answers
+    if isinstance(remote, ResponseHandlingException) or isinstance(remote, UnexpectedResponse) and remote.status_code >= 500:
+        return "one fails"
+    if isinstance(remote, Exception) or isinstance(local, Exception):
+        return None if isinstance(remote, Exception) and isinstance(local, Exception) else "one refuses"
+    return compare(remote, local)
 
 
 def brief(answer, other):
@@ -513,24 +551,4 @@ def brief(answer, other):
         return [(p.id, p.order_value) for p in answer[0]]
     if isinstance(answer, tuple) and isinstance(other, tuple):
         return [(p.id, p.payload, p.vector) for p in answer[0] if not any(same_record(p, q) for q in other[0])], answer[1]
-    return repr(answer)
-
-
-def main(url, cases=3000, seed=None):
-    seed = random.randrange(2**32) if seed is None else int(seed)
-    print(f"seed {seed}")
-    g = Generator(seed)
-    remote, local = QdrantClient(url, timeout=30), QdrantClient(":memory:")
-    for n in range(int(cases)):
-        if n % 200 == 0:
-            case = Case(g, remote, local)
-        method, options, reason, answers = case.step()
-        if reason:
-            print(f"case {n}, distances {case.distances}: {method}({options}): {reason} differ")
-            for name, answer, other in zip(("freshet", "local"), answers, reversed(answers)):
-                print(f"{name}: {brief(answer, other)}")
-            sys.exit(1)
-    print(f"{cases} cases, no difference")
-
-
-main(*sys.argv[1:])
+    return f"{answer!r} {answer}" if isinstance(answer, Exception) else repr(answer)

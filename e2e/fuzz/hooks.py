@@ -3,10 +3,14 @@
 The vectors have one dimension, since generated arrays tend to be short.
 """
 
+import io
 import itertools
 
+import numpy as np
+import pyarrow as pa
 import requests
 import schemathesis
+from hypothesis import strategies as st
 
 COLLECTION = "fuzzed"
 CONFIG = {"vectors": {"": {"size": 1, "distance": "Dot"}, "v": {"size": 1, "distance": "Euclid"}}, "sparse_vectors": {"s": {}}}
@@ -15,6 +19,36 @@ POINTS = [
     for n, id in enumerate([0, 1, 2, "a", "0", "00000000-0000-0000-0000-000000000000"])
 ]
 calls = itertools.count()
+
+
+def npy(rows):
+    out = io.BytesIO()
+    np.save(out, np.array(rows, dtype=np.float32).reshape(len(rows), -1))
+    return out.getvalue()
+
+
+def arrow(rows):
+    table = pa.table({"id": range(len(rows)), "vector": rows, "note": [str(row) for row in rows]})
+    out = io.BytesIO()
+    with pa.ipc.new_stream(out, table.schema) as writer:
+        writer.write_table(table)
+    return out.getvalue()
+
+
+@st.composite
+def tables(draw, write):
+    """Tables of vectors, mostly of one dimension; some are damaged."""
+    dim = draw(st.sampled_from([1, 1, 1, 2]))
+    row = st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=dim, max_size=dim)
+    raw = write(draw(st.lists(row, min_size=1, max_size=3)))
+    if draw(st.integers(0, 3)) == 0:
+        at = draw(st.integers(0, len(raw) - 1))
+        raw = raw[:at] + draw(st.binary(max_size=4)) + raw[at + draw(st.integers(0, 4)) :]
+    return raw
+
+
+schemathesis.openapi.media_type("application/x-npy", tables(npy))
+schemathesis.openapi.media_type("application/vnd.apache.arrow.stream", tables(arrow))
 
 
 @schemathesis.hook

@@ -11,5 +11,4 @@ export PYTHONPATH=. SCHEMATHESIS_HOOKS=hooks
 exec ../../.cache/python-clients/bin/schemathesis --no-color run "$url/openapi.json" \
   --phases fuzzing --max-examples "$examples" --seed "$seed" \
   --checks not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,response_schema_conformance \
-  --exclude-tag cluster --exclude-tag snapshots --exclude-path-regex 'facet|groups|matrix|vectors/\{vector' \
   --suppress-health-check all --warnings off --generation-database none

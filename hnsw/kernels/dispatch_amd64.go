@@ -120,6 +120,20 @@ func request(r, t *Rows, slots []uint32) {
 		min(r.Blocks, gatheredLines), (*uintptr)(unsafe.Pointer(&t.Table[0])), uint64(t.Shift), t.Stride)
 }
 
+func makeKeys(l Level, distances []float32, slots []uint32, limit uint64, out []uint64) int {
+	if l < AVX512 {
+		return plainKeys(distances, slots, limit, out)
+	}
+	return keysAVX512(&distances[0], &slots[0], len(slots), limit, &out[0])
+}
+
+func insert(l Level, list []uint64, key uint64) int {
+	if l == Plain {
+		return plainInsert(list, key)
+	}
+	return insertAVX2(&list[0], len(list)-1, key)
+}
+
 // Prefetch requests the first two cache lines at p from memory.
 func Prefetch(p unsafe.Pointer) { prefetchAsm((*byte)(p)) }
 

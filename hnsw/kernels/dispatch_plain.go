@@ -32,6 +32,12 @@ func gather(_ Level, list []uint32, visited []uint64, limit uint32, _, _ *Rows, 
 
 func request(_, _ *Rows, _ []uint32) {}
 
+func makeKeys(_ Level, distances []float32, slots []uint32, limit uint64, out []uint64) int {
+	return plainKeys(distances, slots, limit, out)
+}
+
+func insert(_ Level, list []uint64, key uint64) int { return plainInsert(list, key) }
+
 func encode(Level, *Encoding, []byte, []float32, []float32, *Sums) (done int) { return 0 }
 
 func deviation(Level, []float32, []float32) (done int, largest float32, square float64) {

@@ -69,6 +69,16 @@ func requestAsm(slots *uint32, n int, table *uintptr, shift uint64, stride int, 
 //go:noescape
 func prefetchAsm(p *byte)
 
+// keysAVX512 is Keys.
+//
+//go:noescape
+func keysAVX512(distances *float32, slots *uint32, n int, limit uint64, out *uint64) int
+
+// insertAVX2 is Insert into n sorted keys.
+//
+//go:noescape
+func insertAVX2(list *uint64, n int, key uint64) int
+
 // encodeAVX512 is Encode for n components, a multiple of those in a register.
 //
 //go:noescape

@@ -2190,50 +2190,61 @@ TEXT ·gatherAsm(SB), NOSPLIT, $0-104
 	MOVQ SI, DI
 
 gather_next:
-	CMPQ       AX, CX
-	JGE        gather_done
-	MOVL       (AX), R8
-	ADDQ       $0x04, AX
-	TESTL      R8, R8
-	JZ         gather_done
-	DECL       R8
-	CMPL       R8, BX
-	JAE        gather_next
-	MOVQ       R8, R9
-	SHRQ       $0x06, R9
-	MOVQ       (DX)(R9*8), R10
-	BTSQ       R8, R10
-	JCS        gather_next
-	MOVQ       R10, (DX)(R9*8)
-	MOVL       R8, (SI)
-	ADDQ       $0x04, SI
-	MOVQ       terms+64(FP), R9
-	TESTQ      R9, R9
-	JZ         gather_row
-	MOVQ       termShift+72(FP), R11
-	SHRXQ      R11, R8, R10
-	BZHIQ      R11, R8, R11
-	IMULQ      termStride+80(FP), R11
-	ADDQ       (R9)(R10*8), R11
-	PREFETCHT0 (R11)
-
-gather_row:
-	MOVQ  shift+40(FP), R11
-	SHRXQ R11, R8, R10
-	BZHIQ R11, R8, R11
-	IMULQ stride+48(FP), R11
-	MOVQ  table+32(FP), R8
-	ADDQ  (R8)(R10*8), R11
-	MOVQ  lines+56(FP), R8
-
-gather_line:
-	PREFETCHT0 (R11)
-	ADDQ       $0x40, R11
-	DECQ       R8
-	JNZ        gather_line
-	JMP        gather_next
+	CMPQ  AX, CX
+	JGE   gather_done
+	MOVL  (AX), R8
+	ADDQ  $0x04, AX
+	TESTL R8, R8
+	JZ    gather_done
+	DECL  R8
+	CMPL  R8, BX
+	JAE   gather_next
+	MOVQ  R8, R9
+	SHRQ  $0x06, R9
+	MOVQ  (DX)(R9*8), R10
+	XORL  R11, R11
+	BTSQ  R8, R10
+	SETCC R11
+	MOVQ  R10, (DX)(R9*8)
+	MOVL  R8, (SI)
+	LEAQ  (SI)(R11*4), SI
+	JMP   gather_next
 
 gather_done:
+	MOVQ DI, AX
+
+gather_request:
+	CMPQ       AX, SI
+	JGE        gather_end
+	MOVL       (AX), R8
+	ADDQ       $0x04, AX
+	MOVQ       terms+64(FP), CX
+	TESTQ      CX, CX
+	JZ         gather_row
+	MOVQ       termShift+72(FP), BX
+	SHRXQ      BX, R8, DX
+	BZHIQ      BX, R8, BX
+	IMULQ      termStride+80(FP), BX
+	ADDQ       (CX)(DX*8), BX
+	PREFETCHT1 (BX)
+
+gather_row:
+	MOVQ  shift+40(FP), BX
+	SHRXQ BX, R8, DX
+	BZHIQ BX, R8, BX
+	IMULQ stride+48(FP), BX
+	MOVQ  table+32(FP), CX
+	ADDQ  (CX)(DX*8), BX
+	MOVQ  lines+56(FP), CX
+
+gather_line:
+	PREFETCHT1 (BX)
+	ADDQ       $0x40, BX
+	DECQ       CX
+	JNZ        gather_line
+	JMP        gather_request
+
+gather_end:
 	SUBQ DI, SI
 	SHRQ $0x02, SI
 	MOVQ SI, ret+96(FP)
@@ -2255,7 +2266,7 @@ request_next:
 	BZHIQ      DI, DX, DI
 	IMULQ      termStride+64(FP), DI
 	ADDQ       (BX)(SI*8), DI
-	PREFETCHT0 (DI)
+	PREFETCHT1 (DI)
 
 request_row:
 	MOVQ  shift+24(FP), DI
@@ -2267,7 +2278,7 @@ request_row:
 	MOVQ  lines+40(FP), DX
 
 request_line:
-	PREFETCHT0 (DI)
+	PREFETCHT1 (DI)
 	ADDQ       $0x40, DI
 	DECQ       DX
 	JNZ        request_line
@@ -2282,6 +2293,99 @@ TEXT ·prefetchAsm(SB), NOSPLIT, $0-8
 	MOVQ       p+0(FP), AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
+	RET
+
+// func keysAVX512(distances *float32, slots *uint32, n int, limit uint64, out *uint64) int
+// Requires: AVX, AVX2, AVX512DQ, AVX512F, AVX512VL, BMI2, POPCNT
+TEXT ·keysAVX512(SB), NOSPLIT, $0-48
+	MOVQ         distances+0(FP), AX
+	MOVQ         slots+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         out+32(FP), BX
+	MOVQ         BX, SI
+	VPBROADCASTQ limit+24(FP), Z0
+	MOVL         $0x80000000, DI
+	VPBROADCASTD DI, Y1
+	MOVQ         $-1, DI
+	KMOVB        DI, K1
+
+keys_next:
+	CMPQ  DX, $0x08
+	JGE   keys_load
+	TESTQ DX, DX
+	JLE   keys_done
+	BZHIQ DX, DI, DI
+	KMOVB DI, K1
+
+keys_load:
+	VMOVDQU32.Z (AX), K1, Y2
+	VPSRAD      $0x1f, Y2, Y3
+	VPORD       Y1, Y3, Y3
+	VPXORD      Y3, Y2, Y2
+	VPMOVZXDQ   Y2, Z3
+	VPSLLQ      $0x20, Z3, Z3
+	VMOVDQU32.Z (CX), K1, Y2
+	VPMOVZXDQ   Y2, Z2
+	VPADDQ      Z2, Z2, Z2
+	VPORQ       Z2, Z3, Z3
+	VPCMPUQ     $0x01, Z0, Z3, K1, K2
+	VPCOMPRESSQ Z3, K2, Z3
+	VMOVDQU64   Z3, (BX)
+	KMOVB       K2, R8
+	POPCNTL     R8, R8
+	LEAQ        (BX)(R8*8), BX
+	ADDQ        $0x20, AX
+	ADDQ        $0x20, CX
+	SUBQ        $0x08, DX
+	JMP         keys_next
+
+keys_done:
+	SUBQ SI, BX
+	SHRQ $0x03, BX
+	MOVQ BX, ret+40(FP)
+	VZEROUPPER
+	RET
+
+// func insertAVX2(list *uint64, n int, key uint64) int
+// Requires: AVX, AVX2
+TEXT ·insertAVX2(SB), NOSPLIT, $0-32
+	MOVQ         list+0(FP), AX
+	MOVQ         n+8(FP), CX
+	MOVQ         key+16(FP), DX
+	MOVQ         $0x8000000000000000, BX
+	VMOVQ        BX, X0
+	VPBROADCASTQ X0, Y0
+	XORQ         DX, BX
+	VMOVQ        BX, X1
+	VPBROADCASTQ X1, Y1
+
+insert_next:
+	CMPQ      CX, $0x04
+	JL        insert_single
+	VMOVDQU   -32(AX)(CX*8), Y2
+	VPXOR     Y0, Y2, Y3
+	VPCMPGTQ  Y1, Y3, Y3
+	VMOVMSKPD Y3, BX
+	CMPL      BX, $0x0f
+	JNE       insert_single
+	VMOVDQU   Y2, -24(AX)(CX*8)
+	SUBQ      $0x04, CX
+	JMP       insert_next
+
+insert_single:
+	TESTQ CX, CX
+	JZ    insert_put
+	MOVQ  -8(AX)(CX*8), BX
+	CMPQ  BX, DX
+	JBE   insert_put
+	MOVQ  BX, (AX)(CX*8)
+	DECQ  CX
+	JMP   insert_single
+
+insert_put:
+	MOVQ DX, (AX)(CX*8)
+	MOVQ CX, ret+24(FP)
+	VZEROUPPER
 	RET
 
 // func encodeAVX512(v *float32, mean *float32, n int, inverse float32, low float32, high float32, shift float32, center float32, dst *byte, sums *byte)
@@ -2304,33 +2408,31 @@ TEXT ·encodeAVX512(SB), NOSPLIT, $0-64
 	VPXOR        X10, X10, X10
 
 encodeAVX512_next:
-	VMOVUPS       (CX), Z11
-	VMOVUPS       (AX), Z12
-	VSUBPS        Z11, Z12, Z12
-	VMULPS        Z0, Z12, Z13
-	VMAXPS        Z1, Z13, Z13
-	VMINPS        Z2, Z13, Z13
-	VADDPS        Z3, Z13, Z13
-	VCVTTPS2DQ    Z13, Z13
-	VPMOVDB       Z13, (DX)
-	VPADDD        Z13, Z5, Z5
-	VCVTDQ2PS     Z13, Z14
-	VSUBPS        Z4, Z14, Z14
-	VPMULLD       Z13, Z13, Z13
-	VPADDD        Z13, Z6, Z6
-	VCVTPS2PD     Y14, Z13
-	VCVTPS2PD     Y12, Z15
-	VCVTPS2PD     Y11, Z16
-	VFMADD231PD   Z13, Z15, Z7
-	VFMADD231PD   Z13, Z16, Z9
-	VEXTRACTF64X4 $0x01, Z14, Y13
-	VCVTPS2PD     Y13, Z13
-	VEXTRACTF64X4 $0x01, Z12, Y12
+	VMOVUPS       (AX), Z11
+	VSUBPS        (CX), Z11, Z11
+	VMULPS        Z0, Z11, Z12
+	VMAXPS        Z1, Z12, Z12
+	VMINPS        Z2, Z12, Z12
+	VADDPS        Z3, Z12, Z12
+	VCVTTPS2DQ    Z12, Z12
+	VPMOVDB       Z12, (DX)
+	VPADDD        Z12, Z5, Z5
+	VCVTDQ2PS     Z12, Z13
+	VSUBPS        Z4, Z13, Z13
+	VPMULLD       Z12, Z12, Z12
+	VPADDD        Z12, Z6, Z6
+	VCVTPS2PD     Y13, Z12
+	VCVTPS2PD     Y11, Z14
+	VFMADD231PD   Z12, Z14, Z7
+	VCVTPS2PD     (CX), Z14
+	VFMADD231PD   Z12, Z14, Z9
+	VEXTRACTF64X4 $0x01, Z13, Y12
 	VCVTPS2PD     Y12, Z12
 	VEXTRACTF64X4 $0x01, Z11, Y11
 	VCVTPS2PD     Y11, Z11
-	VFMADD231PD   Z13, Z12, Z8
-	VFMADD231PD   Z13, Z11, Z10
+	VFMADD231PD   Z12, Z11, Z8
+	VCVTPS2PD     32(CX), Z11
+	VFMADD231PD   Z12, Z11, Z10
 	ADDQ          $0x40, AX
 	ADDQ          $0x40, CX
 	ADDQ          $0x10, DX
@@ -2443,36 +2545,34 @@ TEXT ·encodeAVX2(SB), NOSPLIT, $0-64
 	VPXOR        X10, X10, X10
 
 encodeAVX2_next:
-	VMOVUPS      (CX), Y11
-	VMOVUPS      (AX), Y12
-	VSUBPS       Y11, Y12, Y12
-	VMULPS       Y0, Y12, Y13
-	VMAXPS       Y1, Y13, Y13
-	VMINPS       Y2, Y13, Y13
-	VADDPS       Y3, Y13, Y13
-	VCVTTPS2DQ   Y13, Y13
-	VEXTRACTI128 $0x01, Y13, X14
-	VPACKUSDW    X14, X13, X14
-	VPACKUSWB    X14, X14, X14
-	VMOVQ        X14, (DX)
-	VPADDD       Y13, Y5, Y5
-	VCVTDQ2PS    Y13, Y14
-	VSUBPS       Y4, Y14, Y14
-	VPMULLD      Y13, Y13, Y13
-	VPADDD       Y13, Y6, Y6
-	VCVTPS2PD    X14, Y13
-	VCVTPS2PD    X12, Y15
-	VCVTPS2PD    X11, Y16
-	VFMADD231PD  Y13, Y15, Y7
-	VFMADD231PD  Y13, Y16, Y9
-	VEXTRACTF128 $0x01, Y14, X13
-	VCVTPS2PD    X13, Y13
-	VEXTRACTF128 $0x01, Y12, X12
+	VMOVUPS      (AX), Y11
+	VSUBPS       (CX), Y11, Y11
+	VMULPS       Y0, Y11, Y12
+	VMAXPS       Y1, Y12, Y12
+	VMINPS       Y2, Y12, Y12
+	VADDPS       Y3, Y12, Y12
+	VCVTTPS2DQ   Y12, Y12
+	VEXTRACTI128 $0x01, Y12, X13
+	VPACKUSDW    X13, X12, X13
+	VPACKUSWB    X13, X13, X13
+	VMOVQ        X13, (DX)
+	VPADDD       Y12, Y5, Y5
+	VCVTDQ2PS    Y12, Y13
+	VSUBPS       Y4, Y13, Y13
+	VPMULLD      Y12, Y12, Y12
+	VPADDD       Y12, Y6, Y6
+	VCVTPS2PD    X13, Y12
+	VCVTPS2PD    X11, Y14
+	VFMADD231PD  Y12, Y14, Y7
+	VCVTPS2PD    (CX), Y14
+	VFMADD231PD  Y12, Y14, Y9
+	VEXTRACTF128 $0x01, Y13, X12
 	VCVTPS2PD    X12, Y12
 	VEXTRACTF128 $0x01, Y11, X11
 	VCVTPS2PD    X11, Y11
-	VFMADD231PD  Y13, Y12, Y8
-	VFMADD231PD  Y13, Y11, Y10
+	VFMADD231PD  Y12, Y11, Y8
+	VCVTPS2PD    16(CX), Y11
+	VFMADD231PD  Y12, Y11, Y10
 	ADDQ         $0x20, AX
 	ADDQ         $0x20, CX
 	ADDQ         $0x08, DX

@@ -198,24 +198,30 @@ func FuzzDecode(f *testing.F) {
 			r.Value = nil
 		}
 		d, err := mappings[int(which)%len(mappings)].Decode(context.Background(), server.Stream{}, r)
-		op := d.Op
-		var failed *Error
-		switch {
-		case errors.As(err, &failed):
-			if failed.Reason == "" || failed.Detail == "" {
-				t.Fatalf("a dead letter without a reason: %+v", failed)
-			}
-		case err != nil:
-			t.Fatalf("an error that is no dead letter: %v", err)
-		case op.Kind == server.Delete:
-			if len(op.Select.IDs) == 0 {
-				t.Fatal("a delete of nothing")
-			}
-		default:
-			p := op.Points[0]
-			if p.ID.IsZero() || len(p.Vectors) == 0 || p.Payload != nil && !json.Valid(p.Payload) {
-				t.Fatalf("an upsert of %+v", p)
-			}
-		}
+		verifyDecoded(t, d, err)
 	})
+}
+
+// verifyDecoded checks that a record has become a dead letter with a reason, or an operation
+// that a collection can read.
+func verifyDecoded(t *testing.T, d Decoded, err error) {
+	t.Helper()
+	var failed *Error
+	switch {
+	case errors.As(err, &failed):
+		if failed.Reason == "" || failed.Detail == "" {
+			t.Fatalf("a dead letter without a reason: %+v", failed)
+		}
+	case err != nil:
+		t.Fatalf("an error that is no dead letter: %v", err)
+	case d.Op.Kind == server.Delete:
+		if len(d.Op.Select.IDs) == 0 {
+			t.Fatal("a delete of nothing")
+		}
+	default:
+		p := d.Op.Points[0]
+		if p.ID.IsZero() || len(p.Vectors) == 0 || p.Payload != nil && !json.Valid(p.Payload) {
+			t.Fatalf("an upsert of %+v", p)
+		}
+	}
 }

@@ -2,8 +2,6 @@ package decode
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -30,23 +28,6 @@ func FuzzFramed(f *testing.F) {
 	f.Fuzz(func(t *testing.T, which, keySchema uint8, key []byte, valueSchema uint8, value []byte) {
 		r := &kgo.Record{Topic: "t", Key: []byte(inFrame(1+keySchema%6, string(key))), Value: []byte(inFrame(1+valueSchema%6, string(value)))}
 		d, err := mappings[int(which)%len(mappings)].Decode(context.Background(), server.Stream{}, r)
-		var failed *Error
-		switch {
-		case errors.As(err, &failed):
-			if failed.Reason == "" || failed.Detail == "" {
-				t.Fatalf("a dead letter without a reason: %+v", failed)
-			}
-		case err != nil:
-			t.Fatalf("an error that is no dead letter: %v", err)
-		case d.Op.Kind == server.Delete:
-			if len(d.Op.Select.IDs) == 0 {
-				t.Fatal("a delete of nothing")
-			}
-		default:
-			p := d.Op.Points[0]
-			if p.ID.IsZero() || len(p.Vectors) == 0 || p.Payload != nil && !json.Valid(p.Payload) {
-				t.Fatalf("an upsert of %+v", p)
-			}
-		}
+		verifyDecoded(t, d, err)
 	})
 }

@@ -47,14 +47,13 @@ func (w *row) fields(raw []byte) error {
 
 func (w *row) numbers(o *object.Reader, field, name string) error {
 	v, err := o.Floats(nil)
-	var syntax *object.SyntaxError
-	switch {
-	case errors.As(err, &syntax):
-		return err
-	case err == nil && len(v) == 0:
+	if err == nil && len(v) == 0 {
 		err = errEmptyVector
 	}
 	if err != nil {
+		if _, ok := errors.AsType[*object.SyntaxError](err); ok {
+			return err
+		}
 		return Bad(BadVector, "the field %q: %v", field, err)
 	}
 	w.vectors[name] = server.Dense(slices.Clip(v))
@@ -66,9 +65,11 @@ func end(o *object.Reader, err error) error {
 	if err == nil {
 		err = o.End()
 	}
-	var own *Error
-	if err != nil && !errors.As(err, &own) {
-		err = Bad(Undecodable, "the value is not JSON: %v", err)
+	if err == nil {
+		return nil
 	}
-	return err
+	if _, ok := errors.AsType[*Error](err); ok {
+		return err
+	}
+	return Bad(Undecodable, "the value is not JSON: %v", err)
 }

@@ -20,6 +20,7 @@ const (
 	BadTTL            Reason = "bad_ttl"            // neither a number of milliseconds nor a duration
 	BadOperation      Reason = "bad_operation"      // neither an upsert nor a delete
 	UnknownCollection Reason = "unknown_collection" // not the one that the source feeds
+	TooManyDeletes    Reason = "too_many_deletes"   // of points in collections that do not exist yet
 	UnknownSchema     Reason = "unknown_schema"     // the registry says that it has none of the id
 	BadSchema         Reason = "bad_schema"         // it cannot be read
 	TooLarge          Reason = "too_large"          // beyond MaxRecord

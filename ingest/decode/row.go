@@ -30,10 +30,13 @@ type row struct {
 	routing map[string][]byte // the fields that tell the collection
 }
 
+// fewMembers is how many bytes the members of most payloads take, for the first allocation.
+const fewMembers = 256
+
 func (m *Mapping) newRow(format Format) *row {
 	return &row{
 		m: m, format: format, idField: m.idField(format),
-		vectors: make(server.Vectors, len(m.vectorNames)), payload: []byte{'{'},
+		vectors: make(server.Vectors, len(m.vectorNames)), payload: append(make([]byte, 0, fewMembers), '{'),
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"encoding"
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"reflect"
 	"strconv"
@@ -25,8 +26,10 @@ type Error struct {
 	Path string // of the setting, "" for the whole
 	Line int    // 0 if that is not known
 	Text string
-	// Unknown is the name that no setting has, "" if another thing is wrong.
+	// Unknown is the name that no setting has, "" if another thing is wrong; Known are
+	// the names that there are in its place.
 	Unknown string
+	Known   []string
 }
 
 func (e *Error) Error() string {
@@ -143,7 +146,12 @@ func (c *checker) check(path string, node ast.Node, t reflect.Type) error {
 	}
 	switch t.Kind() {
 	case reflect.Struct:
-		return c.members(path, node, func(name string) (reflect.Type, bool) { return field(t, name) })
+		err := c.members(path, node, func(name string) (reflect.Type, bool) { return field(t, name) })
+		var wrong *Error
+		if errors.As(err, &wrong) && wrong.Unknown != "" && wrong.Known == nil {
+			wrong.Known = names(t)
+		}
+		return err
 	case reflect.Map:
 		return c.members(path, node, func(string) (reflect.Type, bool) { return t.Elem(), true })
 	case reflect.Slice:
@@ -208,17 +216,39 @@ func (c *checker) target(node ast.Node) ast.Node {
 
 // field returns the type of a struct's field by its name in the settings.
 func field(t reflect.Type, name string) (reflect.Type, bool) {
-	for f := range t.Fields() {
-		tag, options, _ := strings.Cut(f.Tag.Get("yaml"), ",")
-		if strings.Contains(options, "inline") {
-			if found, ok := field(f.Type, name); ok {
-				return found, true
-			}
-		} else if tag == name && tag != "-" {
-			return f.Type, true
+	for known, of := range fields(t) {
+		if known == name {
+			return of, true
 		}
 	}
 	return nil, false
+}
+
+// names lists the settings of a struct.
+func names(t reflect.Type) []string {
+	list := []string{}
+	for name := range fields(t) {
+		list = append(list, name)
+	}
+	return list
+}
+
+// fields gives the settings of a struct, with their types.
+func fields(t reflect.Type) iter.Seq2[string, reflect.Type] {
+	return func(yield func(string, reflect.Type) bool) {
+		for f := range t.Fields() {
+			tag, options, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+			if strings.Contains(options, "inline") {
+				for name, of := range fields(f.Type) {
+					if !yield(name, of) {
+						return
+					}
+				}
+			} else if tag != "" && tag != "-" && !yield(tag, f.Type) {
+				return
+			}
+		}
+	}
 }
 
 func checkScalar(path string, node ast.Node, t reflect.Type) error {

@@ -1,6 +1,7 @@
 package embed
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -51,21 +52,14 @@ const (
 func (c *Config) SetDefaults() {
 	for i := range c.Models {
 		m := &c.Models[i]
-		fallback(&m.Model, m.Name)
-		fallback(&m.Batch, 32)
-		fallback(&m.Concurrency, 4)
-		fallback(&m.Timeout, 30*time.Second)
-		fallback(&m.Encoding, "float")
+		m.Model = cmp.Or(m.Model, m.Name)
+		m.Batch = cmp.Or(m.Batch, 32)
+		m.Concurrency = cmp.Or(m.Concurrency, 4)
+		m.Timeout = cmp.Or(m.Timeout, 30*time.Second)
+		m.Encoding = cmp.Or(m.Encoding, "float")
 		if m.Cache == nil {
 			m.Cache = new(10_000)
 		}
-	}
-}
-
-func fallback[T comparable](dst *T, value T) {
-	var zero T
-	if *dst == zero {
-		*dst = value
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/errgroup"
@@ -21,8 +22,9 @@ type Model struct {
 	slots   *semaphore.Weighted // a request in flight holds one
 	cache   *lru.Cache[key, []float32]
 	metrics *metrics
-	// resumes is when the endpoint wants to be asked again, in Unix nanoseconds.
-	resumes atomic.Int64
+	// resumes is when the endpoint wants to be asked again; nil for at once. It has the
+	// reading of the monotonic clock, since the other one can jump.
+	resumes atomic.Pointer[time.Time]
 }
 
 // key is the hash of all that makes a vector: text, prefix, options.

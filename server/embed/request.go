@@ -118,7 +118,11 @@ func (m *Model) attempt(ctx context.Context, body []byte, texts int) ([][]float3
 
 // pause waits until the endpoint wants to be asked again.
 func (m *Model) pause(ctx context.Context) error {
-	wait := time.Until(time.Unix(0, m.resumes.Load()))
+	at := m.resumes.Load()
+	if at == nil {
+		return nil
+	}
+	wait := time.Until(*at)
 	if wait <= 0 {
 		return nil
 	}
@@ -198,7 +202,8 @@ func (m *Model) status(res *http.Response, message string) error {
 		fault := m.fault("%s%s", said, message)
 		if wait := retryAfter(res.Header.Get("Retry-After"), time.Now()); wait > 0 {
 			fault.RetryAfter = wait
-			m.resumes.Store(time.Now().Add(wait).UnixNano())
+			at := time.Now().Add(wait)
+			m.resumes.Store(&at)
 		}
 		return fault
 	default:

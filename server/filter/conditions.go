@@ -75,7 +75,7 @@ func (c *nested) match(at *place) (bool, error) {
 		return false, err
 	}
 	var ok bool
-	c.path.Elements(doc, func(v any) bool {
+	c.path.Values(doc, func(v any) bool {
 		if _, isObject := v.(map[string]any); !isObject {
 			return true
 		}

@@ -57,7 +57,7 @@ func readFlag(yes, no RawTest) func(*field, []byte) error {
 }
 
 func (p *parser) match(c *field, raw []byte) error {
-	m, err := members(raw)
+	m, err := object.Split(raw)
 	if err != nil {
 		return noVariant("MatchInterface")
 	}

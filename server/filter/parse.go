@@ -58,10 +58,6 @@ func join(path, name string) string {
 	return path + "." + name
 }
 
-func members(raw []byte) (map[string]json.RawMessage, error) {
-	return object.Split(raw)
-}
-
 // maxScanned bounds the work for one filter: a value is scanned again at each level
 // that it is nested in.
 const maxScanned = 128 << 20 // bytes
@@ -81,7 +77,7 @@ func (p *parser) filter(raw []byte, path string, depth int) (*Filter, error) {
 	if depth > MaxDepth {
 		return nil, fmt.Errorf("recursion limit exceeded: a filter may be nested %d deep", MaxDepth)
 	}
-	m, err := members(raw)
+	m, err := object.Split(raw)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +105,7 @@ func (p *parser) minShould(f *Filter, raw []byte, path string, depth int) error 
 	if isNullJSON(raw) {
 		return nil
 	}
-	m, err := members(raw)
+	m, err := object.Split(raw)
 	if err != nil {
 		return err
 	}
@@ -171,7 +167,7 @@ func (p *parser) condition(raw []byte, path string, depth int) (condition, error
 	if err := p.scan(raw); err != nil {
 		return nil, err
 	}
-	m, err := members(raw)
+	m, err := object.Split(raw)
 	if err != nil {
 		return nil, noVariant("Condition")
 	}
@@ -242,7 +238,7 @@ func parsePath(raw []byte) (payload.Path, error) {
 
 // keyed reads {"key": path} for a test of raw values.
 func keyed(raw []byte, test RawTest) (condition, error) {
-	m, err := members(raw)
+	m, err := object.Split(raw)
 	if err != nil || m["key"] == nil {
 		return nil, noVariant("Condition")
 	}
@@ -254,7 +250,7 @@ func keyed(raw []byte, test RawTest) (condition, error) {
 }
 
 func (p *parser) nested(raw []byte, path string, depth int) (condition, error) {
-	m, err := members(raw)
+	m, err := object.Split(raw)
 	if err != nil {
 		return nil, noVariant("Condition")
 	}

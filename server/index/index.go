@@ -75,7 +75,8 @@ type Entry struct {
 }
 
 // Read takes from a payload, of which it needs the member Root, what the index
-// holds of it. doc is nil for a point without payload. Read may be called while the index is changed.
+// holds of it. doc is nil for a point without payload. Read may be called while the index
+// is changed.
 func (ix *Index) Read(doc map[string]any) *Entry {
 	e := &Entry{}
 	if doc == nil {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -90,8 +91,30 @@ func (r *Reader) one() {
 	r.d.Reset(&r.rest, lenient...)
 }
 
+// plain returns the end of the next value if that is a string of ASCII in which nothing
+// is escaped, as most names and many values are; else 0.
+func (r *Reader) plain() (end int) {
+	if r.next() != '"' {
+		return 0
+	}
+	for i := r.pos + 1; i < len(r.raw); i++ {
+		switch c := r.raw[i]; {
+		case c == '"':
+			return i + 1
+		case c < ' ', c >= utf8.RuneSelf, c == '\\':
+			return 0
+		}
+	}
+	return 0
+}
+
 // Value returns the next value as it is written, a part of what is read.
 func (r *Reader) Value() ([]byte, error) {
+	if end := r.plain(); end > 0 {
+		v := r.raw[r.pos:end:end]
+		r.pos = end
+		return v, nil
+	}
 	r.one()
 	v, err := r.d.ReadValue()
 	if err != nil {
@@ -185,18 +208,32 @@ func (r *Reader) name() (string, error) {
 	if r.next() != '"' {
 		return "", r.unexpected("at start of string (expecting '\"')")
 	}
-	r.one()
-	token, err := r.d.ReadToken()
+	name, err := r.text()
 	if err != nil {
-		return "", r.explain(err)
+		return "", err
 	}
-	name := token.String()
-	r.pos += int(r.d.InputOffset())
 	if r.next() != ':' {
 		return "", r.unexpected("after object name (expecting ':')")
 	}
 	r.pos++
 	return name, nil
+}
+
+// text reads a string.
+func (r *Reader) text() (string, error) {
+	if end := r.plain(); end > 0 {
+		text := string(r.raw[r.pos+1 : end-1])
+		r.pos = end
+		return text, nil
+	}
+	r.one()
+	token, err := r.d.ReadToken()
+	if err != nil {
+		return "", r.explain(err)
+	}
+	text := token.String()
+	r.pos += int(r.d.InputOffset())
+	return text, nil
 }
 
 // DuplicateError reports a member that an object has twice.

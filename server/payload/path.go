@@ -163,10 +163,6 @@ func (p Path) Values(doc any, yield func(v any) bool) {
 	})
 }
 
-// Elements calls yield for the elements that a nested condition tests one by
-// one: those of the arrays at the path, or an object there itself.
-func (p Path) Elements(doc any, yield func(v any) bool) { p.Values(doc, yield) }
-
 // Set merges value into doc; a null member removes its key.
 func Set(doc, value map[string]any) {
 	for k, v := range value {

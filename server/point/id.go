@@ -72,7 +72,7 @@ func Parse(s string) (ID, error) {
 // ParsePath reads an id given in a URL: digits are a number if it fits 64 bits,
 // anything else is read as by Parse.
 func ParsePath(s string) (ID, error) {
-	if n, err := strconv.ParseUint(s, 10, 64); err == nil && s[0] != '+' {
+	if n, err := strconv.ParseUint(s, 10, 64); err == nil {
 		return Number(n), nil
 	}
 	return Parse(s)
@@ -138,8 +138,8 @@ func (id ID) MarshalJSON() ([]byte, error) { return id.AppendJSON(nil), nil }
 func (id *ID) UnmarshalJSON(raw []byte) error {
 	raw = bytes.TrimSpace(raw)
 	if len(raw) > 0 && raw[0] == '"' {
-		var s string
-		if err := json.Unmarshal(raw, &s); err != nil {
+		s, err := unquote(raw)
+		if err != nil {
 			return err
 		}
 		parsed, err := Parse(s)
@@ -150,11 +150,25 @@ func (id *ID) UnmarshalJSON(raw []byte) error {
 		return nil
 	}
 	n, err := strconv.ParseUint(string(raw), 10, 64)
-	if err != nil || raw[0] == '+' {
+	if err != nil {
 		return fmt.Errorf("value %s is not a valid point ID, %w", shorten(raw), ErrInvalid)
 	}
 	*id = Number(n)
 	return nil
+}
+
+// unquote reads a JSON string. Most ids are ASCII and written as they are.
+func unquote(raw []byte) (string, error) {
+	plain := len(raw) > 1 && raw[len(raw)-1] == '"'
+	for _, c := range raw[1:max(len(raw)-1, 1)] {
+		plain = plain && c >= ' ' && c < utf8.RuneSelf && c != '"' && c != '\\'
+	}
+	if plain {
+		return string(raw[1 : len(raw)-1]), nil
+	}
+	var s string
+	err := json.Unmarshal(raw, &s)
+	return s, err
 }
 
 // shorten keeps a value quoted in an error message short.
@@ -195,9 +209,4 @@ func FromKey(key []byte) (ID, error) {
 		}
 	}
 	return ID{}, fmt.Errorf("a stored point id of %d bytes is damaged", len(key))
-}
-
-// Compare orders ids as their keys are ordered.
-func Compare(a, b ID) int {
-	return bytes.Compare(a.AppendKey(nil), b.AppendKey(nil))
 }

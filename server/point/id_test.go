@@ -1,6 +1,7 @@
 package point
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
 	"slices"
@@ -73,7 +74,7 @@ func TestOrder(t *testing.T) {
 	}
 	got := slices.Clone(want)
 	slices.Reverse(got)
-	slices.SortFunc(got, Compare)
+	slices.SortFunc(got, func(a, b ID) int { return bytes.Compare(a.AppendKey(nil), b.AppendKey(nil)) })
 	if !slices.Equal(got, want) {
 		t.Fatalf("sorted: %v", got)
 	}

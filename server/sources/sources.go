@@ -3,7 +3,10 @@
 // names as in the configuration file.
 package sources
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Key names a source. A collection's sources have different names.
 type Key struct{ Collection, Name string }
@@ -45,12 +48,16 @@ type Status struct {
 	Collections []string    `json:"collections,omitempty"`
 	Error       string      `json:"error,omitempty"` // of the last failed attempt
 	Batch       Batch       `json:"batch"`
+	Buffer      Buffer      `json:"buffer"`
+	CatchUp     *CatchUp    `json:"catch_up,omitempty"`
 	Stages      []Stage     `json:"stages"`
 	Partitions  []Partition `json:"partitions"` // by topic and number
 	// Formats counts the records applied since the start by the format they were in.
 	Formats     map[string]int64 `json:"formats"`
 	DeadLetters LetterCounts     `json:"dead_letters"`
-	Keys        Keys             `json:"keys"`
+	// EarlyDeletes are those of a source with a route.
+	EarlyDeletes *EarlyDeletes `json:"early_deletes,omitempty"`
+	Keys         Keys          `json:"keys"`
 }
 
 // Keys counts, since the start, records whose keys do not keep points in their partitions.
@@ -65,6 +72,12 @@ type LetterCounts struct {
 	Kept  int64 `json:"kept"` // by the collection: all without a topic for them, else those too large for it
 }
 
+// EarlyDeletes counts points that were deleted in collections that do not exist yet.
+type EarlyDeletes struct {
+	Kept    int64 `json:"kept"`    // whose deletes are kept
+	Refused int64 `json:"refused"` // deletes since the start that became dead letters, as enough are kept
+}
+
 // Batch describes how the size of batches adapts.
 type Batch struct {
 	Limit      int     `json:"limit"`       // records
@@ -72,6 +85,22 @@ type Batch struct {
 	AgeP99Ms   float64 `json:"age_p99_ms"`  // of the newest records' ages when they became visible
 	Why        string  `json:"why"`         // why the limit last moved
 	OverBudget bool    `json:"over_budget"` // the target is missed, and smaller batches would not help
+}
+
+// Buffer tells what is fetched and not applied.
+type Buffer struct {
+	Bytes int64 `json:"bytes"`
+	Limit int64 `json:"limit"`
+	Held  int   `json:"held"` // partitions that are not fetched because that is enough
+}
+
+// CatchUp tells how a source catches up with its topics.
+type CatchUp struct {
+	Since       time.Time `json:"since"`
+	Applied     int64     `json:"applied"`            // records since then
+	Left        int64     `json:"left"`               // records that wait
+	PerSecond   float64   `json:"records_per_second"` // applied lately
+	SecondsLeft *float64  `json:"seconds_left"`       // nil while it does not catch up
 }
 
 // Stage says how long the newest records took in a part of their way.

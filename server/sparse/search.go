@@ -1,6 +1,7 @@
 package sparse
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"math/bits"
@@ -167,7 +168,7 @@ type run struct {
 // all looks at all documents of the segment but those that cannot come among the best.
 func (r *run) all(ctx context.Context) error {
 	byBound := slices.Clone(r.terms)
-	slices.SortFunc(byBound, func(a, b *term) int { return cmpFloat(a.bound, b.bound) })
+	slices.SortFunc(byBound, func(a, b *term) int { return cmp.Compare(a.bound, b.bound) })
 	rests := make([]float64, len(byBound)+1) // what the terms before add at most
 	size := 0.0
 	for i, t := range byBound {
@@ -294,15 +295,4 @@ func (r *run) look(doc uint32) error {
 // toFloat32 rounds a score; beyond the range it is the largest number.
 func toFloat32(score float64) float32 {
 	return float32(min(max(score, -math.MaxFloat32), math.MaxFloat32))
-}
-
-func cmpFloat(a, b float64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	default:
-		return 0
-	}
 }

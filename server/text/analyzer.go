@@ -23,6 +23,7 @@ type Analyzer struct {
 	keepCase     bool
 	foldASCII    bool
 	stopwords    map[string]struct{}
+	stemmer      stemmer
 	phraseSearch bool
 }
 
@@ -84,8 +85,9 @@ func (a *Analyzer) UnmarshalJSON(raw []byte) error {
 	if a.longest > 0 && a.shortest > a.longest {
 		return fmt.Errorf("min_token_len: value %d invalid, must be at most max_token_len, %d", a.shortest, a.longest)
 	}
-	if set(p.Stemmer) {
-		return fmt.Errorf("stemmer: stemming is not supported yet")
+	var err error
+	if a.stemmer, err = readStemmer(p.Stemmer); err != nil {
+		return err
 	}
 	return a.readStopwords(p.Stopwords)
 }
@@ -93,24 +95,6 @@ func (a *Analyzer) UnmarshalJSON(raw []byte) error {
 func isTrue(b *bool) bool { return b != nil && *b }
 
 func set(raw []byte) bool { return len(raw) > 0 && string(raw) != "null" }
-
-func (a *Analyzer) readStopwords(raw []byte) error {
-	if !set(raw) {
-		return nil
-	}
-	var p struct {
-		Languages []string `json:"languages"`
-		Custom    []string `json:"custom"`
-	}
-	if err := json.Unmarshal(raw, &p); err != nil || len(p.Languages) > 0 {
-		return fmt.Errorf("stopwords: lists by language are not supported yet, only `custom` ones")
-	}
-	a.stopwords = make(map[string]struct{}, len(p.Custom))
-	for _, w := range p.Custom {
-		a.stopwords[a.fold(w)] = struct{}{}
-	}
-	return nil
-}
 
 // Tokens returns the tokens of a text, in order, with repetitions.
 func (a *Analyzer) Tokens(s string) []string {
@@ -150,7 +134,7 @@ func (a *Analyzer) Phrases() bool { return a.phraseSearch }
 
 // split calls yield for the words that count, ready for comparison.
 func (a *Analyzer) split(s string, yield func(w string)) {
-	add := func(w string) {
+	a.words(s, func(w string) {
 		w = a.fold(w)
 		n := utf8.RuneCountInString(w)
 		if n < max(a.shortest, 1) {
@@ -163,30 +147,39 @@ func (a *Analyzer) split(s string, yield func(w string)) {
 			w = cut(w, a.longest)
 		}
 		if _, stop := a.stopwords[w]; !stop {
-			yield(w)
+			yield(a.stemmer.stem(w))
 		}
-	}
+	})
+}
+
+// words calls yield for the words of a text as they stand there.
+func (a *Analyzer) words(s string, yield func(w string)) {
 	switch a.tokenizer {
 	case whitespace:
 		for w := range strings.FieldsSeq(s) {
-			add(w)
+			yield(w)
 		}
 	case multilingual:
 		for state, rest := -1, s; rest != ""; {
 			var w string
 			w, rest, state = uniseg.FirstWordInString(rest, state)
 			if strings.ContainsFunc(w, isWord) {
-				add(w)
+				yield(w)
 			}
 		}
 	default:
 		for w := range strings.FieldsFuncSeq(s, func(r rune) bool { return !isWord(r) }) {
-			add(w)
+			yield(w)
 		}
 	}
 }
 
-func isWord(r rune) bool { return unicode.IsLetter(r) || unicode.IsNumber(r) }
+// isWord tells whether a character is of a word: a number, or alphabetic as Unicode
+// defines it, which is what Qdrant goes by. That includes the vowel signs of Indian
+// scripts, which are no letters by their category.
+func isWord(r rune) bool {
+	return unicode.IsLetter(r) || unicode.IsNumber(r) || unicode.Is(unicode.Other_Alphabetic, r)
+}
 
 // fold brings a word to the form in which words are compared.
 func (a *Analyzer) fold(w string) string {

@@ -53,7 +53,7 @@ export async function send(method, path, text) {
     });
     const body = await answer.text();
     tell(answer.status === 502, started);
-    return { status: answer.status, ok: answer.ok, type: answer.headers.get("content-type") ?? "", text: body, ms: performance.now() - started };
+    return { status: answer.status, ok: answer.ok, key, type: answer.headers.get("content-type") ?? "", text: body, ms: performance.now() - started };
   } catch (error) {
     if (error.name === "TimeoutError") throw new RequestError(0, `The server has not answered within ${patience / 1000} s.`);
     if (!(error instanceof TypeError)) throw error;
@@ -64,20 +64,35 @@ export async function send(method, path, text) {
   }
 }
 
+// refuse throws if the server wants a key, or another one.
+function refuse(answer) {
+  const token = answer.status === 403 ? /"(Expired|Invalid)Signature"/.exec(answer.text)?.[1] : undefined;
+  if (answer.status !== 401 && !token) return;
+  const why = token === "Expired" ? "The token has expired." : answer.key ? "The key is not accepted." : "The server asks for a key.";
+  if (answer.key === getKey()) link.dispatchEvent(new CustomEvent("locked", { detail: why })); // else another one was given meanwhile
+  throw new RequestError(401, why);
+}
+
+// errorOf says what the server says of an error.
+function errorOf(answer) {
+  try {
+    return parse(answer.text).status.error ?? `The server answered ${answer.status}.`;
+  } catch {
+    return `The server answered ${answer.status}.`;
+  }
+}
+
 // call returns what the envelope holds.
 export async function call(method, path, body) {
   const answer = await send(method, path, body === undefined ? "" : stringify(body));
-  if (answer.status === 401) {
-    link.dispatchEvent(new Event("locked"));
-    throw new RequestError(401, getKey() ? "The key is not accepted." : "The server asks for a key.");
-  }
+  refuse(answer);
   let envelope;
   try {
     envelope = parse(answer.text);
   } catch {
     throw new RequestError(answer.status, `The server answered ${answer.status}, and no JSON.`);
   }
-  if (!answer.ok) throw new RequestError(answer.status, envelope?.status?.error ?? `The server answered ${answer.status}.`);
+  if (!answer.ok) throw new RequestError(answer.status, errorOf(answer));
   return envelope.result ?? envelope;
 }
 
@@ -89,8 +104,8 @@ export const at = (...names) => names.map((name) => encodeURIComponent(name)).jo
 // metrics returns those of the server: name → [{labels, value}].
 export async function metrics() {
   const answer = await send("GET", "metrics", "");
-  if (answer.status === 401) link.dispatchEvent(new Event("locked"));
-  if (!answer.ok) throw new RequestError(answer.status, `The server answered ${answer.status}.`);
+  refuse(answer);
+  if (!answer.ok) throw new RequestError(answer.status, errorOf(answer));
   const found = new Map();
   for (const line of answer.text.split("\n")) {
     const match = /^(\w+)(?:\{(.*)\})? (\S+)$/.exec(line);

@@ -3,10 +3,10 @@
 import { get, getKey, link, setKey } from "./api.js";
 import * as collections from "./collections.js";
 import * as console_ from "./console.js";
-import { h } from "./dom.js";
+import { h, refocus } from "./dom.js";
 import * as ingest from "./ingest.js";
 import * as letters from "./letters.js";
-import { live, look } from "./live.js";
+import { forget as forgetSources, live, look } from "./live.js";
 import * as overview from "./overview.js";
 import * as points from "./points.js";
 
@@ -19,7 +19,9 @@ document.getElementById("nav").append(...links.values());
 
 let leaving = new AbortController();
 
-const go = (...names) => { location.hash = `#/${names.map(encodeURIComponent).join("/")}`; };
+let chosen = false; // the page is drawn anew because something was chosen on it
+
+const go = (...names) => { chosen = true; location.hash = `#/${names.map(encodeURIComponent).join("/")}`; };
 
 // show draws the page that the address names. Whatever the one before has begun ends.
 function show({ focus = false } = {}) {
@@ -33,21 +35,26 @@ function show({ focus = false } = {}) {
   }
   if (!Object.hasOwn(pages, name)) name = "overview";
   for (const [other, a] of links) {
-    if (other === name) a.setAttribute("aria-current", "page");
-    else a.removeAttribute("aria-current");
+    if (other !== name) {
+      a.removeAttribute("aria-current");
+      continue;
+    }
+    a.setAttribute("aria-current", "page");
+    a.scrollIntoView({ block: "nearest", inline: "center" }); // on a narrow screen not all are seen
   }
   document.title = `${pages[name].title} · Freshet`;
   const place = h("div", { class: `page ${name}` });
   main.replaceChildren(place);
-  forget.hidden = !getKey();
-  pages[name].show(place, { leaving: leaving.signal, names: names.filter(Boolean), go });
+  keyButton();
+  pages[name].show(place, { leaving: leaving.signal, names: names.filter(Boolean), go, chosen });
+  chosen = false;
   if (focus) main.focus({ preventScroll: true });
   scrollTo(0, 0);
 }
 
-addEventListener("hashchange", () => show({ focus: true }));
+addEventListener("hashchange", () => show({ focus: !chosen }));
 document.getElementById("skip").addEventListener("click", () => main.focus());
-forget.addEventListener("click", () => { setKey(""); show(); look(); });
+forget.addEventListener("click", () => { setKey(""); declined = false; forgetSources(); show(); look(); });
 
 let fading; // of the notice that the server is back
 
@@ -69,16 +76,32 @@ link.addEventListener("back", () => {
 // server answers before it is ready, so to be back is not enough.
 live.addEventListener("sources", () => { if (main.querySelector("[data-pending]")) show(); });
 
-// One question for the key at a time, however many requests were refused.
+// One question for the key at a time, however many requests were refused, and none any more
+// once it was left without an answer: then there is a button for it.
 let asking = false;
+let declined = false;
 
-link.addEventListener("locked", () => {
-  if (asking) return;
+function keyButton() {
+  forget.hidden = !getKey() && !declined;
+  forget.textContent = getKey() ? "Forget key" : "Enter key";
+}
+
+function asked(dialog) {
+  dialog.remove();
+  asking = false;
+  declined = !getKey();
+  keyButton();
+  refocus(declined ? forget : main);
+}
+
+link.addEventListener("locked", (locked) => {
+  if (asking || declined) return;
   asking = true;
   const refused = getKey() !== "";
+  setKey("");
   const key = h("input", { type: "password", autocomplete: "off", required: true });
-  const wrong = h("p", { class: "failure", role: "alert" }, refused ? "The key is not accepted." : "");
-  const dialog = h("dialog", { close: () => { dialog.remove(); asking = false; }, "aria-labelledby": "sign-in" },
+  const wrong = h("p", { class: "failure", role: "alert" }, refused ? locked.detail : "");
+  const dialog = h("dialog", { close: () => asked(dialog), "aria-labelledby": "sign-in" },
     h("h2", { id: "sign-in" }, "This server asks for an API key"),
     h("form", {
       submit: async (event) => {
@@ -93,6 +116,7 @@ link.addEventListener("locked", () => {
           return;
         }
         dialog.close();
+        forgetSources();
         show();
         look();
       },

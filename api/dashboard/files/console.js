@@ -27,6 +27,7 @@ export function show(main) {
   const status = h("p", { role: "status", class: "note" });
   const answer = h("pre", { class: "answer", tabindex: "0", "aria-label": "Answer", hidden: true });
   const button = h("button", { type: "submit", class: "primary" }, "Send");
+  let waiting = false;
   const fill = ([m, p, b]) => {
     Object.assign(written, { method: m, path: p, body: b });
     [method.value, path.value, body.value] = [m, p, b];
@@ -35,7 +36,8 @@ export function show(main) {
     class: "console",
     submit: async (event) => {
       event.preventDefault();
-      button.disabled = true;
+      if (waiting) return;
+      waiting = true;
       status.textContent = "Waiting…";
       try {
         const a = await send(method.value, path.value, method.value === "GET" ? "" : body.value);
@@ -45,7 +47,8 @@ export function show(main) {
       } catch (error) {
         status.replaceChildren(failure(error));
       } finally {
-        button.disabled = false;
+        waiting = false;
+        status.scrollIntoView({ block: "nearest" });
       }
     },
   },

@@ -23,6 +23,13 @@ export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+// refocus gives the focus to an element if what had it is gone: otherwise the keyboard would
+// have to begin at the top of the page again.
+export function refocus(element) {
+  const at = document.activeElement;
+  if (!at || at === document.body || !at.checkVisibility()) element.focus();
+}
+
 // field is a control with its label.
 export function field(label, control, extra = "") {
   return h("label", { class: `field ${extra}` }, h("span", {}, label), control);

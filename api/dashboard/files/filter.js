@@ -1,6 +1,6 @@
 // Conditions that all have to hold, in the words of the API's filters.
 
-import { field, h, select } from "./dom.js";
+import { field, h, refocus, select } from "./dom.js";
 import { parse } from "./format.js";
 
 const operators = [
@@ -20,7 +20,7 @@ export class Filter {
     this.element = h("form", { class: "filter", "aria-label": "Filter", submit: (event) => { event.preventDefault(); changed(); } },
       this.rows,
       h("div", { class: "buttons" },
-        h("button", { type: "button", click: () => this.add().focus() }, "Add condition"),
+        this.more = h("button", { type: "button", click: () => this.add().focus() }, "Add condition"),
         this.use = h("button", { type: "submit", class: "primary" }, "Filter")));
     this.changed = changed;
     this.use.hidden = true;
@@ -32,7 +32,7 @@ export class Filter {
     const valued = field("Value", value);
     const operator = select(operators.map(([id, text]) => [id, text]), "is", (id) => { valued.hidden = id === "empty" || id === "there"; });
     const row = h("div", { class: "condition" }, field("Member", key), field("Condition", operator), valued,
-      h("button", { type: "button", class: "quiet", "aria-label": "Remove condition", click: () => { row.remove(); this.use.hidden = !this.rows.children.length; this.changed(); } }, "×"));
+      h("button", { type: "button", class: "quiet", "aria-label": "Remove condition", click: () => { row.remove(); this.use.hidden = !this.rows.children.length; refocus(this.more); this.changed(); } }, "×"));
     row.read = () => ({ key: key.value.trim(), operator: operator.value, value: value.value });
     this.rows.append(row);
     this.use.hidden = false;

@@ -32,6 +32,17 @@ export function significant(n) {
   return String(Number(n.toPrecision(n < 1 ? 2 : 3)));
 }
 
+// idText is an id as it is, in quotes where it would look like another one: for spaces at its
+// ends, controls, and characters that turn the direction of what follows.
+export function idText(id) {
+  const text = String(id);
+  if (!/^\s|\s$|[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u.test(text)) return text;
+  return JSON.stringify(text).replace(/[\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
+// shorten leaves the beginning of what is long.
+export const shorten = (text, most) => (text.length > most ? `${text.slice(0, most)}…` : text);
+
 // Integers that a number of JavaScript cannot hold stay what they are, in browsers that
 // tell how a number was written.
 export function parse(text) {

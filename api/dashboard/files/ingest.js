@@ -3,7 +3,7 @@
 
 import { call } from "./api.js";
 import { Chart } from "./chart.js";
-import { empty, failure, h, setText, table } from "./dom.js";
+import { empty, failure, h, refocus, setText, table } from "./dom.js";
 import { count, milliseconds, rate, seconds, significant } from "./format.js";
 import { live, look, looked, sources } from "./live.js";
 
@@ -84,11 +84,12 @@ class Card {
         this.state, h("div", { class: "buttons" }, Object.values(this.buttons))),
       this.wrong, figures, this.why, this.chart.element, this.partitions,
       h("details", {}, h("summary", {}, "Where the time goes"), this.stages),
-      h("p", {}, h("a", { href: `#/letters/${encodeURIComponent(s.key)}` }, "Dead letters of this source")));
+      h("p", { class: "aside" }, h("a", { href: `#/letters/${encodeURIComponent(s.key)}` }, "Dead letters of this source")));
   }
 
   async to(path, verb) {
-    for (const b of Object.values(this.buttons)) b.disabled = true;
+    if (this.busy) return;
+    this.busy = true;
     try {
       await call("PUT", `${path}/${verb}`);
       this.refused = null;
@@ -97,7 +98,8 @@ class Card {
       this.refused = error;
       this.wrong.replaceChildren(failure(error));
     } finally {
-      for (const b of Object.values(this.buttons)) b.disabled = false;
+      this.busy = false;
+      refocus(Object.values(this.buttons).find((b) => !b.hidden));
     }
   }
 
@@ -133,10 +135,11 @@ class Card {
     const all = s.status.partitions;
     const some = all.length > mostPartitions ? [...all].sort((a, b) => b.lag - a.lag).slice(0, mostPartitions) : all;
     this.partitions.replaceChildren(table(`Partitions of ${s.info.name}`,
-      [["Topic", ""], ["Partition", "figure"], ["State", ""], ["Position", "figure"], ["End", "figure"], ["Lag", "figure"], ["Behind", "figure"], ["Rate", "figure"]],
+      [["Topic", ""], ["Partition", "figure"], ["State", ""], ["Lag", "figure"], ["Behind", "figure"], ["Rate", "figure"], ["Position", "figure"], ["End", "figure"]],
       some.map((p) => [p.topic, String(p.partition),
         h("span", {}, h("span", { class: `badge ${p.state}` }, p.state), p.error ? ` ${p.error}` : ""),
-        count(p.position), count(p.end), count(p.lag), seconds(p.lag_seconds), rate(s.rates.get(`${p.topic}/${p.partition}`) ?? null)])),
+        count(p.lag), p.lag && !p.lag_seconds ? "–" : seconds(p.lag_seconds), // not known before a record was read
+        rate(s.rates.get(`${p.topic}/${p.partition}`) ?? null), count(p.position), count(p.end)])),
     some.length < all.length ? h("p", { class: "note" }, `The ${some.length} furthest behind of ${count(all.length)} partitions.`) : "");
   }
 }

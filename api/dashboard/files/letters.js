@@ -1,7 +1,7 @@
 // Records that could not become points, why, and another try.
 
 import { call, get } from "./api.js";
-import { ask, empty, failure, field, h, select } from "./dom.js";
+import { ask, empty, failure, field, h, refocus, select } from "./dom.js";
 import { count } from "./format.js";
 import { live, looked, sources } from "./live.js";
 
@@ -9,7 +9,7 @@ export const title = "Dead letters";
 
 const most = 100; // letters that are shown
 
-export function show(main, { leaving, names, go }) {
+export function show(main, { leaving, names, go, chosen }) {
   const place = h("div", {});
   main.append(h("h1", {}, "Dead letters"), place);
   const begin = () => {
@@ -22,6 +22,7 @@ export function show(main, { leaving, names, go }) {
     }
     const s = sources.get(names[0]) ?? all.sort((a, b) => (b.status?.dead_letters.total ?? 0) - (a.status?.dead_letters.total ?? 0))[0];
     new Letters(place, s, all, go).refresh();
+    if (chosen) refocus(place.querySelector("select"));
   };
   const stop = new AbortController();
   leaving.addEventListener("abort", () => stop.abort());
@@ -37,7 +38,7 @@ class Letters {
     this.reasons = new Set();
     this.list = h("ol", { class: "points" });
     this.status = h("div", { role: "status" });
-    this.result = h("div", { role: "status" });
+    this.result = h("div", { role: "status", tabindex: "-1" });
     this.reasonPlace = h("div", {});
     this.all = h("button", { class: "primary", hidden: true, click: () => this.redrive({ reason: this.reason || undefined }) }, "Try all again");
     place.append(
@@ -55,14 +56,17 @@ class Letters {
       const { records } = await get(`${this.path}?${query}`);
       for (const r of records) this.reasons.add(r.reason);
       const options = [["", "every reason"], ...[...this.reasons].sort()];
-      this.reasonPlace.replaceChildren(field("Reason", select(options, this.reason, (reason) => { this.reason = reason; this.refresh(); })));
+      const reason = select(options, this.reason, (chosen) => { this.reason = chosen; this.refresh(); });
+      const focused = this.reasonPlace.contains(document.activeElement);
+      this.reasonPlace.replaceChildren(field("Reason", reason));
+      if (focused) reason.focus();
       this.list.replaceChildren(...records.map((r) => this.item(r)));
       this.all.hidden = !records.length;
       this.status.replaceChildren(records.length
         ? h("p", { class: "note" }, records.length === most ? `The oldest ${most}.` : `${count(records.length)} ${records.length === 1 ? "record" : "records"}, the oldest first.`)
         : empty(`No dead letters of ${this.name}${this.reason ? ` with the reason ${this.reason}` : ""}.`));
     } catch (error) {
-      this.status.replaceChildren(failure(error));
+      this.status.replaceChildren(error.status === 404 ? empty(`The collection of ${this.name} is not made yet, so nothing can have failed.`) : failure(error));
     }
   }
 
@@ -92,6 +96,7 @@ class Letters {
       const done = await call("POST", `${this.path}/redrive`, { filter, dry_run: false });
       this.result.replaceChildren(outcome(done, "failed again"));
       await this.refresh();
+      refocus(this.result);
     } catch (error) {
       this.result.replaceChildren(failure(error));
     }

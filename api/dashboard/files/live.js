@@ -18,6 +18,12 @@ let known = false;
 // looked says whether the sources are known at all.
 export const looked = () => known;
 
+// forget leaves nothing of what was seen with another key.
+export function forget() {
+  sources.clear();
+  known = false;
+}
+
 export async function look() {
   clearTimeout(timer);
   try {

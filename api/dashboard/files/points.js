@@ -2,15 +2,15 @@
 
 import { at, call, get } from "./api.js";
 import { vectors } from "./collections.js";
-import { empty, failure, field, h, pending, select } from "./dom.js";
+import { empty, failure, field, h, pending, refocus, select } from "./dom.js";
 import { Filter } from "./filter.js";
-import { count, significant, stringify } from "./format.js";
+import { count, idText, shorten, significant, stringify } from "./format.js";
 
 export const title = "Points";
 
 const page = 20; // points at a time
 
-export async function show(main, { leaving, names, go }) {
+export async function show(main, { leaving, names, go, chosen }) {
   const place = h("div", {});
   main.append(h("h1", {}, "Points"), place);
   try {
@@ -27,8 +27,11 @@ export async function show(main, { leaving, names, go }) {
     const [info, { models }] = await Promise.all([get(`collections/${at(name)}`), get("embedding/models")]);
     if (leaving.aborted) return;
     new Browser(place, chooser, name, info, models).reset();
+    if (chosen) refocus(chooser.querySelector("select"));
   } catch (error) {
-    if (!leaving.aborted) place.append(pending(error));
+    if (leaving.aborted) return;
+    place.append(pending(error));
+    if (chosen) refocus(place.querySelector("select") ?? main);
   }
 }
 
@@ -40,9 +43,9 @@ class Browser {
     this.filter = new Filter(() => this.run());
     this.using = select(this.vectors.map((v) => [v.name, v.text]), this.vectors[0]?.name);
     this.list = h("ol", { class: "points" });
-    this.status = h("p", { class: "note", role: "status" });
-    this.more = h("button", { hidden: true, click: () => this.next() }, "More");
-    this.back = h("button", { hidden: true, click: () => this.reset() }, "Back to all points");
+    this.status = h("p", { class: "note", role: "status", tabindex: "-1" });
+    this.more = h("button", { hidden: true, click: () => this.furtherOnes() }, "More");
+    this.back = h("button", { hidden: true, click: () => this.instead(this.reset()) }, "Back to all points");
     const controls = h("div", { class: "controls" }, chooser);
     if (this.vectors.length > 1) controls.append(field("Vector", this.using));
     const form = this.textSearch(models);
@@ -87,10 +90,22 @@ class Browser {
     return this.next();
   }
 
+  // instead has the focus on what is said of the points that come instead of others.
+  async instead(answered) {
+    await answered;
+    refocus(this.status);
+  }
+
+  // furtherOnes leaves the focus where more can be asked for, or on the first that came.
+  async furtherOnes() {
+    const before = this.list.children.length;
+    await this.next();
+    refocus(this.list.children[before]?.querySelector("summary") ?? this.status);
+  }
+
   // next reads more of what was asked for last. An answer that was overtaken is left out.
   async next() {
     const turn = (this.turn = {});
-    this.more.disabled = true;
     this.back.hidden = !this.question;
     try {
       const { points, next } = await (this.question ? this.found() : this.scrolled());
@@ -105,8 +120,6 @@ class Browser {
       if (turn !== this.turn) return;
       this.status.replaceChildren(failure(error));
       this.more.hidden = true;
-    } finally {
-      if (turn === this.turn) this.more.disabled = false;
     }
   }
 
@@ -122,7 +135,7 @@ class Browser {
   }
 
   item(point) {
-    const id = String(point.id);
+    const id = idText(point.id);
     const vectors = h("div", {});
     const details = h("details", { toggle: () => details.open && !vectors.children.length && this.inspect(point.id, vectors) },
       h("summary", {}, summary(point.payload)),
@@ -131,14 +144,22 @@ class Browser {
       h("div", { class: "headline" },
         h("code", { class: "id" }, id),
         point.score === undefined ? "" : h("span", { class: "badge", title: "score" }, significant(point.score)),
-        this.vectors.length ? h("button", { class: "quiet", "aria-label": `Find similar to ${id}`, click: () => this.ask({ text: id, query: point.id, using: this.using.value }) }, "Find similar") : ""),
+        this.vectors.length ? h("button", { class: "quiet", "aria-label": `Find similar to ${id}`, click: () => this.instead(this.ask({ text: shorten(id, 80), query: point.id, using: this.using.value })) }, "Find similar") : ""),
       details);
+  }
+
+  // read returns a point with its vectors. A browser takes dots for steps in a path, however
+  // they are written, so that ids of dots alone have to be asked for in another way, which
+  // does not say which record made the point.
+  async read(id) {
+    if (!/^\.\.?$/.test(id)) return get(`${this.path}/${at(String(id))}?with_source=true`);
+    return (await call("POST", this.path, { ids: [id], with_vector: true }))[0] ?? {};
   }
 
   // inspect adds what is seldom looked at: vectors, and which record made the point.
   async inspect(id, place) {
     try {
-      const point = await get(`${this.path}/${at(String(id))}?with_source=true`);
+      const point = await this.read(id);
       const found = point.vector ?? {};
       const named = Array.isArray(found) ? [["", found]] : Object.entries(found);
       place.replaceChildren(...named.map(([name, v]) => h("p", { class: "note" }, `${name || "vector"}: ${sketch(v)}`)),
@@ -154,7 +175,7 @@ function summary(payload) {
   const members = Object.entries(payload ?? {});
   if (!members.length) return "no payload";
   const text = members.map(([name, value]) => `${name}: ${typeof value === "string" ? value : stringify(value)}`).join(" · ");
-  return text.length > 240 ? `${text.slice(0, 240)}…` : text;
+  return shorten(text, 240);
 }
 
 function sketch(v) {

@@ -7,6 +7,8 @@ const { after, before, test } = require("node:test");
 const { QdrantClient } = require("@qdrant/js-client-rest");
 
 const client = new QdrantClient({ url: process.env.FRESHET_URL });
+// 1.18 is the last that calls the older search endpoints.
+const older = new (require("js-client-rest-older").QdrantClient)({ url: process.env.FRESHET_URL });
 const name = "js";
 const ids = (points) => points.map((p) => p.id);
 const inCity = (city) => ({ must: [{ key: "city", match: { value: city } }] });
@@ -43,11 +45,11 @@ test("service", async () => {
 
 test("search", async () => {
   const query = [0.2, 0.1, 0.9, 0.7];
-  assert.deepEqual(ids(await client.search(name, { vector: query, limit: 3 })), [4, 1, 3]);
-  const found = await client.search(name, { vector: query, limit: 3, filter: inCity("London"), params: { hnsw_ef: 64 } });
+  assert.deepEqual(ids(await older.search(name, { vector: query, limit: 3 })), [4, 1, 3]);
+  const found = await older.search(name, { vector: query, limit: 3, filter: inCity("London"), params: { hnsw_ef: 64 } });
   assert.deepEqual(ids(found), [4, 2]);
   assert.deepEqual(found[1].payload.city, ["Berlin", "London"]);
-  const batch = await client.searchBatch(name, { searches: [{ vector: query, limit: 1 }, { vector: query, limit: 2, offset: 1 }] });
+  const batch = await older.searchBatch(name, { searches: [{ vector: query, limit: 1 }, { vector: query, limit: 2, offset: 1 }] });
   assert.deepEqual(batch.map(ids), [[4], [1, 3]]);
   const answer = await client.query(name, { query: "any string", limit: 1, with_vector: true });
   assert.deepEqual(ids(answer.points), [3]);
@@ -57,9 +59,9 @@ test("search", async () => {
 });
 
 test("recommend and fuse", async () => {
-  const found = await client.recommend(name, { positive: [1], negative: [2], limit: 2, filter: inCity("Moscow") });
+  const found = await older.recommend(name, { positive: [1], negative: [2], limit: 2, filter: inCity("Moscow") });
   assert.deepEqual(ids(found).sort(), [3, 4]);
-  const batch = await client.recommendBatch(name, { searches: [{ positive: [4], limit: 1 }, { positive: [2], limit: 1 }] });
+  const batch = await older.recommendBatch(name, { searches: [{ positive: [4], limit: 1 }, { positive: [2], limit: 1 }] });
   assert.deepEqual(batch.map((b) => b.length), [1, 1]);
   const fused = await client.query(name, {
     prefetch: [{ query: [0.2, 0.1, 0.9, 0.7], limit: 2 }, { query: [0.2, 0.1, 0.9, 0.7], limit: 2, filter: inCity("London") }],
@@ -109,5 +111,5 @@ test("indexes and aliases", async () => {
 
 test("errors", async () => {
   await assert.rejects(client.count("none"), (e) => e.status === 404 && /doesn't exist/.test(e.data.status.error));
-  await assert.rejects(client.search(name, { vector: [1], limit: 1 }), (e) => e.status === 400 && /expected dim: 4, got 1/.test(e.data.status.error));
+  await assert.rejects(older.search(name, { vector: [1], limit: 1 }), (e) => e.status === 400 && /expected dim: 4, got 1/.test(e.data.status.error));
 });

@@ -29,10 +29,9 @@ func encode(w width) {
 	own, along := [2]reg.VecVirtual{w.zero(), w.zero()}, [2]reg.VecVirtual{w.zero(), w.zero()}
 
 	Label(name + "_next")
-	m, d, x := w.register(), w.register(), w.register()
-	VMOVUPS(Mem{Base: mean}, m)
+	d, x := w.register(), w.register()
 	VMOVUPS(Mem{Base: v}, d)
-	VSUBPS(m, d, d)
+	VSUBPS(Mem{Base: mean}, d, d)
 	VMULPS(inverse, d, x)
 	VMAXPS(low, x, x)
 	VMINPS(high, x, x)
@@ -47,8 +46,10 @@ func encode(w width) {
 	VPMULLD(code, code, code)
 	VPADDD(code, squares, squares)
 	for half := range 2 {
-		yd, dd, md := w.doubles(y, half), w.doubles(d, half), w.doubles(m, half)
-		VFMADD231PD(yd, dd, own[half])
+		yd := w.doubles(y, half)
+		VFMADD231PD(yd, w.doubles(d, half), own[half])
+		md := w.register() // from memory: AVX2 has no register left to keep the floats in
+		VCVTPS2PD(Mem{Base: mean, Disp: half * 2 * w.floats}, md)
 		VFMADD231PD(yd, md, along[half])
 	}
 	ADDQ(U8(4*w.floats), v)

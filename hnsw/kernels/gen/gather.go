@@ -7,7 +7,9 @@ import (
 )
 
 // gather writes the function that reads a list of neighbours: those not seen
-// before are marked, listed, and their rows requested from memory.
+// before are marked, listed, and their rows requested from memory. About half have been
+// seen, which half cannot be predicted: so there is no branch on it, and requests are a
+// loop of their own.
 func gather() {
 	TEXT("gatherAsm", NOSPLIT, "func(list *uint32, n int, visited *uint64, limit uint32, table *uintptr, shift uint64, stride int, lines int, terms *uintptr, termShift uint64, termStride int, out *uint32) int")
 	Pragma("noescape")
@@ -33,18 +35,29 @@ func gather() {
 	DECL(slot.As32())
 	CMPL(slot.As32(), limit)
 	JAE(LabelRef("gather_next"))
-	word, bits := GP64(), GP64()
+	word, bits, fresh := GP64(), GP64(), GP64()
 	MOVQ(slot, word)
 	SHRQ(U8(6), word)
 	MOVQ(Mem{Base: visited, Index: word, Scale: 8}, bits)
+	XORL(fresh.As32(), fresh.As32())
 	BTSQ(slot, bits) // the register form takes the bit number modulo 64
-	JCS(LabelRef("gather_next"))
+	SETCC(fresh.As8())
 	MOVQ(bits, Mem{Base: visited, Index: word, Scale: 8})
 	MOVL(slot.As32(), Mem{Base: out})
-	ADDQ(U8(4), out)
-	requestRow("gather", slot)
+	LEAQ(Mem{Base: out, Index: fresh, Scale: 4}, out)
 	JMP(LabelRef("gather_next"))
+
 	Label("gather_done")
+	at := GP64()
+	MOVQ(begin, at)
+	Label("gather_request")
+	CMPQ(at, out)
+	JGE(LabelRef("gather_end"))
+	MOVL(Mem{Base: at}, slot.As32())
+	ADDQ(U8(4), at)
+	requestRow("gather", slot)
+	JMP(LabelRef("gather_request"))
+	Label("gather_end")
 	SUBQ(begin, out)
 	SHRQ(U8(2), out)
 	Store(out, ReturnIndex(0))
@@ -73,7 +86,8 @@ func gather() {
 }
 
 // requestRow prefetches the first lines of a slot's row, and its term if there
-// is a table of terms.
+// is a table of terms: into the second cache, since the rows of a whole beam are more
+// than the first one takes in at a time.
 func requestRow(label string, slot reg.GPVirtual) {
 	terms, at, row := Load(Param("terms"), GP64()), GP64(), GP64()
 	TESTQ(terms, terms)
@@ -83,7 +97,7 @@ func requestRow(label string, slot reg.GPVirtual) {
 	BZHIQ(shift, slot, row)
 	IMULQ(param("termStride"), row)
 	ADDQ(Mem{Base: terms, Index: at, Scale: 8}, row)
-	PREFETCHT0(Mem{Base: row})
+	PREFETCHT1(Mem{Base: row})
 	Label(label + "_row")
 	Load(Param("shift"), shift)
 	SHRXQ(shift, slot, at)
@@ -93,7 +107,7 @@ func requestRow(label string, slot reg.GPVirtual) {
 	ADDQ(Mem{Base: table, Index: at, Scale: 8}, row)
 	lines := Load(Param("lines"), GP64())
 	Label(label + "_line")
-	PREFETCHT0(Mem{Base: row})
+	PREFETCHT1(Mem{Base: row})
 	ADDQ(U8(64), row)
 	DECQ(lines)
 	JNZ(LabelRef(label + "_line"))

@@ -23,6 +23,8 @@ func main() {
 		distances(isa)
 	}
 	gather()
+	keys()
+	insertion()
 	for _, w := range widths {
 		encode(w)
 		deviation(w)

@@ -23,26 +23,11 @@ type npy struct {
 }
 
 func openNPY(file, payload string) (*npy, error) {
-	f, err := os.Open(file)
+	f, array, err := table.OpenMatrix(file)
 	if err != nil {
 		return nil, &InputError{err}
 	}
-	defer func() { _ = f.Close() }()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	array, err := table.ReadArray(f)
-	if err == nil {
-		err = array.CheckSize(info.Size())
-	}
-	switch {
-	case err != nil:
-		return nil, wrong("%s: %w", file, err)
-	case array.Dims != 2:
-		return nil, wrong("%s has %d dimension, want two", file, array.Dims)
-	}
-	return &npy{file: file, payload: payload, array: array}, nil
+	return &npy{file: file, payload: payload, array: array}, f.Close()
 }
 
 func (s *npy) name() string { return s.file }

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"strconv"
-	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -17,19 +17,14 @@ import (
 	"github.com/apache/arrow-go/v18/parquet/compress"
 	"github.com/apache/arrow-go/v18/parquet/file"
 	"github.com/apache/arrow-go/v18/parquet/pqarrow"
+
+	"freshet/api/table"
 )
 
-// Columns of a Parquet file. A column vector.NAME is a named vector; columns of
-// any other name are members of the payload.
-const (
-	idColumn      = "id"
-	vectorColumn  = "vector"
-	payloadColumn = "payload" // a JSON object; its members are the payload's own
-	// expiryColumn is when the point ends, in Unix milliseconds. The prefix keeps it apart
-	// from members of payloads: a point that ends by mistake is lost.
-	expiryColumn = "freshet.expires_at"
-	namedPrefix  = vectorColumn + "."
-)
+// expiryColumn is when the point ends, in Unix milliseconds; the other columns are those of
+// the package table. The prefix keeps it apart from members of payloads: a point that ends
+// by mistake is lost.
+const expiryColumn = "freshet.expires_at"
 
 // parquetRows is how many rows are decoded, or written as one group, at a time.
 const (
@@ -55,9 +50,10 @@ func openParquet(path string) (*parquetFile, error) {
 				return fmt.Errorf("two columns are called %s", name)
 			}
 			names[name] = true
-			hasVector = hasVector || name == vectorColumn || strings.HasPrefix(name, namedPrefix)
+			_, isVector := table.VectorName(name)
+			hasVector = hasVector || isVector
 		}
-		if !names[idColumn] || !hasVector {
+		if !names[table.IDColumn] || !hasVector {
 			return errors.New("want a column id and a column vector, or vector.NAME for each named vector")
 		}
 		return nil
@@ -130,28 +126,24 @@ func (s *parquetFile) read(ctx context.Context, from int64, yield func(row) bool
 
 // point makes a point of one row.
 func (s *parquetFile) point(record arrow.RecordBatch, i int, number int64) (row, error) {
-	var id, unnamed, expires json.RawMessage
-	named, payload := map[string]json.RawMessage{}, map[string]json.RawMessage{}
+	var id, expires json.RawMessage
+	vectors, payload := map[string]json.RawMessage{}, map[string]json.RawMessage{}
 	for c, field := range record.Schema().Fields() {
 		column := record.Column(c)
-		name, isNamed := strings.CutPrefix(field.Name, namedPrefix)
+		name, isVector := table.VectorName(field.Name)
 		var err error
 		switch {
-		case field.Name == idColumn:
+		case field.Name == table.IDColumn:
 			id, err = idOf(column, i)
 		case column.IsNull(i):
-		case field.Name == vectorColumn:
-			unnamed, err = vectorOf(column, i)
-		case isNamed:
-			named[name], err = vectorOf(column, i)
-		case field.Name == payloadColumn:
+		case isVector:
+			vectors[name], err = vectorOf(column, i)
+		case field.Name == table.PayloadColumn:
 			var members map[string]json.RawMessage
 			if err = json.Unmarshal([]byte(column.ValueStr(i)), &members); err != nil {
 				err = errors.New("not a JSON object")
 			}
-			for k, v := range members {
-				payload[k] = v
-			}
+			maps.Copy(payload, members)
 		case field.Name == expiryColumn:
 			expires, err = json.Marshal(column.GetOneForMarshal(i))
 		default:
@@ -161,18 +153,12 @@ func (s *parquetFile) point(record arrow.RecordBatch, i int, number int64) (row,
 			return row{}, wrongRow(s.file, number, field.Name, err)
 		}
 	}
-	point := map[string]any{"id": id, "payload": payload}
+	point := map[string]any{"id": id, "vector": vectors, "payload": payload}
+	if unnamed, ok := vectors[""]; ok && len(vectors) == 1 {
+		point["vector"] = unnamed
+	}
 	if expires != nil {
 		point["expires_at"] = expires
-	}
-	switch {
-	case unnamed != nil && len(named) > 0:
-		named[""] = unnamed
-		point["vector"] = named
-	case unnamed != nil:
-		point["vector"] = unnamed
-	default:
-		point["vector"] = named
 	}
 	raw, err := json.Marshal(point)
 	if err != nil {
@@ -188,7 +174,7 @@ func idOf(column arrow.Array, i int) (json.RawMessage, error) {
 		return nil, errors.New("null is no id")
 	}
 	text := column.ValueStr(i)
-	if _, err := strconv.ParseUint(text, 10, 64); err == nil && text[0] != '+' {
+	if _, err := strconv.ParseUint(text, 10, 64); err == nil {
 		return json.RawMessage(text), nil
 	}
 	switch column.(type) {
@@ -250,20 +236,14 @@ type parquetSink struct {
 }
 
 func newParquetSink(w io.Writer, dense, others []string) (*parquetSink, error) {
-	column := func(name string) string {
-		if name == "" {
-			return vectorColumn
-		}
-		return namedPrefix + name
-	}
-	fields := []arrow.Field{{Name: idColumn, Type: arrow.BinaryTypes.String}}
+	fields := []arrow.Field{{Name: table.IDColumn, Type: arrow.BinaryTypes.String}}
 	for _, name := range dense {
-		fields = append(fields, arrow.Field{Name: column(name), Type: arrow.ListOf(arrow.PrimitiveTypes.Float32), Nullable: true})
+		fields = append(fields, arrow.Field{Name: table.ColumnOf(name), Type: arrow.ListOf(arrow.PrimitiveTypes.Float32), Nullable: true})
 	}
 	for _, name := range others {
-		fields = append(fields, arrow.Field{Name: column(name), Type: arrow.BinaryTypes.String, Nullable: true})
+		fields = append(fields, arrow.Field{Name: table.ColumnOf(name), Type: arrow.BinaryTypes.String, Nullable: true})
 	}
-	fields = append(fields, arrow.Field{Name: payloadColumn, Type: arrow.BinaryTypes.String, Nullable: true},
+	fields = append(fields, arrow.Field{Name: table.PayloadColumn, Type: arrow.BinaryTypes.String, Nullable: true},
 		arrow.Field{Name: expiryColumn, Type: arrow.PrimitiveTypes.Int64, Nullable: true})
 	schema := arrow.NewSchema(fields, nil)
 	props := parquet.NewWriterProperties(parquet.WithCompression(compress.Codecs.Zstd), parquet.WithDictionaryDefault(false))
@@ -301,9 +281,10 @@ func (s *parquetSink) write(r row) error {
 	}
 	for i, field := range s.fields {
 		var err error
+		name, _ := table.VectorName(field.Name)
 		switch b := s.builder.Field(i).(type) {
 		case *array.ListBuilder:
-			err = appendVector(b, vectors[strings.TrimPrefix(strings.TrimPrefix(field.Name, vectorColumn), ".")])
+			err = appendVector(b, vectors[name])
 		case *array.Int64Builder:
 			if point.Expires != nil {
 				b.Append(*point.Expires)
@@ -312,12 +293,12 @@ func (s *parquetSink) write(r row) error {
 			}
 		case *array.StringBuilder:
 			switch field.Name {
-			case idColumn:
+			case table.IDColumn:
 				b.Append(id)
-			case payloadColumn:
+			case table.PayloadColumn:
 				b.Append(string(point.Payload))
 			default:
-				if raw := vectors[strings.TrimPrefix(strings.TrimPrefix(field.Name, vectorColumn), ".")]; raw != nil {
+				if raw := vectors[name]; raw != nil {
 					b.Append(string(raw))
 				} else {
 					b.AppendNull()

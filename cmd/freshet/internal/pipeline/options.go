@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"freshet/ingest"
+	"freshet/ingest/decode"
 	"freshet/server"
 )
 
@@ -22,8 +23,15 @@ type Options struct {
 	Rates      []int         // records per second
 	Duration   time.Duration // at each rate
 	Backlog    int           // records that are there before they are consumed; 0 for none
-	Dir        string        // where databases are made, and removed
-	Progress   func(doing string)
+	// Read is the source of a topic that is there, which is read and nothing else, in place
+	// of topics of the run's own; at most Records of it, 0 for all. Registry has its schemas.
+	Read     *ingest.Source
+	Records  int
+	Registry decode.RegistrySettings
+	Highest  bool   // seek the highest rate that is kept up with, beyond Rates, too
+	Dir      string // where databases are made, and removed
+	// Progress is told how far something is; one call comes after the other.
+	Progress func(doing string, done, of int64)
 	// Settling bounds the wait for records that were produced to be found.
 	Settling time.Duration
 }
@@ -44,6 +52,12 @@ func (o *Options) validate() error {
 	if o.Topic == "" || len(o.Topic) > 200 || strings.ContainsFunc(o.Topic, notInTopic) {
 		return fmt.Errorf("--topic %q is not 1 to 200 of the characters a-z A-Z 0-9 . _ -", o.Topic)
 	}
+	if o.Duration < time.Second || o.Duration > time.Hour {
+		return fmt.Errorf("--duration %v is not between 1s and 1h", o.Duration)
+	}
+	if o.Read != nil {
+		return o.validateRead()
+	}
 	if o.Partitions < 1 || o.Partitions > maxPartitions {
 		return fmt.Errorf("--partitions %d is not from 1 to %d", o.Partitions, maxPartitions)
 	}
@@ -52,9 +66,6 @@ func (o *Options) validate() error {
 	}
 	if len(o.Rates) == 0 && o.Backlog == 0 {
 		return fmt.Errorf("--rates and --backlog leave nothing to measure")
-	}
-	if o.Duration < time.Second || o.Duration > time.Hour {
-		return fmt.Errorf("--duration %v is not between 1s and 1h", o.Duration)
 	}
 	for i, rate := range o.Rates {
 		if rate < 1 || rate > maxRate {

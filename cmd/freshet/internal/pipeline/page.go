@@ -1,24 +1,28 @@
 package pipeline
 
 import (
+	"cmp"
 	_ "embed"
 	"html/template"
 	"io"
 	"math"
+	"slices"
 )
 
 //go:embed page.html
 var pageText string
 
-var page = template.Must(template.New("page").Funcs(template.FuncMap{"keeping": keeping}).Parse(pageText))
+var page = template.Must(template.New("page").Parse(pageText))
 
 // HTML writes the report as a page of its own, with plots.
 func (r *Report) HTML(w io.Writer) error {
 	return page.Execute(w, struct {
 		*Report
-		Bars  []bar
-		Scale []tick
-	}{r, r.bars(), r.scale()})
+		Bars     []bar
+		Scale    []tick
+		Readings []titled
+		Charts   []*chart
+	}{r, r.bars(), r.scale(), r.readings(), r.charts()})
 }
 
 // The plot's measures, in pixels.
@@ -54,9 +58,9 @@ func (s *Step) total() Times {
 	return s.Stages[len(s.Stages)-1].Times
 }
 
-// most is the end of the axis, in decades from leastMs.
+// decades is the end of the axis, in decades from leastMs.
 func (r *Report) decades() float64 {
-	most := article["total"]
+	most := articleRest
 	for i := range r.Steps {
 		most = max(most, r.Steps[i].total().P99)
 	}
@@ -69,10 +73,11 @@ func (r *Report) x(ms float64) float64 {
 
 func (r *Report) bars() []bar {
 	var list []bar
-	for i := range r.Steps {
-		t, y := r.Steps[i].total(), 30+barGap*float64(i)
+	steps := slices.SortedFunc(slices.Values(r.Steps), func(a, b Step) int { return cmp.Compare(a.Rate, b.Rate) })
+	for i := range steps {
+		t, y := steps[i].total(), 30+barGap*float64(i)
 		list = append(list, bar{
-			Rate: r.Steps[i].Rate, Y: y, Text: y + barHeight - 3, P50: t.P50, P99: t.P99, Width50: r.x(t.P50), Width: r.x(t.P99),
+			Rate: steps[i].Rate, Y: y, Text: y + barHeight - 3, P50: t.P50, P99: t.P99, Width50: r.x(t.P50), Width: r.x(t.P99),
 		})
 	}
 	return list
@@ -90,5 +95,5 @@ func (r *Report) scale() []tick {
 // Height is that of the plot.
 func (r *Report) Height() float64 { return 40 + barGap*float64(len(r.Steps)) }
 
-// ArticleX is where the article's 85 ms are.
-func (r *Report) ArticleX() float64 { return plotLeft + r.x(article["total"]) }
+// ArticleX is where the article's pipeline is without making the embeddings.
+func (r *Report) ArticleX() float64 { return plotLeft + r.x(articleRest) }

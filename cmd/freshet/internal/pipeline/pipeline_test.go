@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -22,16 +23,31 @@ import (
 	"freshet/server"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain finds leaks, but for the goroutine that a closed consumer of franz-go 1.22 now
+// and then leaves.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/twmb/franz-go/pkg/kgo.(*fetchManager).manageFetchConcurrency"))
+}
 
-// options are those of a short run against a broker of its own.
-func options(t *testing.T, seed ...kfake.Opt) Options {
+// broker starts a broker that ends with the test.
+func broker(t *testing.T, seed ...kfake.Opt) *kfake.Cluster {
 	t.Helper()
 	cluster, err := kfake.NewCluster(append(seed, kfake.NumBrokers(1))...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(cluster.Close)
+	return cluster
+}
+
+// options are those of a short run against a broker of its own.
+func options(t *testing.T, seed ...kfake.Opt) Options {
+	t.Helper()
+	return optionsAt(t, broker(t, seed...))
+}
+
+func optionsAt(t *testing.T, cluster *kfake.Cluster) Options {
+	t.Helper()
 	vectors, err := Generate(8, 300, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -39,7 +55,7 @@ func options(t *testing.T, seed ...kfake.Opt) Options {
 	o := Options{
 		Kafka: ingest.Kafka{BootstrapServers: strings.Join(cluster.ListenAddrs(), ",")}, Topic: "b", Partitions: 2, Replicas: 1,
 		Vectors: vectors, Distance: server.Cosine, Rates: []int{200}, Duration: time.Second, Backlog: 600,
-		Dir: t.TempDir(), Progress: func(string) {}, Settling: time.Minute,
+		Dir: t.TempDir(), Progress: func(string, int64, int64) {}, Settling: time.Minute,
 	}
 	cfg := ingest.Config{Kafka: o.Kafka}
 	cfg.SetDefaults()
@@ -90,13 +106,21 @@ func TestRun(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, want := range []string{"200 records/s: 200 produced", "transit", "A backlog of 600 records", "recall@10 of 30 queries"} {
-		if !strings.Contains(text.String(), want) {
+	for _, want := range []string{
+		"200 records/s: 200 produced", "transit", "A backlog of 600 records", "recall@10 of 30 queries against exact searches of 600 points",
+		"embed none none 50", "which were there before; of the other pipeline's 85 ms that is 50",
+	} {
+		if !strings.Contains(strings.Join(strings.Fields(text.String()), " "), want) {
 			t.Errorf("%q is not in\n%s", want, text.String())
 		}
 	}
 	if !strings.Contains(page.String(), "<svg") || strings.Contains(page.String(), "NaN") || strings.Contains(page.String(), "http") {
 		t.Errorf("page\n%s", page.String())
+	}
+	for _, s := range [][]Moment{report.Steps[0].Moments, report.Backlog.Moments} {
+		if len(s) == 0 || s[len(s)-1].At <= 0 || s[len(s)-1].BatchLimit < 1 {
+			t.Errorf("moments %+v", s)
+		}
 	}
 	var again Report
 	if err := json.Unmarshal(object.Bytes(), &again); err != nil || again.Recall == nil || *again.Recall != *report.Recall {
@@ -165,6 +189,85 @@ func TestInterrupted(t *testing.T) {
 	}
 	if left, err := os.ReadDir(o.Dir); err != nil || len(left) != 0 {
 		t.Errorf("%v was left (%v)", left, err)
+	}
+}
+
+// TestFinishedStepsAreReported ends a run in its second step.
+func TestFinishedStepsAreReported(t *testing.T) {
+	o := options(t)
+	o.Rates = []int{200, 300}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	o.Progress = func(doing string, _, _ int64) {
+		if doing == "300 records/s" {
+			cancel()
+		}
+	}
+	report, err := Run(ctx, o)
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+	if report.Empty() || len(report.Steps) != 1 || report.Steps[0].Rate != 200 || report.Backlog != nil {
+		t.Errorf("report %+v", report)
+	}
+	var text, page bytes.Buffer
+	if err := errors.Join(report.Text(&text), report.HTML(&page)); err != nil {
+		t.Fatal(err)
+	}
+	for _, out := range []string{text.String(), page.String()} {
+		if !strings.Contains(out, "interrupted: at 300 records/s") || !strings.Contains(out, "200") {
+			t.Errorf("the report does not tell:\n%s", out)
+		}
+	}
+}
+
+// TestHighestIsSought ends a run in the second step that it adds, unless the producer does
+// not come to a rate, as on a machine that has other things to do: then the search ends there.
+func TestHighestIsSought(t *testing.T) {
+	o := options(t)
+	o.Highest = true
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	begun := map[string]bool{}
+	o.Progress = func(doing string, _, _ int64) {
+		if strings.HasSuffix(doing, "records/s") {
+			if begun[doing] = true; len(begun) == 3 {
+				cancel()
+			}
+		}
+	}
+	report, err := Run(ctx, o)
+	if report.Highest == nil || len(report.Steps) == 0 || report.Steps[0].Rate != 200 {
+		t.Fatalf("%+v (%v)", report, err)
+	}
+	if last := report.Steps[len(report.Steps)-1]; report.Highest.Asked > 0 {
+		if err != nil || !last.ProducerShort() || report.Highest.Asked != last.Rate {
+			t.Errorf("the search ended after %+v: %v, error %v", last, report.Highest, err)
+		}
+	} else {
+		if !errors.Is(err, context.Canceled) || len(report.Steps) != 2 {
+			t.Fatalf("%+v (%v)", report, err)
+		}
+		first, second := report.Steps[0], report.Steps[1]
+		if want := map[bool]int{true: 400, false: 100}[first.KeepsUp]; second.Rate != want {
+			t.Errorf("after %d records/s (kept up with: %v) come %d", first.Rate, first.KeepsUp, second.Rate)
+		}
+	}
+	if list := topics(t, &o); len(list) != 0 {
+		t.Errorf("topics %v were left", list)
+	}
+}
+
+// TestRecallWithoutBacklog measures it on the last of the rates.
+func TestRecallWithoutBacklog(t *testing.T) {
+	o := options(t)
+	o.Rates, o.Backlog = []int{100, 300}, 0
+	report, err := Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.Backlog != nil || report.Recall == nil || report.Recall.Points != 300 || report.Recall.Recall < 0.95 {
+		t.Errorf("backlog %+v, recall %+v", report.Backlog, report.Recall)
 	}
 }
 

@@ -6,8 +6,6 @@ import (
 	"io"
 	"runtime"
 	"slices"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"freshet/ingest"
@@ -17,14 +15,24 @@ import (
 type Report struct {
 	Began      time.Time `json:"began"`
 	Machine    string    `json:"machine"`
+	Topic      string    `json:"topic"`
 	Vectors    string    `json:"vectors"`
 	Dim        int       `json:"dim"`
 	Distance   string    `json:"distance"`
 	Partitions int       `json:"partitions"`
 	Steps      []Step    `json:"steps"`
-	Backlog    *Backlog  `json:"backlog,omitempty"`
+	Highest    *Highest  `json:"highest,omitempty"`
+	Backlog    *Reading  `json:"backlog,omitempty"`
+	Live       *Reading  `json:"live,omitempty"` // what came to a topic that was there before
 	Recall     *Recall   `json:"recall,omitempty"`
+	// Inference says whether the embeddings were made on the way. They never are: the
+	// vectors are there before.
+	Inference bool   `json:"inference_included"`
+	Error     string `json:"error,omitempty"` // which ended the run before its end
 }
+
+// Empty says whether nothing was measured.
+func (r *Report) Empty() bool { return len(r.Steps) == 0 && r.Backlog == nil }
 
 // Step is what was measured at one rate.
 type Step struct {
@@ -32,12 +40,23 @@ type Step struct {
 	Records  int     `json:"records"`
 	Produced float64 `json:"produced_per_second"`
 	// Lag is how many records were produced and not applied when the last one was
-	// acknowledged, which KeepsUp bounds by those of a second.
-	Lag        int64   `json:"lag"`
-	KeepsUp    bool    `json:"keeps_up"`
-	BatchLimit int     `json:"batch_limit"`
-	Stages     []Stage `json:"stages"`
-	Search     *Times  `json:"search,omitempty"`
+	// acknowledged. KeepsUp: it had not grown, and was below the records of a second.
+	Lag        int64 `json:"lag"`
+	KeepsUp    bool  `json:"keeps_up"`
+	BatchLimit int   `json:"batch_limit"`
+	Table
+	Moments []Moment `json:"moments,omitempty"`
+}
+
+// Table is how long records took, by stage and in all, and searches meanwhile.
+type Table struct {
+	Stages []Stage `json:"stages"`
+	Search *Times  `json:"search,omitempty"`
+}
+
+// Compared says whether there is something to compare the stages with.
+func (t *Table) Compared() bool {
+	return slices.ContainsFunc(t.Stages, func(s Stage) bool { return s.Article > 0 })
 }
 
 // Times are percentiles.
@@ -54,28 +73,35 @@ type Stage struct {
 	Article float64 `json:"article_ms,omitempty"`
 }
 
-// Backlog is how fast records were consumed that were all there.
-type Backlog struct {
+// Reading is how records were consumed that were there already, or that others produced.
+type Reading struct {
 	Records   int     `json:"records"`
 	Seconds   float64 `json:"seconds"`
 	PerSecond float64 `json:"records_per_second"`
+	Letters   int64   `json:"dead_letters,omitempty"`
+	Table
+	Moments []Moment `json:"moments,omitempty"`
 }
 
 // Recall is the share of the true nearest that searches found.
 type Recall struct {
 	K       int     `json:"k"`
 	Queries int     `json:"queries"`
+	Points  int     `json:"points"` // that were searched
 	Recall  float64 `json:"recall"`
 	Search  Times   `json:"search"`
 }
 
-// article has the stages of a consumer, a hop over the network and a database.
+// article has the stages of a consumer, a hop over the network and a database, in ms.
 var article = map[ingest.Stage]float64{ingest.Transit: 15, ingest.Embed: 50, ingest.Index: 20, ingest.Total: 85}
+
+// articleRest is what it takes without making the embeddings.
+var articleRest = article[ingest.Total] - article[ingest.Embed]
 
 func newReport(o *Options) *Report {
 	return &Report{
 		Began: time.Now().UTC().Truncate(time.Second), Machine: fmt.Sprintf("%s/%s, %d cores", runtime.GOOS, runtime.GOARCH, runtime.NumCPU()),
-		Vectors: o.Vectors.Name, Dim: o.Vectors.dim(), Distance: string(o.Distance), Partitions: o.Partitions,
+		Vectors: o.Vectors.Name, Dim: o.Vectors.dim(), Topic: o.Topic, Distance: string(o.Distance), Partitions: o.Partitions,
 	}
 }
 
@@ -93,76 +119,9 @@ func times(all []time.Duration) *Times {
 	return &Times{P50: at(0.5), P99: at(0.99)}
 }
 
-func (r *Report) step(rate, records int, took time.Duration, lag int64, s *ingest.Status, searches []time.Duration) {
-	step := Step{
-		Rate: rate, Records: records, Produced: float64(records) / took.Seconds(), Lag: lag,
-		KeepsUp: lag <= int64(rate), BatchLimit: s.Limit.Records, Search: times(searches),
-	}
-	for _, stage := range s.Stages {
-		step.Stages = append(step.Stages, Stage{Name: string(stage.Stage), Times: Times{P50: ms(stage.P50), P99: ms(stage.P99)}, Article: article[stage.Stage]})
-	}
-	r.Steps = append(r.Steps, step)
-}
-
-func (r *Report) backlog(records int, took time.Duration) {
-	r.Backlog = &Backlog{Records: records, Seconds: took.Seconds(), PerSecond: float64(records) / took.Seconds()}
-}
-
-func (r *Report) recall(found, wanted, queries int, took []time.Duration) {
-	if t := times(took); t != nil && wanted > 0 {
-		r.Recall = &Recall{K: topK, Queries: queries, Recall: float64(found) / float64(wanted), Search: *t}
-	}
-}
-
 // JSON writes the report for programs.
 func (r *Report) JSON(w io.Writer) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	return e.Encode(r)
-}
-
-// Text writes the report for people.
-func (r *Report) Text(w io.Writer) error {
-	var text strings.Builder
-	fmt.Fprintf(&text, "%s; %s; %s\n", r.Vectors, r.Distance, r.Machine)
-	t := tabwriter.NewWriter(&text, 0, 0, 2, ' ', tabwriter.AlignRight)
-	for _, s := range r.Steps {
-		var rows strings.Builder
-		fmt.Fprintf(&text, "\n%d records/s: %d produced at %.0f/s, %d behind in the end (%s), batch limit %d\n\n", s.Rate, s.Records,
-			s.Produced, s.Lag, keeping(s.KeepsUp), s.BatchLimit)
-		fmt.Fprintf(&rows, "ms\tP50\tP99\tthe article's pipeline\t\n")
-		for _, stage := range s.Stages {
-			theirs := ""
-			if stage.Article > 0 {
-				theirs = fmt.Sprintf("%.0f", stage.Article)
-			}
-			fmt.Fprintf(&rows, "%s\t%.2f\t%.2f\t%s\t\n", stage.Name, stage.P50, stage.P99, theirs)
-		}
-		if s.Search != nil {
-			fmt.Fprintf(&rows, "a search meanwhile\t%.2f\t%.2f\t\t\n", s.Search.P50, s.Search.P99)
-		}
-		if _, err := io.WriteString(t, rows.String()); err != nil {
-			return err
-		}
-		if err := t.Flush(); err != nil {
-			return err
-		}
-	}
-	if b := r.Backlog; b != nil {
-		fmt.Fprintf(&text, "\nA backlog of %d records was consumed in %.1f s: %.0f records/s\n", b.Records, b.Seconds, b.PerSecond)
-	}
-	if c := r.Recall; c != nil {
-		fmt.Fprintf(&text, "\nrecall@%d of %d queries against exact searches: %.3f; a search took %.2f ms, P99 %.2f\n", c.K, c.Queries, c.Recall, c.Search.P50, c.Search.P99)
-	}
-	fmt.Fprintf(&text, "\nTimes are from the record's timestamp, which has whole milliseconds, to searchable; producer, brokers and database\n"+
-		"have to agree on the time. No inference is in them.\n")
-	_, err := io.WriteString(w, text.String())
-	return err
-}
-
-func keeping(up bool) string {
-	if up {
-		return "keeps up"
-	}
-	return "does not keep up"
 }

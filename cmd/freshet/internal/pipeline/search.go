@@ -15,7 +15,7 @@ const (
 
 // searches asks for neighbours until ctx ends, one search after the other, and returns
 // how long each took. Before there is a collection it waits.
-func (n *node) searches(ctx context.Context, queries [][]float32) (took []time.Duration) {
+func (n *node) searches(ctx context.Context, queries []server.SearchRequest) (took []time.Duration) {
 	for i := 0; ; i++ {
 		if sleep(ctx, searchesEach) != nil {
 			return took
@@ -25,36 +25,47 @@ func (n *node) searches(ctx context.Context, queries [][]float32) (took []time.D
 			continue
 		}
 		began := time.Now()
-		if _, err := c.Search(ctx, request(queries[i%len(queries)])); err == nil {
+		if _, err := c.Search(ctx, again(queries[i%len(queries)])); err == nil {
 			took = append(took, time.Since(began))
 		}
 	}
 }
 
-func request(query []float32) server.SearchRequest {
-	// The database normalises what it is given.
-	return server.SearchRequest{Vector: server.Dense(slices.Clone(query)), Limit: topK}
+func requests(vectors [][]float32) []server.SearchRequest {
+	list := make([]server.SearchRequest, len(vectors))
+	for i, v := range vectors {
+		list[i] = server.SearchRequest{Vector: server.Dense(v), Limit: topK}
+	}
+	return list
+}
+
+// again returns a request that can be used up: the database normalises what it is given.
+func again(r server.SearchRequest) server.SearchRequest {
+	if v, ok := r.Vector.(server.Dense); ok {
+		r.Vector = slices.Clone(v)
+	}
+	return r
 }
 
 // recall compares what searches find with what is nearest. A row counts if its score
 // is at least that of the last one of the exact ones, less rounding.
-func (b *bench) recall(ctx context.Context, n *node) error {
+func (b *bench) recall(ctx context.Context, n *node, queries []server.SearchRequest) error {
 	c, err := n.db.Collection(collection)
 	if err != nil {
 		return err
 	}
 	found, wanted := 0, 0
 	var took []time.Duration
-	for _, query := range b.Vectors.Queries {
-		r := request(query)
+	for i, query := range queries {
+		b.Progress("comparing searches with exact ones", int64(i), int64(len(queries)))
 		began := time.Now()
-		hits, err := c.Search(ctx, r)
+		hits, err := c.Search(ctx, again(query))
 		if err != nil {
 			return err
 		}
 		took = append(took, time.Since(began))
-		r.Vector, r.Exact = server.Dense(slices.Clone(query)), true
-		exact, err := c.Search(ctx, r)
+		query.Exact = true
+		exact, err := c.Search(ctx, again(query))
 		if err != nil {
 			return err
 		}
@@ -65,8 +76,11 @@ func (b *bench) recall(ctx context.Context, n *node) error {
 			}
 		}
 	}
-	b.report.recall(found, wanted, len(b.Vectors.Queries), took)
-	return nil
+	points, err := c.Count(ctx, nil)
+	if t := times(took); err == nil && t != nil && wanted > 0 {
+		b.report.Recall = &Recall{K: topK, Queries: len(took), Points: points, Recall: float64(found) / float64(wanted), Search: *t}
+	}
+	return err
 }
 
 const rounding = 1e-5

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"os"
 
 	"freshet/api/table"
 )
@@ -30,7 +29,12 @@ func asideFrom(name string, rows [][]float32) Vectors {
 	return Vectors{Name: name, Rows: rows[:len(rows)-n], Queries: rows[len(rows)-n:]}
 }
 
-func (v *Vectors) dim() int { return len(v.Rows[0]) }
+func (v *Vectors) dim() int {
+	if len(v.Rows) == 0 {
+		return 0
+	}
+	return len(v.Rows[0])
+}
 
 // Generate makes vectors that resemble embeddings a little: around centers, since
 // without any structure nothing is nearer than the rest.
@@ -64,30 +68,15 @@ func normal(random *rand.Rand, v []float32, deviation float64) []float32 {
 
 // ReadNPY reads the vectors of an .npy file, at most a million of them.
 func ReadNPY(path string) (v Vectors, err error) {
-	f, err := os.Open(path)
+	f, array, err := table.OpenMatrix(path)
 	if err != nil {
 		return v, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	info, err := f.Stat()
-	if err != nil {
-		return v, err
+	if array.Rows < 10 {
+		return v, fmt.Errorf("%s: has %d rows, at least 10 are needed", path, array.Rows)
 	}
 	r := bufio.NewReaderSize(f, 1<<20)
-	array, err := table.ReadArray(r)
-	if err == nil {
-		err = array.CheckSize(info.Size())
-	}
-	if err != nil {
-		return v, fmt.Errorf("%s: %w", path, err)
-	}
-	if array.Dims != 2 || array.Rows < 10 {
-		return v, fmt.Errorf("%s: a matrix of at least 10 rows is needed", path)
-	}
-	if _, err := f.Seek(array.Begin, io.SeekStart); err != nil {
-		return v, err
-	}
-	r.Reset(f)
 	raw := make([]byte, array.Dim*array.Width)
 	rows := make([][]float32, min(array.Rows, 1_000_000))
 	for i := range rows {

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// remote is a running server.
+type remote struct{ url, key string }
+
+// maxAnswer bounds an answer, in bytes.
+const maxAnswer = 256 << 20
+
+func (r *remote) addFlags(f *pflag.FlagSet) {
+	f.StringVar(&r.url, "url", "http://127.0.0.1:6333", "the server")
+	f.StringVar(&r.key, "api-key", "", "API key of the server (environment: FRESHET_API_KEY)")
+}
+
+// keyOr returns the key of the flag, or else that of the environment: others on the machine
+// see what a command was called with.
+func keyOr(flag string) string {
+	if flag != "" {
+		return flag
+	}
+	return os.Getenv("FRESHET_API_KEY")
+}
+
+// request makes a request.
+func (r *remote) request(ctx context.Context, method, path string, query url.Values, body io.Reader) (*http.Request, error) {
+	target := strings.TrimSuffix(r.url, "/") + path
+	if len(query) > 0 {
+		target += "?" + query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, method, target, body)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--url: %w", err)}
+	}
+	if key := keyOr(r.key); key != "" {
+		req.Header.Set("api-key", key)
+	}
+	return req, nil
+}
+
+// result sends a request and returns the result of the answer.
+func (r *remote) result(req *http.Request) (json.RawMessage, error) {
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
+	if err := errors.Join(err, res.Body.Close()); err != nil {
+		return nil, fmt.Errorf("read the answer: %w", err)
+	}
+	var envelope struct {
+		Result json.RawMessage `json:"result"`
+		Status json.RawMessage `json:"status"`
+	}
+	if err := json.Unmarshal(answer, &envelope); err == nil && res.StatusCode == http.StatusOK {
+		return envelope.Result, nil
+	}
+	var failed struct {
+		Error string `json:"error"`
+	}
+	if json.Unmarshal(envelope.Status, &failed) == nil && failed.Error != "" {
+		err = errors.New(failed.Error)
+	} else {
+		err = fmt.Errorf("the server answered %s: %.200s", res.Status, answer)
+	}
+	if res.StatusCode == http.StatusUnauthorized {
+		err = fmt.Errorf("%w (FRESHET_API_KEY or --api-key gives one)", err)
+	}
+	if mayPass(res.StatusCode) {
+		return nil, err
+	}
+	return nil, usageError{err}
+}
+
+// mayPass says whether it helps to send a request again that was answered so.
+func mayPass(status int) bool {
+	return status >= http.StatusInternalServerError || status == http.StatusTooManyRequests || status == http.StatusRequestTimeout || status == http.StatusOK
+}

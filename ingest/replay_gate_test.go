@@ -1,0 +1,68 @@
+package ingest_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"freshet/server/sources"
+)
+
+// TestReplayGateOfLag keeps a gate closed while the new collection is too far behind its logs,
+// has too few points, or its source does not run.
+func TestReplayGateOfLag(t *testing.T) {
+	const records = 40
+	r := newReplayRig(t, records)
+	made := sources.Key{Collection: "c2", Name: "src"}
+	var silent atomic.Bool
+	silent.Store(true)
+	r.cluster.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		r.cluster.KeepControl()
+		time.Sleep(time.Millisecond) // a broker that has nothing waits, too
+		return req.ResponseKind(), nil, silent.Load()
+	})
+	waitsFor := func(want ...string) {
+		t.Helper()
+		r.replayIs(func(s sources.ReplayStatus) bool {
+			return s.State == sources.CatchingUp && len(s.WaitsFor) == len(want) && !slices.ContainsFunc(want, func(text string) bool {
+				return !slices.ContainsFunc(s.WaitsFor, func(got string) bool { return strings.Contains(got, text) })
+			})
+		})
+	}
+	for gate, want := range map[string]string{
+		`{"min_points_fraction":0,"max_lag_seconds":1000,"max_lag":39}`:  "a lag of 40 records, at most 39",
+		`{"min_points_fraction":0,"max_lag_seconds":1000,"max_lag":40}`:  "",
+		`{"min_points_fraction":0.1,"max_lag_seconds":100,"max_lag":40}`: "0 points of at least 4",
+	} {
+		r.replay(fmt.Sprintf(`{"into":"c2","gate":%s}`, gate))
+		if want == "" {
+			r.replayIs(func(s sources.ReplayStatus) bool { return s.State == sources.Ready && s.Lag == records })
+		} else {
+			waitsFor(want)
+		}
+		if _, err := r.manager.CancelReplay(t.Context(), "c", "c2"); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	r.replay(`{"into":"c2","switch_alias":"docs","gate":{"min_points":1,"min_points_fraction":0,"max_lag_seconds":1000,"max_lag":40}}`)
+	for state, want := range map[sources.State][]string{
+		sources.Paused:  {"the source `src`, which is paused", "partition 0, which is in state paused", "partition 1, which is in state paused"},
+		sources.Stopped: {"the source `src`, which is stopped", "partition 0, of which nothing is known yet", "partition 1, of which nothing is known yet"},
+	} {
+		if err := r.manager.SetState(t.Context(), made, state); err != nil {
+			t.Fatal(err)
+		}
+		waitsFor(append(want, "0 points of at least 1")...)
+	}
+	silent.Store(false)
+	if err := r.manager.SetState(t.Context(), made, sources.Running); err != nil {
+		t.Fatal(err)
+	}
+	r.replayIs(isSwitched)
+}
