@@ -38,8 +38,9 @@ func TestMarksAmidPowerCuts(t *testing.T) {
 				t.Fatal(err)
 			}
 			last := *s.logs.last.Load()
-			until(t, "the mark is that of the last sync", func() bool {
-				is, err := markOf(fs, "data")
+			// Its name is in the folder before the folder is synced.
+			until(t, "the mark of the last sync is durable", func() bool {
+				is, err := markOf(fs.CrashClone(vfs.CrashCloneCfg{}), "data")
 				return err == nil && is == last
 			})
 			marks[last] = true
