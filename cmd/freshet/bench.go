@@ -10,12 +10,11 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"freshet/cmd/freshet/internal/pipeline"
-	"freshet/ingest"
 	"freshet/ingest/decode"
 	"freshet/server"
+	"freshet/server/embed"
 )
 
 type benchOptions struct {
@@ -25,7 +24,8 @@ type benchOptions struct {
 	distance     string
 	asJSON       bool
 
-	format, id, vector string // of the records of a topic that is there
+	// Of a topic that is there: a source of the configuration, or what its records are.
+	source, format, id, vector string
 }
 
 func benchCommand() *cobra.Command {
@@ -42,9 +42,11 @@ beyond which the lag grows. Then it measures how fast a backlog is consumed, and
 the recall of searches on it. Topics and folder are removed in the end. If a topic is there
 already, or the brokers cannot be reached, nothing is touched.
 
-With --source-format it reads a topic of yours instead, and writes nothing at all to the
-brokers: how fast it catches up with --records of it, how long what comes in the next
+With --source or --source-format it reads a topic of yours instead, and writes nothing at all
+to the brokers: how fast it catches up with --records of it, how long what comes in the next
 --duration takes, by stage, and the recall of searches for neighbours of some of its points.
+--source takes all that a source of the configuration says of its records, vectors of texts by
+the models included.
 
 A run that fails or is interrupted (Ctrl-C) reports what it had measured until then, and
 says why it ended. Exit codes: 0 all was measured; 1 failed or interrupted, try again;
@@ -52,14 +54,15 @@ says why it ended. Exit codes: 0 all was measured; 1 failed or interrupted, try 
 		Example: `  freshet bench --brokers localhost:9092
   freshet bench --brokers localhost:9092 --vectors mine.npy --rates 500,5000 --report bench.html
   freshet bench --brokers localhost:9092 --topic embeddings --source-format auto
+  freshet bench --config freshet.yaml --source articles --records 20000
   freshet bench --config freshet.yaml --backlog 200000 --rates 1000 --json >bench.json`,
 		Args: usage(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return runBench(cmd, &o) },
 	}
 	f := cmd.Flags()
-	f.String("config", "", "configuration file, of which the brokers and how to reach them count (environment: "+configEnv+")")
+	f.String("config", "", "configuration file, of which the brokers, how to reach them and --source count (environment: "+configEnv+")")
 	f.String("brokers", "", "Kafka brokers, host:port,… (environment: FRESHET_BROKERS)")
-	f.StringVar(&o.Topic, "topic", "freshet-bench", "what the names of the topics begin with; -RATE and -backlog follow. With --source-format the topic to read")
+	f.StringVar(&o.Topic, "topic", "freshet-bench", "what the names of the topics begin with; -RATE and -backlog follow. With --source-format the topic to read, with --source which one of its topics")
 	f.IntVar(&o.Partitions, "partitions", 3, "of each topic")
 	f.IntVar(&o.Replicas, "replicas", -1, "of each partition; -1 for the brokers' default")
 	f.BoolVar(&o.Keep, "keep", false, "leave the topics")
@@ -72,6 +75,7 @@ says why it ended. Exit codes: 0 all was measured; 1 failed or interrupted, try 
 	f.BoolVar(&o.Highest, "highest", true, "seek the highest rate that is kept up with, by further steps")
 	f.IntVar(&o.Backlog, "backlog", 20_000, "records of the backlog; 0 for none: recall is then that of the last of the rates")
 	f.DurationVar(&o.Settling, "settling", 5*time.Minute, "how long records may take to be found after the last was produced")
+	f.StringVar(&o.source, "source", "", "read a topic of this source of --config: NAME or COLLECTION/NAME")
 	f.StringVar(&o.format, "source-format", "", "read the --topic, which is there: "+decode.FormatNames())
 	f.StringVar(&o.id, "source-id", "", "where the id is: key, key.FIELD, value.FIELD or header.NAME; default by format")
 	f.StringVar(&o.vector, "source-vector", "", "where the vector is: value.FIELD; default value.embedding or value.vector")
@@ -96,9 +100,13 @@ func runBench(cmd *cobra.Command, o *benchOptions) (err error) {
 	if !slices.Contains(distances, o.distance) {
 		return usageError{fmt.Errorf("--distance %q is not Cosine, Dot, Euclid or Manhattan", o.distance)}
 	}
-	if err := o.source(cmd.Flags()); err != nil {
+	if err := o.readSource(cmd.Flags(), c.Sources); err != nil {
+		return usageError{err}
+	}
+	if o.Models, err = embed.New(c.Embedding); err != nil {
 		return err
 	}
+	defer o.Models.Close()
 	switch {
 	case o.Read != nil: // it brings its own
 	case o.npy != "":
@@ -117,29 +125,6 @@ func runBench(cmd *cobra.Command, o *benchOptions) (err error) {
 	report, err := pipeline.Run(cmd.Context(), o.Options)
 	o.Progress("", 0, 0)
 	return errors.Join(err, o.write(cmd.OutOrStdout(), file, report))
-}
-
-// source reads the flags that are about a topic that is there.
-func (o *benchOptions) source(given *pflag.FlagSet) error {
-	if o.format == "" {
-		for _, name := range []string{"source-id", "source-vector", "records"} {
-			if given.Changed(name) {
-				return usageError{fmt.Errorf("--%s is for a topic that is there, of which --source-format says what its records are", name)}
-			}
-		}
-		return nil
-	}
-	for _, name := range []string{"partitions", "replicas", "keep", "vectors", "dim", "generate", "rates", "highest", "backlog"} {
-		if given.Changed(name) {
-			return usageError{fmt.Errorf("--%s is for topics that are made, and with --source-format one that is there is read", name)}
-		}
-	}
-	// What retention takes away meanwhile is no reason to stop.
-	o.Read = &ingest.Source{Topics: []string{o.Topic}, Format: decode.Format(o.format), ID: o.id, OnGap: "skip"}
-	if o.vector != "" {
-		o.Read.Vectors = map[string]string{"": o.vector}
-	}
-	return nil
 }
 
 // write prints what was measured, also when the run came to no good end.

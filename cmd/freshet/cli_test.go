@@ -63,6 +63,12 @@ func TestExitCodes(t *testing.T) {
 		return path
 	}
 	good, wrong := write("good.yaml", "data: x\n"), write("wrong.yaml", "log:\n  level: loud\n")
+	read := write("read.yaml", `kafka: {bootstrap.servers: "127.0.0.1:1"}
+sources:
+  - {name: articles, collection: one, topics: [a, b], format: json}
+  - {name: articles, collection: two, topics.regex: "c.*", format: json}
+  - {name: single, topics: [d], format: json}
+`)
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -107,6 +113,15 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"bench", "--brokers", "x:1", "--records", "5"}, 2, "--records is for a topic that is there"},
 		{[]string{"bench", "--brokers", "x:1", "--source-format", "auto", "--rates", "5"}, 2, "--rates is for topics that are made"},
 		{[]string{"bench", "--brokers", "x:1", "--source-format", "aut"}, 2, `--source-format: "aut" is not one of`},
+		{[]string{"bench", "--brokers", "x:1", "--source", "a"}, 2, `--source: the configuration has no source "a"`},
+		{[]string{"bench", "--config", read, "--source", "article"}, 2, "did you mean articles?"},
+		{[]string{"bench", "--config", read, "--source", "articles"}, 2, "2 collections have a source"},
+		{[]string{"bench", "--config", read, "--source", "one/articles"}, 2, `more than one topic; --topic says which`},
+		{[]string{"bench", "--config", read, "--source", "one/articles", "--topic", "c"}, 2, `"c" is not among the topics of source "one/articles", a, b`},
+		{[]string{"bench", "--config", read, "--source", "two/articles", "--topic", "c"}, 1, "the brokers 127.0.0.1:1 cannot be reached"},
+		{[]string{"bench", "--config", read, "--source", "single"}, 1, "the brokers 127.0.0.1:1 cannot be reached"},
+		{[]string{"bench", "--config", read, "--source", "single", "--source-id", "key"}, 2, "--source-id is what the source says"},
+		{[]string{"bench", "--config", read, "--source", "single", "--rates", "5"}, 2, "--rates is for topics that are made"},
 		{[]string{"bench", "--brokers", "x:1", "--duration", "0s"}, 2, "--duration 0s is not between"},
 		{[]string{"import"}, 2, "import needs --collection"},
 		{[]string{"export", "x.jsonl", "--collection", "c", "--url", away.URL, "--batch", "-1"}, 2, "batch"},

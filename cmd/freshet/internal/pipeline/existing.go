@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,6 +12,7 @@ import (
 
 	"freshet/ingest"
 	"freshet/server"
+	"freshet/server/sources"
 )
 
 // sampled is how many records are looked at before any is consumed, to see whether they are
@@ -27,7 +27,7 @@ func (b *bench) read(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return b.withNode(ctx, *b.Read, func(n *node) error {
+	return b.withNode(ctx, b.readOnly(), func(n *node) error {
 		n.reads = true
 		if err := b.understood(ctx, n); err != nil {
 			return err
@@ -91,20 +91,11 @@ func (b *bench) bounds(ctx context.Context) (ends map[int32]int64, records int64
 
 // understood makes sure that there are points in the topic.
 func (b *bench) understood(ctx context.Context, n *node) error {
-	source := map[string]any{
-		"topics": b.Read.Topics, "format": b.Read.Format, "on_create": map[string]any{"auto": true, "distance": b.Distance},
-	}
-	if b.Read.ID != "" {
-		source["id"] = b.Read.ID
-	}
-	if len(b.Read.Vectors) > 0 {
-		source["vectors"] = b.Read.Vectors
-	}
-	raw, err := json.Marshal(source)
+	source, err := n.m.Get(sources.Key{Collection: n.collection, Name: collection})
 	if err != nil {
 		return err
 	}
-	v, err := n.m.Validate(ctx, collection, raw, sampled)
+	v, err := n.m.Validate(ctx, n.collection, source.Config, sampled)
 	if err != nil {
 		return err
 	}
@@ -125,7 +116,7 @@ func (b *bench) catchUp(ctx context.Context, n *node, ends map[int32]int64, reco
 		return err
 	}
 	b.report.Backlog = reading(n, w, time.Since(began), nil)
-	c, err := n.db.Collection(collection)
+	c, err := n.db.Collection(n.collection)
 	if err != nil {
 		return fmt.Errorf("no record of topic %s made a point: %w", b.Topic, err)
 	}
@@ -145,7 +136,7 @@ func (b *bench) catchUp(ctx context.Context, n *node, ends map[int32]int64, reco
 // cheap to ask for, but a batch is counted a moment after they are stored; and before there is a
 // point there is no collection, and they are held.
 func (n *node) missing(ends map[int32]int64) int64 {
-	if c, err := n.db.Collection(collection); err == nil {
+	if c, err := n.db.Collection(n.collection); err == nil {
 		at := map[int32]int64{}
 		if positions, err := c.Positions(); err == nil {
 			for _, p := range positions {
@@ -202,7 +193,7 @@ func reading(n *node, w *watch, took time.Duration, others map[ingest.Stage]floa
 // sampleQueries asks for the neighbours of points at random, without themselves; none where
 // there is no dense vector.
 func (b *bench) sampleQueries(ctx context.Context, n *node) ([]server.SearchRequest, error) {
-	c, err := n.db.Collection(collection)
+	c, err := n.db.Collection(n.collection)
 	if err != nil {
 		return nil, err
 	}
@@ -233,6 +224,16 @@ func denseVector(c *server.Config) (string, bool) {
 	return "", false
 }
 
+// readOnly is the source as it is measured: all of a topic into one collection, whatever
+// retention takes away meanwhile, and its dead letters stay with it.
+func (o *Options) readOnly() ingest.Source {
+	source := *o.Read
+	source.Start, source.OnGap, source.ErrorsTolerance = "earliest", "skip", "all"
+	source.Route, source.OnCreate.MaxCollections = "", 0
+	source.DeadLetterTopic = ""
+	return source
+}
+
 // flags names the flags in place of the members of a configuration.
 var flags = strings.NewReplacer("sources[0].format", "--source-format", "sources[0].id", "--source-id", "sources[0].vectors", "--source-vector",
 	"sources[0].topics", "--topic", "schema_registry", "--config: schema_registry")
@@ -242,7 +243,7 @@ func (o *Options) validateRead() error {
 	if o.Records < 0 || o.Records > maxRecords {
 		return fmt.Errorf("--records %d is not from 0 to %d", o.Records, maxRecords)
 	}
-	source := *o.Read
+	source := o.readOnly()
 	source.Name = collection
 	cfg := ingest.Config{Kafka: o.Kafka, SchemaRegistry: o.Registry, Sources: []ingest.Source{source}}
 	cfg.SetDefaults()

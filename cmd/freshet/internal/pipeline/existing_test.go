@@ -1,19 +1,26 @@
 package pipeline
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"freshet/ingest"
+	"freshet/server"
+	"freshet/server/embed"
 )
 
 // reads are the requests that change nothing at a broker.
@@ -105,6 +112,71 @@ func TestReadsAnExistingTopic(t *testing.T) {
 	}
 }
 
+// TestReadsASource takes a source as a configuration may have it: its vectors are made of texts,
+// its records say which collection they are for, and its dead letters have a topic.
+func TestReadsASource(t *testing.T) {
+	endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var asked struct {
+			Input []string `json:"input"`
+		}
+		if err := json.NewDecoder(r.Body).Decode(&asked); err != nil {
+			t.Error(err)
+		}
+		var list []string
+		for i, text := range asked.Input {
+			n, err := strconv.Atoi(strings.TrimPrefix(text, "text "))
+			if err != nil {
+				t.Error(err)
+			}
+			list = append(list, fmt.Sprintf(`{"index":%d,"embedding":[%d,%d,1]}`, i, n%17, n%23))
+		}
+		_, _ = fmt.Fprintf(w, `{"data":[%s]}`, strings.Join(list, ","))
+	}))
+	defer endpoint.Close()
+	config := embed.Config{Models: []embed.ModelConfig{{Name: "small", URL: endpoint.URL, Dimension: 3}}}
+	config.SetDefaults()
+	models, err := embed.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer models.Close()
+	cluster := broker(t, kfake.SeedTopics(1, "mine", "letters"))
+	o := readOptions(t, cluster)
+	o.Models, o.Distance = models, server.Euclid
+	o.Read = &ingest.Source{
+		Name: "articles", Collection: "texts", Topics: []string{"mine"}, Format: "json", Start: "latest", Route: "of-${field:of}",
+		OnCreate: ingest.OnCreate{Distance: server.Euclid, M: 8, MaxCollections: 3}, OnGap: "fail", ErrorsTolerance: "none", DeadLetterTopic: "letters",
+		Embed: map[string]ingest.Embedding{"": {Model: "small", Text: "text ${value.n}"}},
+	}
+	var values []string
+	for i := range 100 {
+		values = append(values, fmt.Sprintf(`{"id":"p%d","n":%d,"of":"c%d"}`, i, i, i%5))
+	}
+	put(t, &o, append(values, "no point")...)
+	report, err := Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b := report.Backlog; b == nil || b.Records != 101 || b.Letters != 1 {
+		t.Errorf("backlog %+v", b)
+	}
+	if r := report.Recall; r == nil || r.Points != 100 || r.Recall < 0.95 {
+		t.Errorf("recall %+v", r)
+	}
+	if scope := report.Scope(); !strings.Contains(scope, "To make the embeddings is in them") {
+		t.Error(scope)
+	}
+	letters, err := kgo.NewClient(o.Kafka.ClientOptions()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer letters.Close()
+	ends, err := kadm.NewClient(letters).ListEndOffsets(t.Context(), "letters")
+	if end, ok := ends.Lookup("letters", 0); err != nil || !ok || end.Offset != 0 {
+		t.Errorf("letters were produced: %v, %v", ends, err)
+	}
+}
+
 // TestFollowsAnExistingTopic has records come while it is followed.
 func TestFollowsAnExistingTopic(t *testing.T) {
 	o := readOptions(t, broker(t, kfake.SeedTopics(2, "mine")))
@@ -144,7 +216,7 @@ func TestUnreadableTopics(t *testing.T) {
 		values []string
 		wrong  func(o *Options)
 	}{
-		"topic none, which --source-format is to read, does not exist":    {nil, func(o *Options) { o.Topic = "none" }},
+		"topic none, which is to be read, does not exist":                 {nil, func(o *Options) { o.Topic = "none" }},
 		"topic mine has no records":                                       {nil, func(*Options) {}},
 		"none of the first 3 records of topic mine is a point in the for": {[]string{"a", "b", "c"}, func(*Options) {}},
 		"--records -1 is not from 0 to":                                   {nil, func(o *Options) { o.Records = -1 }},

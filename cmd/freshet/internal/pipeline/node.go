@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,15 +17,17 @@ import (
 
 // node is a database of its own with a source that can be started.
 type node struct {
-	topic string
-	db    *server.DB
-	m     *ingest.Manager
-	start func()
-	halt  func() // ends what start began, and waits for it
-	reads bool   // records that others produce
-	seen  monitor
+	topic      string
+	collection string
+	db         *server.DB
+	m          *ingest.Manager
+	start      func()
+	halt       func() // ends what start began, and waits for it
+	reads      bool   // records that others produce
+	seen       monitor
 }
 
+// collection is the name of the collection, unless the source has one, and of the source.
 const collection = "bench"
 
 // inTopic does something with a new topic and a node that reads it, and removes both.
@@ -43,12 +46,12 @@ func (b *bench) inTopic(ctx context.Context, suffix string, do func(n *node) err
 			}
 		}()
 	}
-	return b.withNode(ctx, ingest.Source{Topics: []string{topic}, Format: "upsert-kafka"}, do)
+	return b.withNode(ctx, ingest.Source{Topics: []string{topic}, Format: "upsert-kafka", OnCreate: ingest.OnCreate{Distance: b.Distance}}, do)
 }
 
 // withNode does something with a node that has a source, and removes it.
 func (b *bench) withNode(ctx context.Context, source ingest.Source, do func(n *node) error) (err error) {
-	n := &node{topic: source.Topics[0]}
+	n := &node{topic: source.Topics[0], collection: cmp.Or(source.Collection, collection)}
 	dir, err := os.MkdirTemp(b.Dir, "freshet-bench-")
 	if err != nil {
 		return err
@@ -58,12 +61,12 @@ func (b *bench) withNode(ctx context.Context, source ingest.Source, do func(n *n
 		return err
 	}
 	defer func() { err = errors.Join(err, n.db.Close()) }()
-	source.Name, source.Collection = collection, collection
-	source.OnCreate = ingest.OnCreate{Auto: true, Distance: b.Distance}
+	source.Name, source.Collection = collection, n.collection
+	source.OnCreate.Auto = true
 	cfg := ingest.Config{Kafka: b.Kafka, SchemaRegistry: b.Registry, Sources: []ingest.Source{source}}
 	cfg.SetDefaults()
 	// The brokers are not to be told of a group that will not come again.
-	if n.m, err = ingest.New(cfg, n.db, ingest.Options{Observe: n.seen.observe, NoGroup: true}); err != nil {
+	if n.m, err = ingest.New(cfg, n.db, ingest.Options{Observe: n.seen.observe, NoGroup: true, Models: b.Models}); err != nil {
 		return err
 	}
 	running, stop := context.WithCancel(ctx)

@@ -9,6 +9,7 @@ import (
 	"freshet/ingest"
 	"freshet/ingest/decode"
 	"freshet/server"
+	"freshet/server/embed"
 )
 
 // Options say what is measured.
@@ -24,10 +25,12 @@ type Options struct {
 	Duration   time.Duration // at each rate
 	Backlog    int           // records that are there before they are consumed; 0 for none
 	// Read is the source of a topic that is there, which is read and nothing else, in place
-	// of topics of the run's own; at most Records of it, 0 for all. Registry has its schemas.
+	// of topics of the run's own; at most Records of it, 0 for all. Registry has its schemas,
+	// Models make vectors of its texts.
 	Read     *ingest.Source
 	Records  int
 	Registry decode.RegistrySettings
+	Models   *embed.Models
 	Highest  bool   // seek the highest rate that is kept up with, beyond Rates, too
 	Dir      string // where databases are made, and removed
 	// Progress is told how far something is; one call comes after the other.

@@ -130,9 +130,9 @@ func (b *bench) free(ctx context.Context) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(there)) {
 		if err := there[name].Err; err == nil && b.Read == nil {
-			return wrongInput{fmt.Errorf("topic %s exists; --topic takes a name of which there is none, or, with --source-format, one to be read. Nothing was changed", name)}
+			return wrongInput{fmt.Errorf("topic %s exists; --topic takes a name of which there is none, or, with --source or --source-format, one to be read. Nothing was changed", name)}
 		} else if errors.Is(err, kerr.UnknownTopicOrPartition) && b.Read != nil {
-			return wrongInput{fmt.Errorf("topic %s, which --source-format is to read, does not exist", name)}
+			return wrongInput{fmt.Errorf("topic %s, which is to be read, does not exist", name)}
 		} else if err != nil && !errors.Is(err, kerr.UnknownTopicOrPartition) {
 			return fmt.Errorf("topic %s: %w", name, err)
 		}

@@ -20,7 +20,7 @@ func (n *node) searches(ctx context.Context, queries []server.SearchRequest) (to
 		if sleep(ctx, searchesEach) != nil {
 			return took
 		}
-		c, err := n.db.Collection(collection)
+		c, err := n.db.Collection(n.collection)
 		if err != nil {
 			continue
 		}
@@ -50,7 +50,7 @@ func again(r server.SearchRequest) server.SearchRequest {
 // recall compares what searches find with what is nearest. A row counts if its score
 // is at least that of the last one of the exact ones, less rounding.
 func (b *bench) recall(ctx context.Context, n *node, queries []server.SearchRequest) error {
-	c, err := n.db.Collection(collection)
+	c, err := n.db.Collection(n.collection)
 	if err != nil {
 		return err
 	}

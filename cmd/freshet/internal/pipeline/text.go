@@ -3,6 +3,7 @@ package pipeline
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -136,10 +137,21 @@ func (h *Highest) String() string {
 
 // Scope says what is in the times and what is not.
 func (r *Report) Scope() string {
-	return fmt.Sprintf("In these times: all from a record's timestamp, by way of the brokers, until searches find it. Not in them: to make "+
-		"the embeddings, which were there before; of the other pipeline's %.0f ms that is %.0f, so that %.0f are to be compared with. "+
-		"Producer, database and searches share this machine. A timestamp has whole milliseconds, and the clocks of "+
-		"producer, brokers and database have to agree.", article[ingest.Total], article[ingest.Embed], articleRest)
+	embeddings := fmt.Sprintf("Not in them: to make the embeddings, which were there before; of the other pipeline's %.0f ms that is %.0f, "+
+		"so that %.0f are to be compared with.", article[ingest.Total], article[ingest.Embed], articleRest)
+	if r.embeds() {
+		embeddings = fmt.Sprintf("To make the embeddings is in them, as it is in the other pipeline's %.0f ms.", article[ingest.Total])
+	}
+	return "In these times: all from a record's timestamp, by way of the brokers, until searches find it. " + embeddings +
+		" Producer, database and searches share this machine. A timestamp has whole milliseconds, and the clocks of " +
+		"producer, brokers and database have to agree."
+}
+
+// embeds says whether vectors were made of the records' texts.
+func (r *Report) embeds() bool {
+	return slices.ContainsFunc(r.readings(), func(x titled) bool {
+		return slices.ContainsFunc(x.Stages, func(s Stage) bool { return s.Name == string(ingest.Embed) && s.P99 > 0 })
+	})
 }
 
 // wrap breaks a text into lines.
