@@ -100,7 +100,7 @@ func TestGraphsAreLoaded(t *testing.T) {
 			db := openDB(t, fs)
 			c := newCollection(t, db, "c", vectorConfig(2, Euclid))
 			rng := rand.New(rand.NewPCG(1, 77))
-			write(t, c, rng, 60)
+			write(t, c, rng, under(60))
 			if test.config != nil {
 				err := db.UpdateConfig(context.Background(), "c", func(cfg *Config) error { test.config(cfg); return nil })
 				if err != nil {

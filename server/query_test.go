@@ -789,7 +789,7 @@ func TestTreesSeeOneMoment(t *testing.T) {
 func TestWalkByScore(t *testing.T) {
 	rng := rand.New(rand.NewPCG(6, 6))
 	for _, distance := range []Distance{Dot, Euclid} {
-		w := newWorld(t, distance, 3000, rng)
+		w := newWorld(t, distance, under(3000), rng)
 		third, err := w.c.choose(mustFilter(t, `{"must":{"key":"group","match":{"value":1}}}`))
 		if err != nil {
 			t.Fatal(err)

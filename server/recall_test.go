@@ -241,7 +241,7 @@ func TestClosingEndsAProbe(t *testing.T) {
 	db := probedDB(t)
 	c := newCollection(t, db, "c", vectorConfig(2, Euclid))
 	rng := rand.New(rand.NewPCG(7, 2))
-	const slots = 24 * probeStep
+	const slots = 8 * probeStep
 	fill(t, c, slots, func(string) Dense { return gaussian(rng, 2) })
 	r := c.set().recall[""]
 	ids(t, c, SearchRequest{Vector: Dense{0, 0}, Limit: 1})

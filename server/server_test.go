@@ -329,11 +329,11 @@ func TestFilteredOperationsSeeTheOnesBefore(t *testing.T) {
 func TestFilteredSearch(t *testing.T) {
 	c := testCollection(t)
 	r := rand.New(rand.NewPCG(1, 1))
-	const n = 12_000 // above scanPoints, so that all plans are used
+	n := alone(12_000) // so many that all plans are used
 	vectors := make([][2]float32, n)
-	for start := 0; start < n; start += 1000 {
+	for start := 0; start < n; start += 500 {
 		var ops []Op
-		for i := start; i < start+1000; i++ {
+		for i := start; i < start+500; i++ {
 			vectors[i] = [2]float32{r.Float32(), r.Float32()}
 			ops = append(ops, upsert(point.Number(uint64(i)), Version{}, vectors[i][0], vectors[i][1], fmt.Sprintf(`{"half":%d,"rare":%d}`, i%2, i%4000)))
 		}
