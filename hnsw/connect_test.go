@@ -160,7 +160,7 @@ func TestLooksOfAConnection(t *testing.T) {
 // steps.
 func TestManyCopies(t *testing.T) {
 	w := newWorld(t, Config{Dim: 2, Metric: Euclid})
-	copies := make([][]float32, under(3000))
+	copies := make([][]float32, alone(3000))
 	for i := range copies {
 		copies[i] = []float32{1, 2}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -170,14 +171,15 @@ func (g *Graph) list(slot uint32, level int) []uint32 {
 	return g.upper.words(first+uint32(level)-1, g.cfg.M)
 }
 
-// setList replaces a list. A reader meanwhile sees neighbours from before and
-// after.
+// setList replaces a list, from its end: a reader meanwhile sees neighbours from before
+// and after, but none of what an earlier, longer list has left behind the end, slots that
+// have been taken out since.
 func setList(list, neighbours []uint32) {
-	for i, slot := range neighbours {
-		atomic.StoreUint32(&list[i], slot+1)
-	}
 	if len(neighbours) < len(list) {
 		atomic.StoreUint32(&list[len(neighbours)], 0)
+	}
+	for i, slot := range slices.Backward(neighbours) {
+		atomic.StoreUint32(&list[i], slot+1)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -279,7 +280,7 @@ func TestSameGraphForAnyWorkers(t *testing.T) {
 	// on the way, and inserts search by them from then on.
 	for dim, coarse := range map[int]bool{24: false, 256: true} {
 		r := rand.New(rand.NewPCG(3, 3))
-		vectors := make([][]float32, 1500)
+		vectors := make([][]float32, max(alone(1500), 900)) // judged good enough by the 640th
 		for i := range vectors {
 			vectors[i] = gaussian(r, dim)
 		}
@@ -307,15 +308,15 @@ func TestSameGraphForAnyWorkers(t *testing.T) {
 
 func TestAwkwardVectors(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 5))
-	equal := make([][]float32, 600)
+	equal := make([][]float32, under(600))
 	for i := range equal {
 		equal[i] = []float32{1, 2, 3}
 	}
-	sorted := make([][]float32, 1000)
+	sorted := make([][]float32, under(1000))
 	for i := range sorted {
 		sorted[i] = []float32{float32(i), 0, 0}
 	}
-	extreme := make([][]float32, 500)
+	extreme := make([][]float32, under(500))
 	for i := range extreme {
 		extreme[i] = gaussian(r, 3)
 		for k := range extreme[i] {
@@ -515,6 +516,68 @@ func TestNormalizeTwice(t *testing.T) {
 				t.Fatalf("%d dimensions: %v became %v", dim, v, again)
 			}
 		}
+	}
+}
+
+// Whoever reads a list while it becomes longer does not come by what was behind its end,
+// where a list from before had slots that have been taken out since.
+func TestListsEndWhereTheyEnd(t *testing.T) {
+	const gone = 99
+	list := make([]uint32, 6)
+	var phase atomic.Uint32 // odd while a slot is put behind the end
+	done := make(chan struct{})
+	var reader sync.WaitGroup
+	reader.Go(func() {
+		var read []uint32
+		for {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			before := phase.Load()
+			read = readList(read[:0], list, noLimit)
+			if slices.Contains(read, gone) && before%2 == 0 && phase.Load() == before {
+				t.Error("a slot behind the end was read")
+				return
+			}
+		}
+	})
+	for range 200_000 {
+		phase.Add(1)
+		setList(list, []uint32{1})
+		for i := range list[2:] {
+			atomic.StoreUint32(&list[2+i], gone+1)
+		}
+		phase.Add(1)
+		setList(list, []uint32{1, 2, 3, 4})
+	}
+	close(done)
+	reader.Wait()
+}
+
+// A batch that is not linked, since its commit failed, leaves no memory taken.
+func TestStagedInVain(t *testing.T) {
+	w := newWorld(t, Config{Dim: 4, Metric: Euclid})
+	var taken Memory
+	for i := range 3 {
+		var items []Item
+		var slots []uint32
+		for _, v := range clustered(1, 200, 4) {
+			slot, err := w.slots.Alloc()
+			if err != nil {
+				t.Fatal(err)
+			}
+			items, slots = append(items, Item{slot, v}), append(slots, slot)
+		}
+		if _, err := w.g.Stage(context.Background(), items, 2); err != nil {
+			t.Fatal(err)
+		}
+		w.slots.Release(slots)
+		if i > 0 && w.g.Memory() != taken {
+			t.Errorf("%+v after %d batches, %+v after one", w.g.Memory(), i+1, taken)
+		}
+		taken = w.g.Memory()
 	}
 }
 

@@ -33,7 +33,6 @@ type Staged struct {
 // stagedNode is a node with the neighbours it will have at each level.
 type stagedNode struct {
 	slot       uint32
-	first      uint32 // index of the first upper list, 0 if there is none
 	neighbours [][]uint32
 	kept       float64 // what judgeHalves said, -1 if it was not asked
 }
@@ -54,12 +53,7 @@ func (g *Graph) Stage(ctx context.Context, items []Item, workers int) (*Staged, 
 		if err := g.grow(item.Slot); err != nil {
 			return nil, err
 		}
-		level := g.levelOf(item.Slot)
-		first, err := g.upperLists(item.Slot, level)
-		if err != nil {
-			return nil, err
-		}
-		st.nodes[i] = stagedNode{slot: item.Slot, first: first, neighbours: make([][]uint32, level+1), kept: -1}
+		st.nodes[i] = stagedNode{slot: item.Slot, neighbours: make([][]uint32, g.levelOf(item.Slot)+1), kept: -1}
 		g.hold(item)
 	}
 	if err := g.encode(items, workers); err != nil {
@@ -93,13 +87,16 @@ func (st *Staged) All() iter.Seq2[uint32, [][]uint32] {
 	}
 }
 
-// grow makes room for a slot's node.
+// grow makes room for a slot's node and gives it its lists.
 func (g *Graph) grow(slot uint32) error {
 	err := errors.Join(g.base.grow(slot), g.nodes.grow(slot))
 	if g.vectors != nil {
 		err = errors.Join(err, g.vectors.grow(slot))
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return g.giveUpperLists(slot)
 }
 
 // hold copies a vector in, if the graph is to hold it.
@@ -109,21 +106,20 @@ func (g *Graph) hold(item Item) {
 	}
 }
 
-// upperLists returns the first of the lists a slot's node has above level 0. A
-// slot that is used again has the same level as before, so it keeps its lists.
-func (g *Graph) upperLists(slot uint32, level int) (first uint32, err error) {
-	if level == 0 {
-		return 0, nil
+// giveUpperLists gives a slot's node its lists above level 0. They stay the slot's: its
+// level is the same when it is used again.
+func (g *Graph) giveUpperLists(slot uint32) error {
+	first := &g.nodes.words(slot, 2)[1]
+	level := uint32(g.levelOf(slot))
+	if level == 0 || *first != 0 {
+		return nil
 	}
-	if first = g.nodes.words(slot, 2)[1]; first != 0 {
-		return first, nil
+	if err := g.upper.grow(g.lists + level); err != nil {
+		return err
 	}
-	if err := g.upper.grow(g.lists + uint32(level)); err != nil {
-		return 0, err
-	}
-	first = g.lists
-	g.lists += uint32(level)
-	return first, nil
+	atomic.StoreUint32(first, g.lists)
+	g.lists += level
+	return nil
 }
 
 // place chooses the neighbours of all nodes.
@@ -219,7 +215,7 @@ func (s *searcher) dropRetired(ctx context.Context, near uint64, level int) erro
 		return nil
 	}
 	s.reset()
-	q := Query{Ef: s.g.cfg.EfConstruct, View: slots.View(), Accept: func(slot uint32) bool { return !slots.retired(slot) }}
+	q := Query{Ef: s.g.cfg.EfConstruct, View: slots.living()}
 	if err := s.walkAccepting(ctx, near, &q); err != nil {
 		return err
 	}
@@ -347,12 +343,10 @@ func (g *Graph) enterAt(slot uint32, level int) {
 
 // setNode writes a node's own lists, before any other names it.
 func (g *Graph) setNode(node *stagedNode) {
-	meta := g.nodes.words(node.slot, 2)
-	atomic.StoreUint32(&meta[1], node.first)
 	for l, neighbours := range node.neighbours {
 		setList(g.list(node.slot, l), neighbours)
 	}
-	atomic.StoreUint32(&meta[0], uint32(len(node.neighbours)))
+	atomic.StoreUint32(&g.nodes.words(node.slot, 2)[0], uint32(len(node.neighbours)))
 }
 
 // linkBack adds a link from node n to slot. A full list is chosen anew from its

@@ -36,7 +36,7 @@ func (l *Loader) Node(slot uint32, born, stored uint64, neighbours [][]uint32) e
 	if born == 0 || stored < born || len(neighbours) != level+1 {
 		return nil
 	}
-	if err := l.grow(slot); err != nil {
+	if err := g.grow(slot); err != nil {
 		return err
 	}
 	for i := range neighbours {
@@ -51,20 +51,6 @@ func (l *Loader) Node(slot uint32, born, stored uint64, neighbours [][]uint32) e
 		l.known = append(l.known, nodeAge{})
 	}
 	l.known[slot] = nodeAge{born, stored}
-	return nil
-}
-
-// grow makes room for a slot's node and gives it its lists.
-func (l *Loader) grow(slot uint32) error {
-	g := l.g
-	if err := g.grow(slot); err != nil {
-		return err
-	}
-	first, err := g.upperLists(slot, g.levelOf(slot))
-	if err != nil {
-		return err
-	}
-	g.nodes.words(slot, 2)[1] = first
 	return nil
 }
 
@@ -89,7 +75,7 @@ func (l *Loader) Vectors(items []Item, workers int) error {
 		if g.Has(item.Slot) {
 			return fmt.Errorf("hnsw: slot %d is in the graph already", item.Slot)
 		}
-		if err := l.grow(item.Slot); err != nil {
+		if err := g.grow(item.Slot); err != nil {
 			return err
 		}
 		g.hold(item)
@@ -156,9 +142,7 @@ func (l *Loader) Link(ctx context.Context, workers int) (placed []uint32, err er
 func (g *Graph) place(ctx context.Context, slots []uint32, workers int) error {
 	st := &Staged{g: g, workers: workers, nodes: make([]stagedNode, len(slots))}
 	for i, slot := range slots {
-		st.nodes[i] = stagedNode{
-			slot: slot, first: g.nodes.words(slot, 2)[1], neighbours: make([][]uint32, g.level(slot)+1),
-		}
+		st.nodes[i] = stagedNode{slot: slot, neighbours: make([][]uint32, g.level(slot)+1)}
 	}
 	if err := st.place(ctx, workers); err != nil {
 		return err

@@ -106,7 +106,7 @@ func newKeeping(t *testing.T, cfg Config) *keeping {
 // A graph that is put together from what was stored is as good as the one that was
 // lost, and goes on like it.
 func TestLoadedIsAsGood(t *testing.T) {
-	n := under(3000)
+	n := alone(3000)
 	for _, dim := range []int{12, 80} {
 		k := newKeeping(t, Config{Dim: dim, Metric: Euclid})
 		vectors, queries := clustered(31, n, dim), clustered(31, 60, dim)
@@ -132,7 +132,7 @@ func TestLoadedIsAsGood(t *testing.T) {
 // After many replacements most of what was stored names slots that others have
 // taken since.
 func TestLoadAfterReplacements(t *testing.T) {
-	n := under(1000)
+	n := alone(1000)
 	k := newKeeping(t, Config{Dim: 70, Metric: Euclid})
 	all := clustered(32, 4*n, 70)
 	queries := clustered(32, 60, 70)

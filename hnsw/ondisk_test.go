@@ -72,15 +72,15 @@ func some(n uint32) func([]uint32) int {
 // search, scan, score.
 func TestVectorsElsewhereChangeNothing(t *testing.T) {
 	const dim = 40
-	n := under(1500)
+	n := alone(1500) // enough to learn anew after the first batch
 	for _, metric := range []Metric{Cosine, Dot, Euclid} {
 		for _, codes := range []Codes{AutoCodes, ByteCodes} {
 			t.Run(fmt.Sprintf("%v/%d", metric, codes), func(t *testing.T) {
 				held := newWorld(t, Config{Dim: dim, Metric: metric, Codes: codes})
 				w, s := onShelf(t, Config{Dim: dim, Metric: metric, Codes: codes})
 				vectors := clustered(7, n+20, dim)
-				held.insert(vectors[:n], 50, 2)
-				w.insert(vectors[:n], 50, 2)
+				held.insert(vectors[:n], 20, 2)
+				w.insert(vectors[:n], 20, 2)
 				if m := w.g.Memory(); m.Vectors != 0 || m.Codes == 0 {
 					t.Fatalf("the graph takes %+v", m)
 				}
@@ -171,13 +171,13 @@ func TestScannedVectorsElsewhere(t *testing.T) {
 func TestReplacedVectorsElsewhere(t *testing.T) {
 	const dim = 32
 	w, s := onShelf(t, Config{Dim: dim, Metric: Euclid})
-	for i, slot := range w.insert(clustered(3, 400, dim), 40, 1) {
+	for i, slot := range w.insert(clustered(3, alone(400), dim), 400, 1) {
 		if i%2 == 0 {
 			w.retire(slot)
 		}
 	}
 	before := w.g.codes.Load()
-	w.insert(clustered(4, 3200, dim), 100, 2)
+	w.insert(clustered(4, alone(3200), dim), 100, 2)
 	if w.g.codes.Load() == before {
 		t.Fatal("nothing was learned anew")
 	}
@@ -280,7 +280,7 @@ func TestWithoutCodesVectorsAreHeld(t *testing.T) {
 // TestUseOfCodes checks what a query can say about codes.
 func TestUseOfCodes(t *testing.T) {
 	const dim, k = 256, 10
-	vectors := clustered(7, under(2000), dim)
+	vectors := clustered(7, alone(2000), dim)
 	plain := newWorld(t, Config{Dim: dim, Metric: Euclid, Codes: NoCodes})
 	w := newWorld(t, Config{Dim: dim, Metric: Euclid})
 	held, s := onShelf(t, Config{Dim: dim, Metric: Euclid})
@@ -288,7 +288,7 @@ func TestUseOfCodes(t *testing.T) {
 		w.insert(vectors, 100, 2)
 	}
 	recall := map[string]float64{}
-	queries := clustered(8, under(400), dim)
+	queries := clustered(8, alone(400), dim)
 	for _, v := range queries {
 		truth := w.nearest(v, k, nil)
 		q := w.query(v, k, 100)

@@ -10,4 +10,7 @@ func under(n int) int { return n / 3 }
 // batch, of which there are others: they are for what the detector does not see.
 func alone(n int) int { return n / 8 }
 
+// sequential is the same for tests in which nothing is concurrent at all.
+func sequential(n int) int { return n / 20 }
+
 const raced = true

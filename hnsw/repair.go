@@ -244,22 +244,30 @@ func (r *Repair) Stale() []uint32 {
 	return slices.DeleteFunc(slices.Compact(slots), r.slots.retired)
 }
 
-// leaveEntry makes searches begin at the highest of the other nodes if they
-// began at a doomed one. Without others it stays: the next insert takes its place.
+// leaveEntry makes searches begin at the highest of the nodes that live, or else of
+// those that a view may still show, if they began at a doomed one. If all are doomed the
+// graph is empty: no view shows any of them.
 func (g *Graph) leaveEntry() {
 	entry, _, ok := g.start()
 	if !ok || !g.doomed.has(entry) {
 		return
 	}
-	best, highest := uint32(0), -1
+	var best uint32
+	highest, lives := -1, false
 	for slot := range uint32(g.slots.Len()) {
-		if level := g.level(slot); level > highest && !g.slots.retired(slot) {
-			best, highest = slot, level
+		level := g.level(slot)
+		if level < 0 || g.doomed.has(slot) {
+			continue
+		}
+		if living := !g.slots.retired(slot); living && !lives || living == lives && level > highest {
+			best, highest, lives = slot, level, living
 		}
 	}
-	if highest >= 0 {
-		g.enterAt(best, highest)
+	if highest < 0 {
+		g.entry.Store(0)
+		return
 	}
+	g.enterAt(best, highest)
 }
 
 // mend takes the doomed slots out of the lists of the nodes in [from, to).

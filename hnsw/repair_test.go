@@ -62,7 +62,7 @@ func bySum(a, b []float32) int {
 // good as one that was built of what is left, and no larger.
 func TestReplacedIsAsGoodAsNew(t *testing.T) {
 	const rounds, batch = 3, 64
-	n := under(1000)
+	n := alone(1000)
 	for _, order := range []string{"random", "sorted"} {
 		t.Run(order, func(t *testing.T) {
 			all := clustered(21, (rounds+1)*n, 80)
@@ -152,7 +152,7 @@ func TestReplacedWhileDrifting(t *testing.T) {
 				}
 				return v
 			}
-			replaceWhileDrifting(t, alone(c.points), vector, c.lost)
+			replaceWhileDrifting(t, sequential(c.points), vector, c.lost)
 		})
 	}
 }
@@ -242,6 +242,51 @@ func TestRepairAfterLargeDeletes(t *testing.T) {
 	}
 }
 
+// A graph of which everything was deleted and repaired away is like a new one.
+func TestEmptied(t *testing.T) {
+	for _, n := range []int{1, 2, alone(300)} {
+		for _, dim := range []int{3, 40, 200} {
+			w := newWorld(t, Config{Dim: dim, Metric: Euclid})
+			r := NewRepair(w.slots, w.g)
+			vectors := clustered(5, n, dim)
+			for range 3 {
+				for _, slot := range w.insert(vectors, 50, 2) {
+					w.retire(slot)
+				}
+				w.repair(r, 1000)
+				if w.g.Len() != 0 || w.slots.Len() != 0 {
+					t.Fatalf("%d nodes, %d slots are left", w.g.Len(), w.slots.Len())
+				}
+				for _, accept := range []func(uint32) bool{nil, func(uint32) bool { return true }} {
+					q := w.query(vectors[0], 10, 10)
+					q.Accept = accept
+					if hits := w.search(q); len(hits) != 0 {
+						t.Errorf("found %v", hits)
+					}
+					hits, err := w.g.Exact(context.Background(), q, nil)
+					if err != nil || len(hits) != 0 {
+						t.Errorf("found %v, %v", hits, err)
+					}
+				}
+				// A search that has begun before goes on where nothing is left.
+				q := w.query(vectors[0], 10, 10)
+				s := w.g.acquire(q.Vector)
+				if ef, ok := s.widened(&q); ok {
+					t.Errorf("a walk for %d living nodes among none", ef)
+				}
+				s.release()
+				w.checkLists()
+			}
+			w.insert(vectors[:1], 1, 1)
+			w.checkLists()
+			w.insert(vectors, 7, 1)
+			w.checkLists()
+			w.checkConnected()
+			w.checkMended()
+		}
+	}
+}
+
 // As long as a view is read, what it shows is found: neither are slots taken out
 // that it shows, nor are slots used again that its search may come by.
 func TestRepairWaitsForViews(t *testing.T) {
@@ -294,7 +339,8 @@ func TestRepairWaitsForViews(t *testing.T) {
 // all the same.
 func TestSearchWhileAllIsReplaced(t *testing.T) {
 	vectors := clustered(4, 300, 8)
-	for i := 0; i < len(vectors); i += 30 {
+	searches := under(10)
+	for i := 0; i < len(vectors); i += len(vectors) / searches {
 		w := newWorld(t, Config{Dim: 8, Metric: Euclid, M: 5})
 		slots := w.insert(vectors, 50, 1)
 		q := w.query(vectors[i], 5, 20)

@@ -189,10 +189,10 @@ func (s *searcher) rescore(ctx context.Context, candidates []uint64, q *Query) (
 const halfMore = 6
 
 // widened returns the ef of a plain walk that is expected to come by q.Ef
-// living nodes. It says no where most are dead or a filter decides.
+// living nodes. It says no where no more live than are dead, or a filter decides.
 func (s *searcher) widened(q *Query) (ef int, ok bool) {
 	dead, total := s.g.slots.Dead(), s.g.slots.linked()
-	if q.Accept != nil || 2*dead > total {
+	if q.Accept != nil || 2*dead >= total {
 		return 0, false
 	}
 	ef = q.Ef + q.Ef*dead/(total-dead)
