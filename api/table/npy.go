@@ -21,6 +21,7 @@ type Array struct {
 	Rows  int64
 	Dims  int                  // 1 or 2; one dimension is one row
 	Dim   int                  // numbers in a row
+	Type  string               // of a number, as numpy has it: <f4
 	Width int                  // bytes of a number
 	Begin int64                // of the rows, in bytes
 	Value func([]byte) float64 // reads a number
@@ -83,15 +84,18 @@ func (a *Array) describe(header []byte) error {
 	if errRows != nil || errDim != nil || a.Dim < 1 || a.Dim > maxDim {
 		return fmt.Errorf("shape (%s, %s): want rows of 1 to %d numbers", rows, dim, maxDim)
 	}
-	switch string(descr[1]) {
+	a.Type = string(descr[1])
+	switch a.Type {
 	case "<f2":
 		a.Width, a.Value = 2, func(b []byte) float64 { return float64(float16.Frombits(binary.LittleEndian.Uint16(b)).Float32()) }
 	case "<f4":
 		a.Width, a.Value = 4, func(b []byte) float64 { return float64(math.Float32frombits(binary.LittleEndian.Uint32(b))) }
+	case "<i4":
+		a.Width, a.Value = 4, func(b []byte) float64 { return float64(int32(binary.LittleEndian.Uint32(b))) }
 	case "<f8":
 		a.Width, a.Value = 8, func(b []byte) float64 { return math.Float64frombits(binary.LittleEndian.Uint64(b)) }
 	default:
-		return fmt.Errorf("type %s: want float16, float32 or float64, little-endian", descr[1])
+		return fmt.Errorf("type %s: want int32, float16, float32 or float64, little-endian", a.Type)
 	}
 	return nil
 }

@@ -427,6 +427,7 @@ func TestVectors(t *testing.T) {
 		{"'<f4'", "(2, 2)", ones, []server.Vector{server.Dense{1, 1}, server.Dense{1, 1}}},
 		{"'<f4'", "(4,)", ones, []server.Vector{server.Dense{1, 1, 1, 1}}},
 		{"'<f2'", "(1, 2)", []byte{0, 60, 0, 192}, []server.Vector{server.Dense{1, -2}}},
+		{"'<i4'", "(1, 2)", []byte{7, 0, 0, 0, 255, 255, 255, 255}, []server.Vector{server.Dense{7, -1}}},
 		{"'<f8'", "(1, 1)", []byte{0, 0, 0, 0, 0, 0, 240, 63}, []server.Vector{server.Dense{1}}},
 		{"'<f4'", "(0, 2)", nil, []server.Vector{}},
 	} {
@@ -436,7 +437,7 @@ func TestVectors(t *testing.T) {
 		}
 	}
 	for _, x := range []struct{ descr, shape, want string }{
-		{"'>f4'", "(2, 2)", "type >f4: want float16, float32 or float64, little-endian"},
+		{"'>f4'", "(2, 2)", "type >f4: want int32, float16, float32 or float64, little-endian"},
 		{"'<f4'", "(2, 3)", "144 bytes, the header says 152"},
 		{"'<f4'", "(4, 1)", "there are more than 2 rows"},
 		{"'<f4'", "(2, 2, 1)", "header "},
