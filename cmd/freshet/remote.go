@@ -12,13 +12,12 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"freshet/cmd/freshet/internal/rest"
 )
 
 // remote is a running server.
 type remote struct{ url, key string }
-
-// maxAnswer bounds an answer, in bytes.
-const maxAnswer = 256 << 20
 
 func (r *remote) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&r.url, "url", "http://127.0.0.1:6333", "the server")
@@ -56,35 +55,10 @@ func (r *remote) result(req *http.Request) (json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
-	if err := errors.Join(err, res.Body.Close()); err != nil {
-		return nil, fmt.Errorf("read the answer: %w", err)
-	}
-	var envelope struct {
-		Result json.RawMessage `json:"result"`
-		Status json.RawMessage `json:"status"`
-	}
-	if err := json.Unmarshal(answer, &envelope); err == nil && res.StatusCode == http.StatusOK {
-		return envelope.Result, nil
-	}
-	var failed struct {
-		Error string `json:"error"`
-	}
-	if json.Unmarshal(envelope.Status, &failed) == nil && failed.Error != "" {
-		err = errors.New(failed.Error)
-	} else {
-		err = fmt.Errorf("the server answered %s: %.200s", res.Status, answer)
-	}
-	if res.StatusCode == http.StatusUnauthorized {
+	result, err := rest.Result(res)
+	var failure *rest.Failure
+	if errors.As(err, &failure) && failure.Status == http.StatusUnauthorized {
 		err = fmt.Errorf("%w (FRESHET_API_KEY or --api-key gives one)", err)
 	}
-	if mayPass(res.StatusCode) {
-		return nil, err
-	}
-	return nil, usageError{err}
-}
-
-// mayPass says whether it helps to send a request again that was answered so.
-func mayPass(status int) bool {
-	return status >= http.StatusInternalServerError || status == http.StatusTooManyRequests || status == http.StatusRequestTimeout || status == http.StatusOK
+	return result, err
 }

@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+
+	"freshet/cmd/freshet/internal/rest"
 )
 
 // Server is where a server is and how to get in.
@@ -22,21 +24,9 @@ type Server struct {
 }
 
 const (
-	maxAnswer   = 256 << 20       // bytes of one answer
 	callTimeout = 2 * time.Minute // of one try
 	retryFor    = 5 * time.Minute // altogether
 )
-
-// refused is an answer that says the request is wrong.
-type refused struct {
-	status int
-	text   string
-}
-
-func (e *refused) Error() string { return e.text }
-
-// ExitCode says that trying again does not help.
-func (e *refused) ExitCode() int { return 2 }
 
 // do sends a request and decodes the result of the answer into out, unless it is
 // nil. What may pass is tried again: no connection, 408, 429 and 5xx.
@@ -61,7 +51,7 @@ func (s Server) try(ctx context.Context, method, path string, body []byte) (json
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, strings.TrimRight(s.URL, "/")+path, bytes.NewReader(body))
 	if err != nil {
-		return nil, backoff.Permanent(&refused{text: err.Error()})
+		return nil, backoff.Permanent(&InputError{err})
 	}
 	req.Header.Set("Content-Type", "application/json")
 	if s.APIKey != "" {
@@ -71,42 +61,19 @@ func (s Server) try(ctx context.Context, method, path string, body []byte) (json
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = res.Body.Close() }()
-	raw, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
+	result, err := rest.Result(res)
+	var failure *rest.Failure
 	switch {
-	case err != nil:
-		return nil, err
-	case len(raw) > maxAnswer:
-		return nil, backoff.Permanent(&refused{text: fmt.Sprintf("the answer to %s has more than %d bytes, try a smaller --batch", path, maxAnswer)})
-	}
-	var answer struct {
-		Result json.RawMessage `json:"result"`
-		Status json.RawMessage `json:"status"`
-	}
-	errJSON := json.Unmarshal(raw, &answer)
-	if res.StatusCode < 300 {
-		if errJSON != nil {
-			return nil, backoff.Permanent(fmt.Errorf("%s %s: not an answer of Qdrant's API: %w", method, path, errJSON))
-		}
-		return answer.Result, nil
-	}
-	var status struct{ Error string }
-	text := fmt.Sprintf("%s %s: %s", method, path, res.Status)
-	if errJSON == nil && json.Unmarshal(answer.Status, &status) == nil && status.Error != "" {
-		text = status.Error
-	} else if errJSON != nil && len(raw) > 0 {
-		text += fmt.Sprintf(": %.200s", raw)
-	}
-	if res.StatusCode == http.StatusTooManyRequests {
-		if seconds, err := strconv.Atoi(res.Header.Get("Retry-After")); err == nil && seconds >= 0 {
-			return nil, fmt.Errorf("%s: %w", text, backoff.RetryAfter(seconds))
+	case errors.Is(err, rest.ErrTooLarge):
+		return nil, backoff.Permanent(wrong("%s: %w; try a smaller --batch", path, err))
+	case errors.As(err, &failure) && !failure.MayPass():
+		return nil, backoff.Permanent(err)
+	case failure != nil && failure.Status == http.StatusTooManyRequests:
+		if seconds, e := strconv.Atoi(res.Header.Get("Retry-After")); e == nil && seconds >= 0 {
+			return nil, fmt.Errorf("%w: %w", err, backoff.RetryAfter(seconds))
 		}
 	}
-	failure := &refused{status: res.StatusCode, text: text}
-	if res.StatusCode == http.StatusTooManyRequests || res.StatusCode == http.StatusRequestTimeout || res.StatusCode >= 500 {
-		return nil, fmt.Errorf("%s", text)
-	}
-	return nil, backoff.Permanent(failure)
+	return result, err
 }
 
 func collectionPath(name string, rest string) string {

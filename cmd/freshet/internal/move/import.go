@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"freshet/cmd/freshet/internal/rest"
 )
 
 // Import says what to copy where.
@@ -242,8 +244,8 @@ func (o *Import) cut(ctx context.Context, src source, after position, to chan<- 
 // write upserts rows. If they are refused, the one that is at fault is looked for.
 func (o *Import) write(ctx context.Context, name string, rows []row) error {
 	err := o.upsert(ctx, rows)
-	var no *refused
-	if !errors.As(err, &no) || no.status != http.StatusBadRequest && no.status != http.StatusUnprocessableEntity {
+	var no *rest.Failure
+	if !errors.As(err, &no) || no.Status != http.StatusBadRequest && no.Status != http.StatusUnprocessableEntity {
 		return err
 	}
 	if len(rows) == 1 {

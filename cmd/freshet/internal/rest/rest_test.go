@@ -1,0 +1,45 @@
+package rest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+func TestResult(t *testing.T) {
+	for _, x := range []struct {
+		status  int
+		body    string
+		result  string
+		text    string
+		mayPass bool
+	}{
+		{200, `{"result":{"a":1},"status":"ok","time":0}`, `{"a":1}`, "", false},
+		{200, `{"status":"ok"}`, "", "", false},
+		{200, `<html>`, "", "the server answered 200 OK: <html>", false},
+		{202, `{"result":true,"status":"acknowledged"}`, "true", "", false},
+		{400, `{"status":{"error":"wrong"},"time":0}`, "", "wrong", false},
+		{404, ``, "", "the server answered 404 Not Found: ", false},
+		{408, `{"status":{"error":"late"}}`, "", "late", true},
+		{429, `{"status":{"error":"many"}}`, "", "many", true},
+		{503, `{"status":{"error":""}}`, "", `the server answered 503 Service Unavailable: {"status"`, true},
+		{502, `{"status":"error"}`, "", "the server answered 502 Bad Gateway: ", true},
+	} {
+		result, err := Result(&http.Response{
+			StatusCode: x.status, Status: fmt.Sprint(x.status, " ", http.StatusText(x.status)), Body: io.NopCloser(strings.NewReader(x.body)),
+		})
+		if string(result) != x.result || (err == nil) != (x.text == "") {
+			t.Errorf("%d %s: %s, %v", x.status, x.body, result, err)
+		}
+		if err == nil {
+			continue
+		}
+		var failure *Failure
+		if !errors.As(err, &failure) || failure.Status != x.status || !strings.HasPrefix(err.Error(), x.text) || failure.MayPass() != x.mayPass || failure.ExitCode() == 1 != x.mayPass {
+			t.Errorf("%d %s: %+v", x.status, x.body, err)
+		}
+	}
+}
