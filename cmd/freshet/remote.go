@@ -51,11 +51,7 @@ func (r *remote) request(ctx context.Context, method, path string, query url.Val
 
 // result sends a request and returns the result of the answer.
 func (r *remote) result(req *http.Request) (json.RawMessage, error) {
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	result, err := rest.Result(res)
+	result, err := rest.Do(req)
 	var failure *rest.Failure
 	if errors.As(err, &failure) && failure.Status == http.StatusUnauthorized {
 		err = fmt.Errorf("%w (FRESHET_API_KEY or --api-key gives one)", err)

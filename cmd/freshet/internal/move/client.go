@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -57,21 +56,15 @@ func (s Server) try(ctx context.Context, method, path string, body []byte) (json
 	if s.APIKey != "" {
 		req.Header.Set("api-key", s.APIKey)
 	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	result, err := rest.Result(res)
+	result, err := rest.Do(req)
 	var failure *rest.Failure
 	switch {
 	case errors.Is(err, rest.ErrTooLarge):
 		return nil, backoff.Permanent(wrong("%s: %w; try a smaller --batch", path, err))
 	case errors.As(err, &failure) && !failure.MayPass():
 		return nil, backoff.Permanent(err)
-	case failure != nil && failure.Status == http.StatusTooManyRequests:
-		if seconds, e := strconv.Atoi(res.Header.Get("Retry-After")); e == nil && seconds >= 0 {
-			return nil, fmt.Errorf("%w: %w", err, backoff.RetryAfter(seconds))
-		}
+	case failure != nil && failure.RetryAfter > 0:
+		return nil, fmt.Errorf("%w: %w", err, &backoff.RetryAfterError{Duration: failure.RetryAfter})
 	}
 	return result, err
 }

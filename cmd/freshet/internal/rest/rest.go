@@ -1,13 +1,14 @@
-// Package rest reads the answers of a server that has Qdrant's REST API: each is
+// Package rest asks a server that has Qdrant's REST API. Each answer is
 // {"result": …, "status": …}, and the status of one that fails says why.
 package rest
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
+	"time"
 )
 
 // maxAnswer bounds an answer, in bytes.
@@ -18,8 +19,9 @@ var ErrTooLarge = fmt.Errorf("the answer has more than %d bytes", maxAnswer)
 
 // Failure is an answer without a result.
 type Failure struct {
-	Status int    // of HTTP
-	Text   string // what the server says of it, or what it has sent
+	Status     int           // of HTTP
+	Text       string        // what the server says of it, or what it has sent
+	RetryAfter time.Duration // what the server asks for; 0: nothing
 }
 
 func (f *Failure) Error() string { return f.Text }
@@ -42,11 +44,16 @@ func (f *Failure) ExitCode() int {
 	return 2
 }
 
-// Result reads an answer, closes it, and returns what it is for. It returns a *Failure if
-// there is none.
-func Result(res *http.Response) (json.RawMessage, error) {
+// Do sends a request and returns the result of the answer. It returns a *Failure if there is
+// none.
+func Do(req *http.Request) (json.RawMessage, error) {
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = res.Body.Close() }() // all that is wanted is read
 	raw, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
-	if err := errors.Join(err, res.Body.Close()); err != nil {
+	if err != nil {
 		return nil, fmt.Errorf("read the answer: %w", err)
 	}
 	if len(raw) > maxAnswer {
@@ -60,11 +67,15 @@ func Result(res *http.Response) (json.RawMessage, error) {
 	if err == nil && res.StatusCode/100 == 2 {
 		return answer.Result, nil
 	}
+	failure := &Failure{Status: res.StatusCode, Text: fmt.Sprintf("the server answered %s: %.200s", res.Status, raw)}
 	var status struct {
 		Error string `json:"error"`
 	}
 	if err == nil && json.Unmarshal(answer.Status, &status) == nil && status.Error != "" {
-		return nil, &Failure{res.StatusCode, status.Error}
+		failure.Text = status.Error
 	}
-	return nil, &Failure{res.StatusCode, fmt.Sprintf("the server answered %s: %.200s", res.Status, raw)}
+	if seconds, err := strconv.ParseUint(res.Header.Get("Retry-After"), 10, 16); err == nil {
+		failure.RetryAfter = time.Duration(seconds) * time.Second
+	}
+	return nil, failure
 }

@@ -2,14 +2,14 @@ package rest
 
 import (
 	"errors"
-	"fmt"
-	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 )
 
-func TestResult(t *testing.T) {
+func TestDo(t *testing.T) {
 	for _, x := range []struct {
 		status  int
 		body    string
@@ -28,9 +28,17 @@ func TestResult(t *testing.T) {
 		{503, `{"status":{"error":""}}`, "", `the server answered 503 Service Unavailable: {"status"`, true},
 		{502, `{"status":"error"}`, "", "the server answered 502 Bad Gateway: ", true},
 	} {
-		result, err := Result(&http.Response{
-			StatusCode: x.status, Status: fmt.Sprint(x.status, " ", http.StatusText(x.status)), Body: io.NopCloser(strings.NewReader(x.body)),
-		})
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Retry-After", "7")
+			w.WriteHeader(x.status)
+			_, _ = w.Write([]byte(x.body))
+		}))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		result, err := Do(req)
+		server.Close()
 		if string(result) != x.result || (err == nil) != (x.text == "") {
 			t.Errorf("%d %s: %s, %v", x.status, x.body, result, err)
 		}
@@ -38,7 +46,7 @@ func TestResult(t *testing.T) {
 			continue
 		}
 		var failure *Failure
-		if !errors.As(err, &failure) || failure.Status != x.status || !strings.HasPrefix(err.Error(), x.text) || failure.MayPass() != x.mayPass || failure.ExitCode() == 1 != x.mayPass {
+		if !errors.As(err, &failure) || failure.Status != x.status || !strings.HasPrefix(err.Error(), x.text) || failure.MayPass() != x.mayPass || failure.RetryAfter != 7*time.Second || failure.ExitCode() == 1 != x.mayPass {
 			t.Errorf("%d %s: %+v", x.status, x.body, err)
 		}
 	}
