@@ -25,6 +25,7 @@ func FuzzFramed(f *testing.F) {
 		mappingOf(f, Settings{Registry: g, Format: JSONSchema, ID: "key"}),
 	}
 	f.Add(uint8(0), uint8(4), []byte("\x02a"), uint8(4), []byte(`{"id":1,"embedding":[1]}`))
+	f.Add(uint8(3), uint8(4), []byte(""), uint8(4), []byte(`{"embedding":[1]}`))
 	f.Fuzz(func(t *testing.T, which, keySchema uint8, key []byte, valueSchema uint8, value []byte) {
 		r := &kgo.Record{Topic: "t", Key: []byte(inFrame(1+keySchema%6, string(key))), Value: []byte(inFrame(1+valueSchema%6, string(value)))}
 		d, err := mappings[int(which)%len(mappings)].Decode(context.Background(), server.Stream{}, r)

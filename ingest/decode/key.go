@@ -21,7 +21,7 @@ func (m *Mapping) idsBesideValue(r *message) ([]point.ID, error) {
 	case m.id.place == inValue && r.Value != nil:
 		return nil, Bad(NoID, "the value has no field %q", m.id.field)
 	}
-	if r.typedKey && r.key[0] != '{' {
+	if r.typedKey && len(r.key) > 0 && r.key[0] != '{' {
 		id, err := parseID(r.key)
 		return []point.ID{id}, err
 	}

@@ -350,3 +350,14 @@ func TestErrorOfTheKey(t *testing.T) {
 		}
 	}
 }
+
+// TestKeyOfNothing names a schema in a key behind which nothing comes.
+func TestKeyOfNothing(t *testing.T) {
+	g, _ := registryWith(t, map[int]sr.Schema{5: {Schema: `{"type":"object"}`, Type: sr.TypeJSON}})
+	for _, format := range []Format{Auto, Avro, Protobuf, JSONSchema} {
+		_, err := mappingOf(t, Settings{Registry: g, Format: format, ID: "key"}).Decode(t.Context(), server.Stream{}, &kgo.Record{Key: []byte(inFrame(5, ""))})
+		if own, ok := errors.AsType[*Error](err); !ok || own.Reason != NoID {
+			t.Errorf("%s: %v", format, err)
+		}
+	}
+}
