@@ -2,6 +2,7 @@ package ingest_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync/atomic"
@@ -193,5 +194,54 @@ func TestNothingIsMadeOfABadRecord(t *testing.T) {
 	letters := r.letters()
 	if len(letters) != 2 || letters[0].Reason != string(decode.ZeroVector) || letters[1].Reason != string(decode.WrongDimension) {
 		t.Errorf("dead letters %+v", letters)
+	}
+}
+
+// TestLettersUnderWayHoldUpNobody stops a source whose letters a broker has taken, and has not
+// answered.
+func TestLettersUnderWayHoldUpNobody(t *testing.T) {
+	for name, fault := range map[string]error{"silent": nil, "gone": errors.New("the connection ends")} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, 1, ingest.Source{DeadLetterTopic: "t.dlq"})
+			r.create(1)
+			r.run()
+			r.produce(value("nonsense"))
+			r.applied(0, 0)
+			var topic kadm.TopicID
+			r.admin(func(a *kadm.Client) error {
+				topics, err := a.ListTopics(t.Context(), "t.dlq")
+				topic = topics["t.dlq"].ID
+				return err
+			})
+			var answers atomic.Bool
+			var taken atomic.Int64
+			r.cluster.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
+				r.cluster.KeepControl()
+				if answers.Load() || req.(*kmsg.ProduceRequest).Topics[0].TopicID != topic {
+					return nil, nil, false
+				}
+				taken.Add(1)
+				return nil, fault, true
+			})
+			r.produce(value("more nonsense"))
+			r.eventually(func() string {
+				if taken.Load() == 0 {
+					return "no letter is under way"
+				}
+				return ""
+			})
+			halted := make(chan struct{})
+			go func() {
+				defer close(halted)
+				r.halt()
+			}()
+			select {
+			case <-halted:
+			case <-time.After(time.Minute):
+				t.Error("the source does not end before its letters")
+				answers.Store(true)
+				<-halted
+			}
+		})
 	}
 }

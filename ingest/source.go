@@ -423,6 +423,9 @@ func (s *source) options() []kgo.Opt {
 		kgo.ProducerLinger(0),
 		kgo.ProducerBatchMaxBytes(maxLetterBytes),
 		kgo.UnknownTopicRetries(1), // the next session makes the dead-letter topic again
+		// A source that is to end does not wait for a broker that may never answer. A letter
+		// that was under way is written twice then, as after a crash.
+		kgo.AllowIdempotentProduceCancellation(),
 	)
 }
 
