@@ -23,6 +23,16 @@ const (
 	maxGroupPoints   = 512
 )
 
+// points returns how many points the batch names. An operation on a filter counts as one: how
+// many it will find is not known.
+func (b *Batch) points() int {
+	n := 0
+	for i := range b.Ops {
+		n += max(len(b.Ops[i].Points)+len(b.Ops[i].Select.IDs), 1)
+	}
+	return n
+}
+
 // Apply makes the batch's changes, in order, and returns once every later read
 // sees them. It takes ownership of the batch and what it refers to.
 //
@@ -123,7 +133,7 @@ func (c *Collection) serve(first *request) {
 		return
 	}
 	group := []*request{first}
-	for points := len(first.batch.Ops); len(group) < maxGroupRequests && points < maxGroupPoints; {
+	for points := first.batch.points(); len(group) < maxGroupRequests && points < maxGroupPoints; {
 		select {
 		case req := <-c.queue:
 			if req.job != nil {
@@ -131,7 +141,7 @@ func (c *Collection) serve(first *request) {
 				break
 			}
 			group = append(group, req)
-			points += len(req.batch.Ops)
+			points += req.batch.points()
 			continue
 		default:
 		}

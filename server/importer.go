@@ -32,6 +32,7 @@ type importer struct {
 	payload   uint64 // bytes
 	operation uint64 // newest of a point
 	lastKnown uint64 // number of the last operation, as it is stored
+	moves     uint64 // of the operations
 	maxStream uint32 // of a point or a tombstone
 	streams   map[uint32]struct{}
 	maxNumber uint32 // of a position
@@ -192,6 +193,7 @@ func (im *importer) meta(field string, value []byte) (keep bool, err error) {
 		if len(value) != 8 {
 			return false, damaged("the number of moves cannot be read")
 		}
+		im.moves = binary.BigEndian.Uint64(value)
 	case metaTime:
 		if len(value) != 8 {
 			return false, damaged("the time of the last write cannot be read")
@@ -231,6 +233,8 @@ func (im *importer) finish() error {
 		return damaged("a stream that records name has no position")
 	case im.operation > im.lastKnown:
 		return damaged("a point is of the operation %d, the last one is %d", im.operation, im.lastKnown)
+	case im.moves > im.lastKnown:
+		return damaged("the last operation is %d, of which %d were moves", im.lastKnown, im.moves)
 	}
 	value := binary.BigEndian.AppendUint64(nil, im.payload)
 	if err := im.batch.Set(storage.AppendKey(nil, storage.Meta, im.space, []byte(metaPayload)), value); err != nil {

@@ -395,6 +395,16 @@ func TestBadSnapshots(t *testing.T) {
 		list[i].Value = []byte{1}
 		return archiveOf(t, list...)
 	}
+	withMoves := func(n uint64) []byte {
+		list := slices.Clone(entries)
+		i := slices.IndexFunc(list, func(e archive.Entry) bool {
+			return e.Kind == archive.Record && e.Space == byte(storage.Meta) && string(e.Key) > metaMoves
+		})
+		list[len(list)-1].Count++
+		return archiveOf(t, slices.Insert(list, i, archive.Entry{
+			Kind: archive.Record, Space: byte(storage.Meta), Key: []byte(metaMoves), Value: binary.BigEndian.AppendUint64(nil, n),
+		})...)
+	}
 	described := func(about string) []byte {
 		return archiveOf(t, append([]archive.Entry{{Kind: archive.Collection, Value: []byte(about)}}, entries[1:]...)...)
 	}
@@ -429,6 +439,7 @@ func TestBadSnapshots(t *testing.T) {
 		"key space":            {archiveOf(t, slices.Insert(slices.Clone(entries), len(entries)-1, archive.Entry{Kind: archive.Record, Space: 0x7f})...), "", "key space 0x7f"},
 		"catalog":              {archiveOf(t, slices.Insert(slices.Clone(entries), 1, archive.Entry{Kind: archive.Record, Space: byte(storage.Catalog), Key: []byte("c")})...), "", "key space 0x1 "},
 		"time":                 {withTime(), "", "time of the last write"},
+		"moves":                {withMoves(1 << 40), "", "of which 1099511627776 were moves"},
 		"point":                {value(storage.Point, []byte{9}), "", "a point cannot be read"},
 		"point id":             {change(storage.Point, func(e *archive.Entry) { e.Key = []byte{0} }), "", "id of a point"},
 		"payload":              {value(storage.Point, (&stored0).append(nil)), "", "not a JSON object"},

@@ -1,0 +1,44 @@
+package server
+
+import (
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"freshet/server/point"
+)
+
+// TestGroupsAreOfPoints has two batches wait that are one operation each, of many points: they
+// do not share a commit.
+func TestGroupsAreOfPoints(t *testing.T) {
+	db := openDB(t, vfs.NewMem())
+	defer closeDB(t, db)
+	c := newCollection(t, db, "c", vectorConfig(1, Dot))
+	var ids []point.ID
+	var points []Point
+	for i := range maxGroupPoints {
+		ids = append(ids, point.Number(uint64(i)))
+		points = append(points, Point{ID: ids[i], Vectors: Vectors{"": Dense{1}}})
+	}
+	for name, op := range map[string]Op{"upsert": {Kind: Upsert, Points: points}, "delete": {Kind: Delete, Select: Select{IDs: ids}}} {
+		first := &request{batch: Batch{Ops: []Op{op}}, set: c.set(), done: make(chan struct{})}
+		second := &request{batch: Batch{Ops: []Op{op}}, set: c.set(), done: make(chan struct{})}
+		err := c.do(t.Context(), func() error { // by the writer, whom nobody else may call serve for
+			c.queue <- second
+			c.serve(first)
+			select {
+			case <-second.done:
+				t.Errorf("%s: both are one group", name)
+			default:
+			}
+			return first.err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-second.done
+		if second.err != nil {
+			t.Fatal(second.err)
+		}
+	}
+}
