@@ -133,7 +133,11 @@ func (c *config) load(cmd *cobra.Command, environ []string, from origins) error 
 		}
 	}
 	for _, s := range settings {
-		if value, ok := env[s.env]; ok {
+		switch value, ok := env[s.env]; {
+		case ok && value == "" && strings.HasSuffix(s.key, "api_key"):
+			// Somebody wants a key, and what was to hold it is missing: no other is meant, nor none.
+			return fmt.Errorf("%s is empty, which is no key; unset it if it is to give none", s.env)
+		case value != "": // an image may set a variable that cannot be unset
 			if err := s.set(c, value); err != nil {
 				return fmt.Errorf("%s: %w", s.env, err)
 			}

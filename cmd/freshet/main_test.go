@@ -147,6 +147,9 @@ func TestConfigurationIsRefused(t *testing.T) {
 		{"http: {ready_lag: -1s}", nil, nil, "http.ready_lag: -1s is negative"},
 		{"http: {jwt_rbac: true}", nil, nil, "http.jwt_rbac: needs http.api_key"},
 		{"", []string{"FRESHET_API_KEY=a b"}, nil, "http.api_key: a key consists of visible characters"},
+		{"http: {api_key: a}", []string{"FRESHET_API_KEY="}, nil, "FRESHET_API_KEY is empty, which is no key"},
+		{"", []string{"FRESHET_ALT_API_KEY="}, nil, "FRESHET_ALT_API_KEY is empty, which is no key"},
+		{"", []string{"FRESHET_READ_ONLY_API_KEY="}, nil, "FRESHET_READ_ONLY_API_KEY is empty, which is no key"},
 		{"http: {api_key: '${file:/dev/null}'}", nil, nil, "http.api_key: ${file:/dev/null} holds nothing"},
 		{"http: {api_key: a, alt_api_key: '${file:/nowhere/key}'}", nil, nil, "http.alt_api_key: open /nowhere/key: no such file"},
 		{"http: {read_only_api_key: '${vault:a}'}", nil, nil, "http.read_only_api_key: of ${…:…} only ${env:NAME} and ${file:PATH} are known"},
@@ -158,6 +161,25 @@ func TestConfigurationIsRefused(t *testing.T) {
 	}
 	if _, err := load(t, "", nil, "--listen", "0.0.0.0:6333", "--insecure"); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestEmptyVariables have what the file says count.
+func TestEmptyVariables(t *testing.T) {
+	var environ []string
+	for _, s := range settings {
+		if s.env != "" && !strings.HasSuffix(s.key, "api_key") {
+			environ = append(environ, s.env+"=")
+		}
+	}
+	const file = `{data: d, http: {listen: "0.0.0.0:1", insecure: true, title: t}, log: {level: warn, format: json}, memory: {limit: 1GiB}, kafka: {bootstrap.servers: "b:1"}}`
+	want, err := load(t, file, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := load(t, file, environ)
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("%v (-want +got)\n%s", err, diff)
 	}
 }
 
