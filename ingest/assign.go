@@ -156,7 +156,7 @@ func (s *session) seen(p partition, b bounds) (partitionState, bool, error) {
 		e := s.earlier[p]
 		return partitionState{next: e.next, end: e.end, reached: e.waiting}, false, nil
 	case state.state == Gap:
-		state.end = max(state.end, b.end)
+		state.lookBehind(b)
 		return *state, false, nil
 	case !sameTopic(state.topicID, b.topicID):
 		return *state, false, errRecreated
@@ -276,7 +276,7 @@ func (s *session) settle(p partition, b bounds, before partitionState, at []stan
 	if before.state == Gap && !before.vanished && behind.Next == before.next && (worst == nil || worst.missing < before.missing) {
 		return reach{}, false // a log that was cut grows again, by other records than those it had
 	}
-	if worst != nil && !s.crossGap(p, worst, behind, max(b.end, behind.Next), before.waitingSince()) {
+	if worst != nil && !s.crossGap(p, worst, behind, b, before) {
 		return reach{}, false
 	}
 	to := reach{next: math.MaxInt64}

@@ -18,14 +18,15 @@ const (
 // gap tells why a log cannot be continued at a position.
 type gap struct {
 	text string
-	// missing is how many records are known to be gone.
-	missing int64
+	// missing is how many records are known to be gone, and unread how many of them were
+	// not applied.
+	missing, unread int64
 	// skip and replay are where those policies go on.
 	skip, replay server.Position
 }
 
 // findGap compares a stored position with the log that there is; nil if the log
-// goes on there. end is where the log ended when it was last seen, 0 if it was
+// goes on there. end is where the position's log ended when it was last seen, 0 if it was
 // not.
 func findGap(stored server.Position, b bounds, end int64) *gap {
 	at := func(next int64, newLog bool) server.Position {
@@ -34,14 +35,15 @@ func findGap(stored server.Position, b bounds, end int64) *gap {
 	switch missing := b.start - stored.Next; {
 	case !sameTopic(stored.TopicID, b.topicID):
 		begin := at(b.start, true)
-		g := &gap{missing: max(end-stored.Next, 0), skip: begin, replay: begin}
+		lost := max(end-stored.Next, 0)
+		g := &gap{missing: lost, unread: lost, skip: begin, replay: begin}
 		g.text = fmt.Sprintf("the topic was deleted and made anew: of the old log everything from offset %d on is gone, %d records at least; the new one has the offsets from %d to %d",
 			stored.Next, g.missing, b.start, b.end-1)
 		return g
 	case missing > 0:
 		return &gap{
 			text:    fmt.Sprintf("%d records are gone from the log: it begins at offset %d, the position is %d", missing, b.start, stored.Next),
-			missing: missing, skip: at(b.start, false), replay: at(b.start, false),
+			missing: missing, unread: missing, skip: at(b.start, false), replay: at(b.start, false),
 		}
 	case stored.Next > b.end:
 		return &gap{
@@ -68,13 +70,15 @@ func (g *gap) cross(policy string) server.Position {
 }
 
 // crossGap says whether the source's policy crosses a gap. If not, the partition is
-// parked; waiting is since when records are known to wait.
-func (s *session) crossGap(p partition, g *gap, stored server.Position, end int64, waiting time.Time) bool {
+// parked; before is what was known of it.
+func (s *session) crossGap(p partition, g *gap, stored server.Position, b bounds, before partitionState) bool {
 	if s.cfg.OnGap == gapFail {
-		s.park(p, &partitionState{
-			state: Gap, err: g.text, next: stored.Next, end: end, topicID: stored.TopicID,
-			missing: g.missing, behind: g.skip.Next, reached: waiting,
-		})
+		state := &partitionState{
+			state: Gap, err: g.text, next: stored.Next, end: max(before.end, stored.Next), topicID: stored.TopicID,
+			missing: g.missing, unread: g.unread, behind: g.skip.Next, reached: before.waitingSince(),
+		}
+		state.lookBehind(b)
+		s.park(p, state)
 		return false
 	}
 	s.log.Warn("the log has a gap", "topic", p.topic, "partition", p.number, "gap", g.text, "policy", s.cfg.OnGap, "go_on_at", g.cross(s.cfg.OnGap).Next)
@@ -82,6 +86,14 @@ func (s *session) crossGap(p partition, g *gap, stored server.Position, end int6
 		s.metrics.records.WithLabelValues("skipped", "gap").Add(float64(g.missing))
 	}
 	return true
+}
+
+// lookBehind takes note of the log that there is behind a gap.
+func (p *partitionState) lookBehind(b bounds) {
+	p.present = b.end
+	if sameTopic(p.topicID, b.topicID) {
+		p.end = max(p.end, b.end)
+	}
 }
 
 // parkVanished handles the partitions that have a position but no log: their topic was

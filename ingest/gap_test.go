@@ -99,6 +99,30 @@ func TestRecreatedTopic(t *testing.T) {
 	}
 }
 
+// TestLagBehindAGap counts what waits in a log that was made anew, though its offsets are below
+// the position, and takes none of it for records that the old log has lost.
+func TestLagBehindAGap(t *testing.T) {
+	r := newRig(t, 1, ingest.Source{})
+	r.create(1)
+	r.run()
+	put := func(from, to int) {
+		for i := from; i < to; i++ {
+			r.produce(value(fmt.Sprintf(`{"id":%d,"embedding":[1]}`, i)))
+		}
+	}
+	put(0, 5)
+	r.applied(0, 4)
+	r.recreate(1)
+	written := 0
+	for _, records := range []int{2, 9, 10} {
+		put(written, records)
+		written = records
+		r.partition(0, func(p ingest.PartitionStatus) bool {
+			return p.State == ingest.Gap && p.Next == 5 && p.End == int64(records) && p.Lag == int64(records) && p.Missing == 0
+		})
+	}
+}
+
 // TestCutLog makes the log end before the position, as an unclean election of a
 // leader does: a position beyond the end is stored.
 func TestCutLog(t *testing.T) {
@@ -132,7 +156,7 @@ func TestCutLog(t *testing.T) {
 				for i := 4; i < 9; i++ {
 					put(i)
 				}
-				r.partition(0, func(p ingest.PartitionStatus) bool { return p.End == 9 })
+				r.partition(0, func(p ingest.PartitionStatus) bool { return p.End == 9 && p.Lag == 5 })
 				r.partition(0, isCut)
 			} else {
 				r.partition(0, func(p ingest.PartitionStatus) bool { return p.State == ingest.Running })

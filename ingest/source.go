@@ -99,19 +99,29 @@ type partitionState struct {
 	err   string
 	next  int64     // first offset that is not applied
 	epoch int32     // of the record before it, as in server.Position
-	end   int64     // the log's end when it was last seen
+	end   int64     // where the log that next is in ended when it was last seen
 	last  time.Time // timestamp of the newest applied record
 
 	reached time.Time // when nothing was known to wait
 	oldest  time.Time // timestamp of the first record of the batch under way, or of those that wait
 
 	topicID server.TopicID
-	missing int64     // records that a gap is known to have swallowed
-	behind  int64     // while Gap: where the log goes on behind it
 	faults  int       // positions out of range since records last came
 	until   time.Time // while Retrying: of the next look
-	// vanished says that the log is not there: a gap that ends when it is there again.
+	// While Gap: how many records it is known to have swallowed, and how many of them were
+	// not applied; where the log that there is goes on behind it, and where that ends.
+	missing, unread int64
+	behind, present int64
+	// vanished says that there is no log: a gap that ends when it is there again.
 	vanished bool
+}
+
+// waiting returns how many records are not applied, and where the log ends.
+func (p *partitionState) waiting() (records, end int64) {
+	if p.state == Gap && !p.vanished {
+		return p.unread + max(p.present-p.behind, 0), p.present
+	}
+	return max(p.end-p.next, 0), p.end
 }
 
 // earlier is what sessions that have ended knew of a partition.

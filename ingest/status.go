@@ -74,7 +74,7 @@ type PartitionStatus struct {
 	State     State
 	Error     string
 	Next, End int64 // first offset that is not applied; the log's end
-	Lag       int64 // records between them
+	Lag       int64 // records between them; while State is Gap, those behind it and those lost unread
 	Missing   int64 // records that are known to be gone, while State is Gap
 	// LagTime is the age of the oldest record that is not applied, 0 if there is none.
 	// While that is still at the broker, it is an upper bound. Of a log that is not there
@@ -118,9 +118,10 @@ func (s *source) status() Status {
 	}
 	slices.Sort(status.Collections)
 	for p, state := range s.partitions {
+		lag, end := state.waiting()
 		ps := PartitionStatus{
 			Topic: p.topic, Partition: p.number, State: state.state, Error: state.err,
-			Next: state.next, End: state.end, Lag: max(state.end-state.next, 0), Missing: state.missing,
+			Next: state.next, End: end, Lag: lag, Missing: state.missing,
 		}
 		switch {
 		case ps.State != Running:

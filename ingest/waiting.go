@@ -36,7 +36,7 @@ func (s *session) undated() map[partition]int64 {
 	defer s.mu.Unlock()
 	from := map[partition]int64{}
 	for p, state := range s.partitions {
-		if state.end <= state.next || !state.waitingSince().IsZero() {
+		if lag, _ := state.waiting(); lag == 0 || !state.waitingSince().IsZero() {
 			continue
 		}
 		switch {

@@ -118,6 +118,6 @@ type Partition struct {
 	Error      string  `json:"error,omitempty"`
 	Position   int64   `json:"position"` // first offset that is not applied
 	End        int64   `json:"end"`      // of the log
-	Lag        int64   `json:"lag"`      // records between them
+	Lag        int64   `json:"lag"`      // records between them; while it has a gap, those behind it and those lost unread
 	LagSeconds float64 `json:"lag_seconds"`
 }
