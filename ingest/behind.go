@@ -10,7 +10,7 @@ func (m *Manager) Behind(limit time.Duration) (sources int, records int64) {
 	for _, s := range m.Status() {
 		waiting := int64(0)
 		for _, p := range s.Partitions {
-			if s.State == Running && p.State == Running && p.Lag > 0 && (p.LagTime == 0 || p.LagTime > limit) {
+			if s.State == Running && p.State == Running && p.Lag > 0 && (p.LagTime == UnknownAge || p.LagTime > limit) {
 				waiting += p.Lag
 			}
 		}

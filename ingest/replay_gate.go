@@ -166,24 +166,27 @@ func (m *Manager) measureLag(r *replay, made, old *server.Collection, status *so
 	if err != nil {
 		return err
 	}
+	ageless := false
 	for _, name := range r.Sources {
-		s, err := m.SourceStatus(sources.Key{Collection: r.Into, Name: name})
-		switch {
-		case err != nil:
+		g, err := m.find(sources.Key{Collection: r.Into, Name: name})
+		if err != nil {
 			wait("the source `%s`, which is gone", name)
 			continue
-		case s.State != string(Running):
+		}
+		s := g.current().status()
+		if s.State != Running {
 			wait("the source `%s`, which is %s", name, s.State)
 		}
 		seen := map[partition]bool{}
 		for _, p := range s.Partitions {
 			seen[partition{p.Topic, p.Partition}] = true
-			if p.State != string(Running) {
+			if p.State != Running {
 				wait("source `%s`, topic `%s`, partition %d, which is in state %s: %s", name, p.Topic, p.Partition, p.State, p.Error)
 			}
 			end := max(p.End, reached[server.Stream{Source: name, Topic: p.Topic, Partition: p.Partition}])
-			status.Lag += max(end-p.Position, 0)
-			status.LagSeconds = max(status.LagSeconds, p.LagSeconds)
+			status.Lag += max(end-p.Next, 0)
+			status.LagSeconds = max(status.LagSeconds, p.LagTime.Seconds())
+			ageless = ageless || p.State == Running && p.LagTime == UnknownAge
 		}
 		for _, p := range stored {
 			if p.Stream.Source == name && !seen[partition{p.Stream.Topic, p.Stream.Partition}] {
@@ -193,6 +196,9 @@ func (m *Manager) measureLag(r *replay, made, old *server.Collection, status *so
 	}
 	if status.Lag > *r.Gate.MaxLag {
 		wait("a lag of %d records, at most %d", status.Lag, *r.Gate.MaxLag)
+	}
+	if ageless {
+		wait("records wait of which it is not known how old they are")
 	}
 	if status.LagSeconds > *r.Gate.MaxLagSeconds {
 		wait("a lag of %.1f s, at most %g", status.LagSeconds, *r.Gate.MaxLagSeconds)

@@ -34,35 +34,52 @@ func TestReplayGateOfLag(t *testing.T) {
 			})
 		})
 	}
-	for gate, want := range map[string]string{
-		`{"min_points_fraction":0,"max_lag_seconds":1000,"max_lag":39}`:  "a lag of 40 records, at most 39",
-		`{"min_points_fraction":0,"max_lag_seconds":1000,"max_lag":40}`:  "",
-		`{"min_points_fraction":0.1,"max_lag_seconds":100,"max_lag":40}`: "0 points of at least 4",
-	} {
-		r.replay(fmt.Sprintf(`{"into":"c2","gate":%s}`, gate))
-		if want == "" {
-			r.replayIs(func(s sources.ReplayStatus) bool { return s.State == sources.Ready && s.Lag == records })
-		} else {
-			waitsFor(want)
-		}
+	cancel := func() {
+		t.Helper()
 		if _, err := r.manager.CancelReplay(t.Context(), "c", "c2"); err != nil {
 			t.Fatal(err)
 		}
 	}
+	inState := func(state sources.State) {
+		t.Helper()
+		if err := r.manager.SetState(t.Context(), made, state); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Nothing was read yet: the 40 records may be of any age.
+	const ageless = "records wait of which it is not known how old they are"
+	for gate, want := range map[string][]string{
+		`{"min_points_fraction":0,"max_lag_seconds":1000,"max_lag":39}`:  {ageless, "a lag of 40 records, at most 39"},
+		`{"min_points_fraction":0,"max_lag_seconds":1000,"max_lag":40}`:  {ageless},
+		`{"min_points_fraction":0.1,"max_lag_seconds":100,"max_lag":40}`: {ageless, "0 points of at least 4"},
+	} {
+		r.replay(fmt.Sprintf(`{"into":"c2","gate":%s}`, gate))
+		waitsFor(want...)
+		cancel()
+	}
 
-	r.replay(`{"into":"c2","switch_alias":"docs","gate":{"min_points":1,"min_points_fraction":0,"max_lag_seconds":1000,"max_lag":40}}`)
+	// Where all was read, what waits came since.
+	silent.Store(false)
+	r.replay(`{"into":"c2","gate":{"min_points_fraction":0,"max_lag_seconds":1000,"max_lag":40}}`)
+	r.settled("c2", records)
+	inState(sources.Paused) // so that no fetch is under way
+	silent.Store(true)
+	inState(sources.Running)
+	r.produceNumbered(records, 2*records)
+	r.replayIs(func(s sources.ReplayStatus) bool { return s.State == sources.Ready && s.Lag == records })
+	r.produceNumbered(2*records, 2*records+1)
+	waitsFor("a lag of 41 records, at most 40")
+	cancel()
+
+	r.replay(`{"into":"c2","switch_alias":"docs","gate":{"min_points":1,"min_points_fraction":0,"max_lag_seconds":1000,"max_lag":100}}`)
 	for state, want := range map[sources.State][]string{
 		sources.Paused:  {"the source `src`, which is paused", "partition 0, which is in state paused", "partition 1, which is in state paused"},
 		sources.Stopped: {"the source `src`, which is stopped", "partition 0, of which nothing is known yet", "partition 1, of which nothing is known yet"},
 	} {
-		if err := r.manager.SetState(t.Context(), made, state); err != nil {
-			t.Fatal(err)
-		}
+		inState(state)
 		waitsFor(append(want, "0 points of at least 1")...)
 	}
 	silent.Store(false)
-	if err := r.manager.SetState(t.Context(), made, sources.Running); err != nil {
-		t.Fatal(err)
-	}
+	inState(sources.Running)
 	r.replayIs(isSwitched)
 }

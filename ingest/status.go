@@ -76,11 +76,14 @@ type PartitionStatus struct {
 	Next, End int64 // first offset that is not applied; the log's end
 	Lag       int64 // records between them; while State is Gap, those behind it and those lost unread
 	Missing   int64 // records that are known to be gone, while State is Gap
-	// LagTime is the age of the oldest record that is not applied, 0 if there is none.
-	// While that is still at the broker, it is an upper bound. Of a log that is not there
-	// nothing is known after a start.
+	// LagTime is the age of the oldest record that is not applied, 0 if there is none, and
+	// UnknownAge if that is not known. While the record is still at the broker, it is an upper
+	// bound. Of a log that is not there nothing is known after a start.
 	LagTime time.Duration
 }
+
+// UnknownAge is the age of a record of which it is not known.
+const UnknownAge time.Duration = -1
 
 // publish shows what the consuming goroutine knows.
 func (s *source) publish() {
@@ -130,7 +133,11 @@ func (s *source) status() Status {
 		case waits:
 			ps.State = status.State
 		}
-		if since := state.waitingSince(); ps.Lag > 0 && !since.IsZero() {
+		switch since := state.waitingSince(); {
+		case ps.Lag == 0:
+		case since.IsZero():
+			ps.LagTime = UnknownAge
+		default:
 			ps.LagTime = max(time.Since(since), 0)
 		}
 		if state.state == Running && ps.Lag > 0 {
