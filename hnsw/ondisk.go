@@ -77,6 +77,7 @@ func (s *searcher) measureVectors(ctx context.Context, q *Query) ([]float32, err
 		}
 		s.g.dist.computeRows(&s.query[0], s.read.rows, s.read.slots[:len(some)], s.dist[from:])
 	}
+	s.work.Vectors += len(s.fresh)
 	return s.dist, nil
 }
 

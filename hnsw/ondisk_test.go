@@ -97,14 +97,15 @@ func TestVectorsElsewhereChangeNothing(t *testing.T) {
 						a, b := held.query(v, 10, 60), w.query(v, 10, 60)
 						change(&a)
 						change(&b)
-						b.Vectors = s
+						var work Work
+						b.Vectors, b.Work = s, &work
 						s.reads = 0
 						want, got := held.search(a), w.search(b)
 						if !slices.Equal(got, want) {
 							t.Fatalf("found %v instead of %v", got, want)
 						}
-						if (s.reads == 0) != b.CodeScores || s.reads < b.Rescore {
-							t.Fatalf("%d vectors were read", s.reads)
+						if (s.reads == 0) != b.CodeScores || s.reads < b.Rescore || s.reads != work.Vectors {
+							t.Fatalf("%d vectors were read, %d are counted", s.reads, work.Vectors)
 						}
 					}
 					a, b := held.query(v, 10, 10), w.query(v, 10, 10)

@@ -5,8 +5,9 @@ import "sync/atomic"
 // Gather reads a list of slots, each plus one, up to its end or a zero. It skips
 // those from limit on and those whose bit in visited is set, sets the bit of the
 // others, stores them in out and returns how many they are. Where it can, it
-// requests their rows from memory, and their terms if there are any. The list may be written meanwhile, word by
-// word; out is at least as long as the list, and visited has limit bits.
+// requests their rows from memory, and their terms if there are any. The list may be
+// written meanwhile, word by word; out is at least as long as the list, and visited has
+// limit bits.
 func Gather(l Level, list []uint32, visited []uint64, limit uint32, rows, terms *Rows, out []uint32) int {
 	if len(list) == 0 || len(rows.Table) == 0 {
 		return 0
