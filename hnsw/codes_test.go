@@ -172,7 +172,7 @@ func TestDistancesOnCodes(t *testing.T) {
 // meets slots they do not have.
 func TestSearchWhileCodesChange(t *testing.T) {
 	const dim = 32
-	n := under(4000) // the mean is learned four times by the 512th
+	n := max(alone(4000), 800) // the mean is learned four times by the 512th
 	w := newWorld(t, Config{Dim: dim, Metric: Euclid})
 	done := make(chan struct{})
 	var readers sync.WaitGroup

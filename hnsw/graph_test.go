@@ -411,7 +411,7 @@ func TestAcceptFindsWhatThereIs(t *testing.T) {
 
 func TestDeadline(t *testing.T) {
 	w := newWorld(t, Config{Dim: 4, Metric: Euclid})
-	w.insert(clustered(13, under(3000), 4), 500, 2)
+	w.insert(clustered(13, alone(3000), 4), 500, 2)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	q := w.query([]float32{0, 0, 0, 0}, 10, 2000)

@@ -161,7 +161,7 @@ func TestLoadAfterReplacements(t *testing.T) {
 // What is missing or damaged is chosen anew, whatever it is.
 func TestLoadOfDamage(t *testing.T) {
 	k := newKeeping(t, Config{Dim: 16, Metric: Euclid, M: 8})
-	vectors := clustered(33, 1200, 16)
+	vectors := clustered(33, alone(1200), 16)
 	for some := range slices.Chunk(vectors, 100) {
 		k.put(some)
 	}

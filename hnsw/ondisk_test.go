@@ -197,7 +197,7 @@ func TestReplacedVectorsElsewhere(t *testing.T) {
 func TestReadErrorsEndASearch(t *testing.T) {
 	const dim = 32
 	w, s := onShelf(t, Config{Dim: dim, Metric: Dot})
-	w.insert(clustered(3, under(2000), dim), 40, 1)
+	w.insert(clustered(3, alone(2000), dim), 40, 1)
 	v := clustered(4, 1, dim)[0]
 	plain := w.query(v, 10, 50)
 	if _, err := w.g.Search(context.Background(), plain, nil); err == nil {
