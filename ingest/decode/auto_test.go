@@ -2,6 +2,7 @@ package decode
 
 import (
 	"context"
+	"errors"
 	"math"
 	"slices"
 	"testing"
@@ -59,6 +60,17 @@ func TestAutoIsAsGoodAsToBeTold(t *testing.T) {
 		found, err := mappingOf(t, Settings{Collection: "c"}).Decode(context.Background(), server.Stream{}, r)
 		if err != nil || found.Format != format || summary(found.Op) != summary(told.Op) {
 			t.Errorf("%s: got %s, want %s (%v)", format, summary(found.Op), summary(told.Op), err)
+		}
+	}
+}
+
+// TestFloatsAmongTexts has a vector where all vectors are made of texts.
+func TestFloatsAmongTexts(t *testing.T) {
+	for _, format := range []Format{Auto, Float32} {
+		m := mappingOf(t, Settings{Format: format, Embedded: true})
+		_, err := m.Decode(t.Context(), server.Stream{}, record("k", packed(slices.Repeat([]float32{0.125, 2}, 8)...)))
+		if own, ok := errors.AsType[*Error](err); !ok || own.Reason != Undecodable {
+			t.Errorf("%s: %v", format, err)
 		}
 	}
 }

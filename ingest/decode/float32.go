@@ -12,6 +12,9 @@ func readFloat32(w *row, value []byte) error {
 	if len(value) == 0 || len(value)%4 != 0 {
 		return Bad(Undecodable, "a value of %d bytes is no sequence of 32-bit floats", len(value))
 	}
+	if len(w.m.vectorNames) == 0 {
+		return Bad(Undecodable, "the value is a vector, and all vectors are made of texts")
+	}
 	v := make(server.Dense, len(value)/4)
 	for i := range v {
 		v[i] = math.Float32frombits(binary.LittleEndian.Uint32(value[4*i:]))
