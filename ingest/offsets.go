@@ -153,12 +153,17 @@ func (m *Manager) SkipRecord(ctx context.Context, key sources.Key, skip sources.
 			return nil, invalid("offset", "%d is outside of the log, whose records go from %d to %d", offset, b.start, b.end-1)
 		}
 		stored := l.stored[l.source.stream(p)].Next
-		next := stored
+		next, read := stored, stored
 		l.source.mu.Lock()
 		if state := l.source.partitions[p]; state != nil {
 			next = max(stored, state.next) // of a partition that has failed: behind offsets without a record
+			read = state.next
 		}
 		l.source.mu.Unlock()
+		if l.source.cfg.Route != "" && read < stored { // one of its collections was put back
+			return nil, &server.Error{Kind: server.Conflict, Text: fmt.Sprintf(
+				"offset: the next record is %d, as not all collections have what comes before %d: the source has to read that first", read, stored)}
+		}
 		if offset != stored && offset != next {
 			return nil, &server.Error{Kind: server.Conflict, Text: fmt.Sprintf("offset: %d is not the next record, which is %d", offset, next)}
 		}

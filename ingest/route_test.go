@@ -277,6 +277,35 @@ func TestRouteMoves(t *testing.T) {
 	r.holds("a", map[string]string{"1": `{"tenant":"a"}`, "4": `{"tenant":"a"}`})
 }
 
+// TestRouteSkipsNothingElse has a collection that was put back, and what it lacks not read yet,
+// when the next record is to be skipped.
+func TestRouteSkipsNothingElse(t *testing.T) {
+	r := newBare(t, 1)
+	r.run()
+	r.add(`{"name":"src","topics":["t"],"route":"${field:tenant}","on_create":{"auto":true},"payload":{"exclude":["tenant"]}}`)
+	r.produce(tenant(1, "a"), tenant(2, "b"))
+	r.everywhere(1)
+	snapshot, err := r.db.CreateSnapshot(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.produce(tenant(3, "a"))
+	r.everywhere(2)
+	r.turns(sources.Paused)
+	r.restore("a", snapshot.Name)
+	r.produce(tenant(4, "b"), tenant(5, "b"))
+	r.partition(0, func(p ingest.PartitionStatus) bool { return p.Next < 3 && p.End == 5 })
+	zero, three := int32(0), int64(3)
+	skip := sources.Skip{Partition: &zero, Offset: &three}
+	if _, err := r.manager.SkipRecord(t.Context(), src, skip); server.KindOf(err) != server.Conflict {
+		t.Errorf("skipped, %v", err)
+	}
+	r.turns(sources.Running)
+	r.everywhere(4)
+	r.holds("a", map[string]string{"1": `{}`, "3": `{}`})
+	r.holds("b", map[string]string{"2": `{}`, "4": `{}`, "5": `{}`})
+}
+
 // TestRouteCountsOnceOverCrashes kills the database while records flow into several
 // collections, from partitions in turns, and counts the operations of each: as many as
 // it has records.
