@@ -158,7 +158,7 @@ func (s *session) seen(p partition, b bounds) (partitionState, bool, error) {
 	case state.state == Gap:
 		state.lookBehind(b)
 		return *state, false, nil
-	case !sameTopic(state.topicID, b.topicID):
+	case !state.topicID.CanBe(b.topicID):
 		return *state, false, errRecreated
 	case state.state == Retrying && !time.Now().Before(state.until):
 		return *state, false, nil

@@ -33,7 +33,7 @@ func (s *session) beginOnce(ctx context.Context, p partition, b bounds) (server.
 	s.mu.Lock()
 	at, ok := s.begun[p]
 	s.mu.Unlock()
-	if ok && sameTopic(at.TopicID, b.topicID) && b.start <= at.Next && at.Next <= b.end {
+	if ok && at.TopicID.CanBe(b.topicID) && b.start <= at.Next && at.Next <= b.end {
 		return at, nil
 	}
 	at, err := s.begin(ctx, p, b)

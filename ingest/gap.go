@@ -33,7 +33,7 @@ func findGap(stored server.Position, b bounds, end int64) *gap {
 		return server.Position{Stream: stored.Stream, Next: next, TopicID: b.topicID, NewLog: newLog}
 	}
 	switch missing := b.start - stored.Next; {
-	case !sameTopic(stored.TopicID, b.topicID):
+	case !stored.TopicID.CanBe(b.topicID):
 		begin := at(b.start, true)
 		lost := max(end-stored.Next, 0)
 		g := &gap{missing: lost, unread: lost, skip: begin, replay: begin}
@@ -91,7 +91,7 @@ func (s *session) crossGap(p partition, g *gap, stored server.Position, b bounds
 // lookBehind takes note of the log that there is behind a gap.
 func (p *partitionState) lookBehind(b bounds) {
 	p.present = b.end
-	if sameTopic(p.topicID, b.topicID) {
+	if p.topicID.CanBe(b.topicID) {
 		p.end = max(p.end, b.end)
 	}
 }

@@ -20,13 +20,7 @@ const maxMarks = 64
 
 // reached says whether a position is at the mark or behind it, in the same log.
 func (m mark) reached(p server.Position) bool {
-	return p.Next >= m.end && sameTopic(p.TopicID, m.topicID)
-}
-
-// sameTopic says whether two ids can be of one topic; zero is not known.
-func sameTopic(a, b server.TopicID) bool {
-	var none server.TopicID
-	return a == b || a == none || b == none
+	return p.Next >= m.end && p.TopicID.CanBe(m.topicID)
 }
 
 // marks are those of one partition, ascending by time and end.
@@ -37,7 +31,7 @@ type marks []mark
 func (list marks) add(x mark, p server.Position) marks {
 	if n := len(list); n > 0 {
 		switch last := &list[n-1]; {
-		case !sameTopic(last.topicID, x.topicID) || x.end < last.end:
+		case !last.topicID.CanBe(x.topicID) || x.end < last.end:
 			list = nil // another log, or one that was cut
 		case x.end == last.end:
 			last.at = x.at

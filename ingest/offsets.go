@@ -282,7 +282,7 @@ func (l *look) at(p partition, offset int64) server.Position {
 
 // isNewFor says whether a position is in a log that there is no more.
 func (b bounds) isNewFor(before server.Position) bool {
-	return !sameTopic(before.TopicID, b.topicID) || before.Next > b.end || before.Next > b.parted
+	return !before.TopicID.CanBe(b.topicID) || before.Next > b.end || before.Next > b.parted
 }
 
 // findAllParted notes in the logs where they go on otherwise than what was read of them.

@@ -26,7 +26,7 @@ func (s *session) findParted(ctx context.Context, logs map[partition]bounds, pos
 	for p, list := range positions {
 		var last server.Position // the others have read less of the same log
 		for _, at := range list {
-			if at.Epoch > 0 && at.Next >= last.Next && sameTopic(at.TopicID, logs[p].topicID) {
+			if at.Epoch > 0 && at.Next >= last.Next && at.TopicID.CanBe(logs[p].topicID) {
 				last = at
 			}
 		}

@@ -105,6 +105,12 @@ type Position struct {
 // Brokers before Kafka 2.8 have none.
 type TopicID [16]byte
 
+// CanBe says whether two ids can be of one topic; zero is not known.
+func (id TopicID) CanBe(other TopicID) bool {
+	var none TopicID
+	return id == other || id == none || other == none
+}
+
 // DeadLetter is a record that could not become an operation, with the reason.
 type DeadLetter struct {
 	Stream  Stream    `json:"stream"`

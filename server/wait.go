@@ -16,7 +16,7 @@ func (c *Collection) WaitPositions(ctx context.Context, want []Position) error {
 		for _, w := range want {
 			at := v.applied[w.Stream]
 			switch what := fmt.Sprintf("topic %q, partition %d", w.Stream.Topic, w.Stream.Partition); {
-			case !sameTopic(at.TopicID, w.TopicID):
+			case !at.TopicID.CanBe(w.TopicID):
 				behind = append(behind, what+": what is applied is of a topic that was deleted and made anew")
 			case at.Next < w.Next:
 				behind = append(behind, fmt.Sprintf("%s: applied up to %d of %d", what, at.Next, w.Next))
@@ -24,11 +24,6 @@ func (c *Collection) WaitPositions(ctx context.Context, want []Position) error {
 		}
 		return behind
 	})
-}
-
-func sameTopic(a, b TopicID) bool {
-	var none TopicID
-	return a == b || a == none || b == none
 }
 
 // WaitOffsets returns once reads see all the records named. Positions count
