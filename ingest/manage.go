@@ -95,7 +95,7 @@ func (m *Manager) add(ctx context.Context, sc Source, raw []byte, wanted sources
 	if err := m.place(g); err != nil {
 		return sources.Info{}, err
 	}
-	if err := m.save(ctx, g, wanted); err != nil {
+	if err := m.save(ctx, g, raw, wanted); err != nil {
 		m.remove(g)
 		return sources.Info{}, err
 	}
@@ -167,14 +167,11 @@ func (m *Manager) replace(ctx context.Context, key sources.Key, next func(*manag
 			return err
 		}
 		return m.atRest(g, func() error {
-			before := g.given
-			g.given = raw
-			if err := m.save(ctx, g, g.wanted); err != nil {
-				g.given = before
+			if err := m.save(ctx, g, raw, g.wanted); err != nil {
 				return err
 			}
 			g.mu.Lock()
-			g.source = s
+			g.source, g.given = s, raw
 			g.mu.Unlock()
 			info, err = g.info()
 			return err
@@ -213,7 +210,7 @@ func (m *Manager) Delete(ctx context.Context, key sources.Key) error {
 func (m *Manager) SetState(ctx context.Context, key sources.Key, wanted sources.State) error {
 	return m.change(ctx, key, func(g *managed) error {
 		return m.atRest(g, func() error {
-			if err := m.save(ctx, g, wanted); err != nil {
+			if err := m.save(ctx, g, g.given, wanted); err != nil {
 				return err
 			}
 			g.mu.Lock()
@@ -280,12 +277,12 @@ const documentPrefix = "source/"
 // documentOf names the document of a source: neither name has a slash.
 func documentOf(key sources.Key) string { return documentPrefix + key.Collection + "/" + key.Name }
 
-// save keeps a source and what is wanted of it.
-func (m *Manager) save(ctx context.Context, g *managed, wanted sources.State) error {
+// save keeps the configuration of a source and what is wanted of it.
+func (m *Manager) save(ctx context.Context, g *managed, given []byte, wanted sources.State) error {
 	if g.origin == sources.File && wanted == sources.Running {
 		return m.db.DeleteDocuments(ctx, documentOf(g.key))
 	}
-	raw, err := json.Marshal(kept{Config: g.given, State: wanted})
+	raw, err := json.Marshal(kept{Config: given, State: wanted})
 	if err != nil {
 		return fmt.Errorf("keep source %q: %w", g.key.Name, err)
 	}

@@ -64,11 +64,11 @@ type managed struct {
 	// of what mu guards.
 	turn    chan struct{}
 	removed bool
-	given   []byte // the configuration as it was given by REST, JSON
 	halt    func() // ends the source's goroutine and waits for it; nil if there is none
 
 	mu     sync.Mutex
 	source *source
+	given  []byte // the configuration as it was given by REST, JSON
 	wanted sources.State
 }
 

@@ -2,6 +2,7 @@ package ingest_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -371,5 +372,33 @@ func TestReplayOfALogThatShrinks(t *testing.T) {
 				t.Errorf("%v records count as skipped", n)
 			}
 		})
+	}
+}
+
+// TestReplayBesideChanges asks for a replay while the description of its source is replaced.
+func TestReplayBesideChanges(t *testing.T) {
+	r := newReplayRig(t, 1)
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		for i := range 20 {
+			_, changed := r.manager.Patch(t.Context(), src, fmt.Appendf(nil, `{"batch":{"max":%d}}`, 100+i))
+			err = errors.Join(err, changed)
+		}
+		done <- err
+	}()
+	for {
+		_, err := r.manager.Replay(t.Context(), "c", []byte(`{"into":"c2","overrides":{"sources":{"none":{}}}}`))
+		if server.KindOf(err) != server.Invalid {
+			t.Fatal(err)
+		}
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Fatal(err)
+			}
+			return
+		default:
+		}
 	}
 }

@@ -56,8 +56,9 @@ type source struct {
 	// The consuming goroutine's own.
 	control     *controller
 	progress    progress
-	letterTopic bool   // the dead-letter topic is known to exist
-	begunKept   []byte // the document of begun as it is, nil if that is not known
+	letterTopic bool // the dead-letter topic is known to exist
+	// Whoever looks for partitions owns it.
+	begunKept []byte // the document of begun as it is, nil if that is not known
 
 	mu         sync.Mutex
 	paused     bool // changes only while the source does not run
