@@ -23,7 +23,13 @@ type engine struct {
 
 // openEngine opens the folder. To write, it brings the layout up to date.
 func openEngine(dir string, o *Options, fs vfs.FS, readOnly bool) (*engine, error) {
-	db, err := pebble.Open(dir, pebbleOptions(o, fs, readOnly))
+	var db *pebble.DB
+	var err error
+	if readOnly {
+		db, err = pebble.Open(dir, pebbleOptions(o, fs, true))
+	} else {
+		db, err = openToWrite(dir, o, fs)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open data folder %s: %w", dir, err)
 	}

@@ -107,7 +107,7 @@ func (x *examination) folder(ctx context.Context, entries []os.DirEntry, read fu
 }
 
 // ours matches the names of what can be in a data folder.
-var ours = regexp.MustCompile(`^(LOCK|` + reserveName + `|(MANIFEST|OPTIONS)-[0-9]{6,}|[0-9]{6,}(-[0-9]{3})?\.(log|sst|blob)|.*\.dbtmp|marker\..*|temporary\..*|snapshots|lost\+found)$`)
+var ours = regexp.MustCompile(`^(LOCK|` + reserveName + `|` + openingName + `|(MANIFEST|OPTIONS)-[0-9]{6,}|[0-9]{6,}(-[0-9]{3})?\.(log|sst|blob)|.*\.dbtmp|marker\..*|temporary\..*|snapshots|lost\+found)$`)
 
 // names looks at what there is, and returns the name of the manifest in force; "" means
 // that this is no data folder, which has been reported.

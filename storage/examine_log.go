@@ -32,9 +32,16 @@ func (x *examination) lastLog(manifest string, damaged bool) {
 		x.report.Wrong(manifest, restore, "the manifest is damaged: %v", err)
 		return
 	}
-	if lacksLog(logs, oldest, manifest) {
+	lacks, err := lacksLog(x.fs, x.dir, logs, oldest)
+	switch {
+	case err != nil:
+		x.report.Wrong(x.dir, "run as the user who owns the folder", "%v", err)
+		return
+	case lacks:
 		x.report.Wrong(x.dir, restore, "what was written last is missing: there is no log of a number from %s on", oldest)
 		return
+	case len(logs) == 0:
+		return // an opening was cut short
 	}
 	last := logs[len(logs)-1]
 	_, path := last.SegmentLocation(0)

@@ -7,7 +7,6 @@ import (
 	"hash/crc32"
 	"io"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2/record"
@@ -25,7 +24,8 @@ import (
 //     read comes behind one that cannot. What is missing of one that was being written is
 //     missing from the end, or is zeros, by whole sectors: a manifest is only appended to.
 //  3. A manifest but the first one names a log before it is in force. A log from that
-//     number on is there, but in the middle of an opening.
+//     number on is there, but in the middle of an opening, during which there is a file that
+//     says so.
 //  4. The header of a chunk of a log says how much of the log was durable when it was
 //     written, and a mark how much was when nothing had been written for a while: all of
 //     that can be read.
@@ -224,7 +224,11 @@ func intactLog(fs vfs.FS, dir, manifest string, oldest wal.NumWAL) error {
 	if len(logs) == 0 && oldest == 0 {
 		return nil
 	}
-	if lacksLog(logs, oldest, manifest) {
+	lacks, err := lacksLog(fs, dir, logs, oldest)
+	switch {
+	case err != nil:
+		return err
+	case lacks:
 		return fmt.Errorf("data folder %s: there is no log of a number from %s on, which %s names, but one was written to last: restore it, or a snapshot", dir, oldest, manifest)
 	}
 	marked, err := markOf(fs, dir)
@@ -322,15 +326,14 @@ func isTrailer(b []byte, number uint32) bool {
 	return len(b) >= logTrailer && b[6] == logTrailerType && binary.LittleEndian.Uint32(b[7:]) == number+1
 }
 
-// lacksLog says whether the log is missing that was written to last. An opening that is cut
-// short has no log of the number that its manifest names, or of a higher one, yet: then the
-// manifest is newer than the number, and the older logs are still there.
-func lacksLog(logs wal.Logs, oldest wal.NumWAL, manifest string) bool {
+// lacksLog says whether the log is missing that was written to last. An opening that was cut
+// short may have removed those that it had read, and made none.
+func lacksLog(fs vfs.FS, dir string, logs wal.Logs, oldest wal.NumWAL) (bool, error) {
 	if len(logs) > 0 && logs[len(logs)-1].Num >= oldest {
-		return false
+		return false, nil
 	}
-	number, err := strconv.ParseUint(strings.TrimPrefix(manifest, "MANIFEST-"), 10, 64)
-	return len(logs) == 0 || err != nil || uint64(oldest) > number
+	opening, err := isOpening(fs, dir)
+	return !opening, err
 }
 
 // beginsAsLog says whether a file begins like a log of the number, or like an older one that

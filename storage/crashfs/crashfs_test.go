@@ -2,6 +2,7 @@ package crashfs_test
 
 import (
 	"errors"
+	"math/rand/v2"
 	"sync"
 	"testing"
 
@@ -47,4 +48,50 @@ func TestClonesBesideCompoundOperations(t *testing.T) {
 		}
 	})
 	all.Wait()
+}
+
+// A clone may lack what was removed before its folder is synced, and lacks it after.
+func TestRemovalsMayBeLost(t *testing.T) {
+	fs := crashfs.New()
+	sync := func() {
+		t.Helper()
+		dir, err := fs.OpenDir("")
+		if err := errors.Join(err, dir.Sync(), dir.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	create := func() {
+		t.Helper()
+		f, err := fs.Create("a", vfs.WriteCategoryUnspecified)
+		if err := errors.Join(err, f.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	is := func(percent int, want bool) {
+		t.Helper()
+		clone := fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rand.New(rand.NewPCG(1, 1))})
+		for range 2 { // what a crash left stays
+			if _, err := clone.Stat("a"); (err == nil) != want {
+				t.Errorf("with %d%% of what is not synced: %v", percent, err)
+			}
+			clone = clone.CrashClone(vfs.CrashCloneCfg{})
+		}
+	}
+	create()
+	is(0, false)
+	is(100, true)
+	sync()
+	is(0, true)
+	if err := fs.Remove("a"); err != nil {
+		t.Fatal(err)
+	}
+	is(0, true)
+	is(100, false)
+	create()
+	is(100, true)
+	if err := fs.Remove("a"); err != nil {
+		t.Fatal(err)
+	}
+	sync()
+	is(0, false)
 }
