@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"strconv"
@@ -116,6 +117,10 @@ func (l letter) size() int {
 
 const headerPrefix = "__connect.errors."
 
+// topicIDHeader names the log of a letter's record, as Kafka writes ids of topics: a topic that
+// is made anew has the same offsets once more.
+const topicIDHeader = "freshet.topic.id"
+
 // headers tell what is wrong, by the names that Kafka Connect uses. What Connect has of
 // Java is filled with what it stands for here: the class of the exception is the reason,
 // and the stack trace is its first line, from which tools take class and message.
@@ -123,7 +128,7 @@ func (s *session) headers(l letter) []kgo.RecordHeader {
 	header := func(name, value string) kgo.RecordHeader {
 		return kgo.RecordHeader{Key: headerPrefix + name, Value: []byte(value)}
 	}
-	return []kgo.RecordHeader{
+	headers := []kgo.RecordHeader{
 		header("topic", l.record.Topic),
 		header("partition", strconv.Itoa(int(l.record.Partition))),
 		header("offset", strconv.FormatInt(l.record.Offset, 10)),
@@ -135,6 +140,19 @@ func (s *session) headers(l letter) []kgo.RecordHeader {
 		header("exception.message", l.err.Detail),
 		header("exception.stacktrace", l.err.Error()),
 	}
+	if id := s.topicIDOf(l); id != nil {
+		headers = append(headers, kgo.RecordHeader{Key: topicIDHeader, Value: base64.RawURLEncoding.AppendEncode(nil, id)})
+	}
+	return headers
+}
+
+// topicIDOf returns the id of the topic that a letter's record is of, nil if it is not known.
+func (s *session) topicIDOf(l letter) []byte {
+	id := s.topicID(partition{l.record.Topic, l.record.Partition})
+	if id == (server.TopicID{}) {
+		return nil
+	}
+	return id[:]
 }
 
 // stageOf returns the stage of Connect's in which a record failed.
@@ -158,7 +176,7 @@ func (s *session) localLetter(l letter) server.DeadLetter {
 	d := server.DeadLetter{
 		Stream: s.stream(partition{l.record.Topic, l.record.Partition}), Offset: l.record.Offset, Time: l.record.Timestamp,
 		Reason: string(l.err.Reason), Detail: l.err.Detail,
-		Key: l.record.Key, Value: l.record.Value,
+		Key: l.record.Key, Value: l.record.Value, TopicID: s.topicIDOf(l),
 	}
 	for _, h := range l.record.Headers {
 		d.Headers = append(d.Headers, server.Header{Key: h.Key, Value: h.Value})

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"strconv"
 
@@ -125,6 +126,11 @@ func (s *source) letterOf(r *kgo.Record) *server.DeadLetter {
 			l.Reason = value
 		case headerPrefix + "exception.message":
 			l.Detail = value
+		case topicIDHeader:
+			id, err := base64.RawURLEncoding.DecodeString(value)
+			if err == nil {
+				l.TopicID = id
+			}
 		default:
 			l.Headers = append(l.Headers, server.Header{Key: h.Key, Value: h.Value})
 		}
@@ -230,6 +236,15 @@ func (s *source) reread(ctx context.Context, c *server.Collection, l *server.Dea
 	record, target, err := s.readOne(ctx, c, l.Stream, r)
 	if err == nil && target == nil {
 		err = decode.Bad(decode.UnknownCollection, "there is no collection %q yet: the next record of its makes it", record.Collection)
+	}
+	if err != nil {
+		return record.Op, nil, err
+	}
+	at, _, err := target.Position(l.Stream)
+	var id server.TopicID
+	copy(id[:], l.TopicID)
+	if !id.CanBe(at.TopicID) {
+		record.Op.Version = record.Op.Version.OfFormerLog()
 	}
 	return record.Op, target, err
 }

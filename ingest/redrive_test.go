@@ -2,6 +2,7 @@ package ingest_test
 
 import (
 	"fmt"
+	"maps"
 	"testing"
 	"time"
 
@@ -66,6 +67,40 @@ func TestRedrive(t *testing.T) {
 			if _, err := r.manager.DeadLetters(t.Context(), src, 0, sources.LetterFilter{}); server.KindOf(err) != server.Invalid {
 				t.Errorf("limit 0: %v", err)
 			}
+		})
+	}
+}
+
+// TestRedriveOfAFormerLog tries a letter again whose topic was made anew since: its offset says
+// nothing about those of the new log.
+func TestRedriveOfAFormerLog(t *testing.T) {
+	for name, setting := range map[string]string{"store": "", "topic": `,"errors.deadletterqueue.topic.name":"t.dlq"`} {
+		t.Run(name, func(t *testing.T) {
+			r := newBare(t, 1)
+			r.create(1)
+			r.run()
+			r.add(`{"name":"src","topics":["t"],"on_gap":"skip"` + setting + `}`)
+			old := value(`{"key":"a","embedding":[1],"n":1}`)
+			old.Timestamp = time.Now().Add(-time.Hour)
+			r.produce(value(`{"id":"b","embedding":[1]}`), old)
+			r.applied(0, 1)
+			r.recreate(1)
+			r.produce(value(`{"id":"a","embedding":[1],"n":2}`))
+			want := map[string]string{"a": `{"n":2}`, "b": `{}`}
+			r.eventually(func() string {
+				if got := r.points(); !maps.Equal(got, want) {
+					return fmt.Sprint(got)
+				}
+				return ""
+			})
+			if _, err := r.manager.Patch(t.Context(), src, []byte(`{"id":"value.key"}`)); err != nil {
+				t.Fatal(err)
+			}
+			got, err := r.manager.Redrive(t.Context(), src, sources.Redrive{})
+			if err != nil || got.Matched != 1 || got.Stale != 1 {
+				t.Errorf("%+v, %v", got, err)
+			}
+			r.expect(want)
 		})
 	}
 }

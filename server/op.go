@@ -121,6 +121,8 @@ type DeadLetter struct {
 	Key     []byte    `json:"key"`
 	Value   []byte    `json:"value"`
 	Headers []Header  `json:"headers,omitempty"`
+	// TopicID is that of the topic in whose log Offset is, none if it is not known.
+	TopicID []byte `json:"topic_id,omitempty"`
 	// Truncated says that Value is only the beginning of the record's.
 	Truncated bool `json:"truncated,omitempty"`
 	// Number is that of the letter in the store, see Batch.Redriven.
