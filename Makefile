@@ -68,10 +68,11 @@ portable:
 	$(ON_ARM64) -run 'Normalize|DistancesOnCodes|AwkwardVectors|BadInput|WithoutCodes|WhileCodesChange' ./hnsw
 
 # The binary against Apache Kafka, Apache Flink, kafka-python and the clients of
-# Qdrant.
+# Qdrant. Most of these tests wait most of the time, so more of them go on at a time than there
+# are cores.
 e2e:
 	e2e/setup.sh
-	$(GO) test -tags e2e -count=1 -timeout 20m ./e2e
+	$(GO) test -tags e2e -count=1 -timeout 20m -parallel 4 ./e2e
 
 # The manifests, the chart, the alerts, the workflows.
 k8s:

@@ -16,6 +16,7 @@ import (
 // TestClients runs the tests of each client of the REST API, which are written
 // with the client's own means.
 func TestClients(t *testing.T) {
+	t.Parallel()
 	f := startFreshet(t, "")
 	venv := filepath.Join(root, ".cache", "python-clients", "bin", "python")
 	for _, x := range []struct {

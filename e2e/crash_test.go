@@ -24,6 +24,7 @@ import (
 // their newest versions; every record took effect once; nothing acknowledged
 // is missing.
 func TestKilledInMidBatch(t *testing.T) {
+	t.Parallel()
 	const (
 		records = 20_000
 		rate    = 2_500

@@ -17,6 +17,7 @@ import (
 // that begins with bad records, and goes on having them: each good record takes effect
 // once, each bad one is a dead letter once.
 func TestKilledAmongDeadLetters(t *testing.T) {
+	t.Parallel()
 	const records, kills = 2400, 5
 	brokers := startKafka(t)
 	createTopic(t, brokers, "t", 1)

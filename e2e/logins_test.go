@@ -18,6 +18,7 @@ import (
 // TestLogins consumes from brokers that know a user by each mechanism of SASL, which a
 // wrong password or token does not get in by.
 func TestLogins(t *testing.T) {
+	t.Parallel()
 	write := filesOf(t)
 	authority := certtest.NewAuthority(t, "everybody")
 	broker := authority.Issue(t, "broker", "127.0.0.1")

@@ -32,6 +32,7 @@ import (
 // snapshot that is listed can be recovered. ROUNDS says how often it is killed,
 // SEED with which random numbers.
 func TestCrash(t *testing.T) {
+	t.Parallel()
 	kills, seed := fromEnvironment(t, "ROUNDS", 100), fromEnvironment(t, "SEED", rand.Uint64())
 	t.Logf("SEED=%d", seed)
 	brokers := startKafka(t)
