@@ -33,7 +33,7 @@ func (m *Manager) DeadLetters(ctx context.Context, key sources.Key, limit int, f
 	err = m.letters(ctx, g.current(), func(l *server.DeadLetter, _ bool) (bool, error) {
 		if len(list) < limit && selects(&filter, l) {
 			list = append(list, sources.Letter{
-				Topic: l.Stream.Topic, Partition: l.Stream.Partition, Offset: l.Offset, Time: l.Time,
+				Topic: l.Stream.Topic, Partition: l.Stream.Partition, Offset: l.Offset, Time: server.TimeInJSON(l.Time),
 				Reason: l.Reason, Detail: l.Detail, Key: l.Key, Value: l.Value, Truncated: l.Truncated,
 			})
 		}

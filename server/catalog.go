@@ -188,6 +188,29 @@ func (db *DB) UpdateConfig(_ context.Context, name string, change func(*Config) 
 	if err != nil {
 		return err
 	}
+	return db.updateConfig(c, change)
+}
+
+// updateConfigOf is UpdateConfig of a collection that was found before. Its name may be
+// another's by now.
+func (db *DB) updateConfigOf(c *Collection, change func(*Config) error) error {
+	db.change.Lock()
+	defer db.change.Unlock()
+	if err := db.has(c); err != nil {
+		return err
+	}
+	return db.updateConfig(c, change)
+}
+
+// has returns an error unless the collection is the one of its name.
+func (db *DB) has(c *Collection) error {
+	if current, err := db.Collection(c.name); err != nil || current != c {
+		return noCollection(c.name)
+	}
+	return nil
+}
+
+func (db *DB) updateConfig(c *Collection, change func(*Config) error) error {
 	cfg := c.Config().clone()
 	if err := change(&cfg); err != nil {
 		return err

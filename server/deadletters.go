@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"freshet/storage"
 )
@@ -56,6 +57,7 @@ func (l *letterbox) put(c *Collection, b *storage.Batch, letters []DeadLetter) e
 		if letter := &letters[i]; len(letter.Value) > maxLetterValue {
 			letter.Value, letter.Truncated = letter.Value[:maxLetterValue], true
 		}
+		letters[i].Time = TimeInJSON(letters[i].Time)
 		value, err := json.Marshal(&letters[i])
 		if err != nil {
 			return fmt.Errorf("encode dead letter: %w", err)
@@ -73,6 +75,25 @@ func (l *letterbox) put(c *Collection, b *storage.Batch, letters []DeadLetter) e
 		l.kept = l.kept[1:]
 	}
 	return nil
+}
+
+// The first and the last day of which JSON can tell a time in any zone.
+var (
+	firstDay = time.Date(0, time.January, 2, 0, 0, 0, 0, time.UTC)
+	lastDay  = time.Date(9999, time.December, 30, 0, 0, 0, 0, time.UTC)
+)
+
+// TimeInJSON returns the nearest time that JSON can tell. Records may have any: a producer
+// that counts microseconds where milliseconds are meant is far beyond the year 9999.
+func TimeInJSON(t time.Time) time.Time {
+	switch {
+	case t.Before(firstDay):
+		return firstDay
+	case t.After(lastDay):
+		return lastDay
+	default:
+		return t
+	}
 }
 
 func (l *letterbox) add(number uint64, size int) {

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"hash"
+	"math"
 
 	"freshet/server/point"
 	"freshet/storage"
@@ -32,6 +33,7 @@ type importer struct {
 	payload   uint64 // bytes
 	operation uint64 // newest of a point
 	lastKnown uint64 // number of the last operation, as it is stored
+	newest    int64  // version of a write by REST, which is an operation
 	moves     uint64 // of the operations
 	maxStream uint32 // of a point or a tombstone
 	streams   map[uint32]struct{}
@@ -51,6 +53,9 @@ const (
 	maxMetaValue = 1 << 20
 	maxNodeValue = 4 << 20
 )
+
+// maxOperation leaves room for the operations to come.
+const maxOperation = math.MaxInt64 / 2
 
 func (im *importer) record(ks storage.Keyspace, key, value []byte) error {
 	im.key = append(append(im.key[:0], byte(ks)), key...)
@@ -95,7 +100,7 @@ func (im *importer) check(ks storage.Keyspace, key, value []byte) (keep bool, er
 		return true, im.vector(key, value)
 	case storage.Tombstone:
 		t, err := decodeTombstone(value)
-		im.maxStream = max(im.maxStream, t.version.stream)
+		im.version(t.version)
 		if _, idErr := point.FromKey(key); err != nil || idErr != nil {
 			return false, damaged("a tombstone cannot be read")
 		}
@@ -103,7 +108,7 @@ func (im *importer) check(ks storage.Keyspace, key, value []byte) (keep bool, er
 	case storage.Position:
 		return true, im.position(key, value)
 	case storage.DeadLetter:
-		if len(key) != 8 || !json.Valid(value) {
+		if len(key) != 8 || json.Unmarshal(value, new(DeadLetter)) != nil {
 			return false, damaged("a dead letter cannot be read")
 		}
 		return true, nil
@@ -137,8 +142,15 @@ func (im *importer) point(key, value []byte) error {
 	im.pointIDs.Write(framed(key))
 	im.payload += uint64(len(s.payload))
 	im.operation = max(im.operation, s.operation)
-	im.maxStream = max(im.maxStream, s.version.stream)
+	im.version(s.version)
 	return nil
+}
+
+func (im *importer) version(v storedVersion) {
+	im.maxStream = max(im.maxStream, v.stream)
+	if v.stream == 0 {
+		im.newest = max(im.newest, v.offset)
+	}
 }
 
 // framed makes a sequence of keys unambiguous.
@@ -233,6 +245,10 @@ func (im *importer) finish() error {
 		return damaged("a stream that records name has no position")
 	case im.operation > im.lastKnown:
 		return damaged("a point is of the operation %d, the last one is %d", im.operation, im.lastKnown)
+	case im.lastKnown > maxOperation:
+		return damaged("the number of the last operation is %d", im.lastKnown)
+	case im.newest > int64(im.lastKnown): // later writes would count as older ones
+		return damaged("a write is of the operation %d, the last one is %d", im.newest, im.lastKnown)
 	case im.moves > im.lastKnown:
 		return damaged("the last operation is %d, of which %d were moves", im.lastKnown, im.moves)
 	}

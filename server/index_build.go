@@ -51,7 +51,7 @@ func (db *DB) CreateIndex(ctx context.Context, name, field string, raw json.RawM
 	}
 	err = c.build(ctx, f.index)
 	if err == nil {
-		err = db.UpdateConfig(ctx, name, func(cfg *Config) error {
+		err = db.updateConfigOf(c, func(cfg *Config) error {
 			if cfg.Indexes == nil {
 				cfg.Indexes = map[string]json.RawMessage{}
 			}
@@ -80,7 +80,7 @@ func (db *DB) DropIndex(ctx context.Context, name, field string) error {
 		return err
 	}
 	defer leave()
-	err = db.UpdateConfig(ctx, name, func(cfg *Config) error {
+	err = db.updateConfigOf(c, func(cfg *Config) error {
 		delete(cfg.Indexes, field)
 		return nil
 	})

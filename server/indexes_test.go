@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -12,11 +13,43 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"golang.org/x/sync/errgroup"
 
 	"freshet/server/filter"
 	"freshet/server/payload"
 	"freshet/server/point"
 )
+
+// An index that is asked for by an alias is of the collection that the alias named then.
+func TestIndexByAnAliasThatMoves(t *testing.T) {
+	db := openDB(t, vfs.NewMem())
+	defer closeDB(t, db)
+	first := newCollection(t, db, "c", vectorConfig(2, Euclid))
+	second := newCollection(t, db, "d", vectorConfig(2, Euclid))
+	name := func(target string) {
+		err := db.UpdateAliases(t.Context(), []AliasAction{{Create: &Alias{Alias: "a", Collection: target}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	name("c")
+	held, hold := make(chan struct{}), make(chan struct{})
+	var working errgroup.Group
+	working.Go(func() error { return first.do(t.Context(), func() error { close(held); <-hold; return nil }) })
+	<-held
+	working.Go(func() error { return db.CreateIndex(t.Context(), "a", "n", json.RawMessage(`"integer"`)) })
+	for len(first.indexing) == 0 {
+		runtime.Gosched()
+	}
+	name("d")
+	close(hold)
+	if err := working.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if len(first.Config().Indexes) != 1 || len(second.Config().Indexes) != 0 {
+		t.Errorf("the declared indexes are %v and %v", first.Config().Indexes, second.Config().Indexes)
+	}
+}
 
 func createIndex(t testing.TB, db *DB, field, schema string) {
 	t.Helper()

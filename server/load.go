@@ -122,6 +122,7 @@ type loading struct {
 	items   map[string][]hnsw.Item // that wait, by name of their vectors
 	docs    map[string][]sparse.Doc
 	waiting int
+	shapes  []byte // of the graphs, unless what is stored is for these
 
 	// room says that there is no memory for more vectors.
 	room     func() error
@@ -168,6 +169,9 @@ func (l *loading) nodes(snapshot *storage.Snapshot) error {
 		return err
 	}
 	fit := bytes.Equal(shapes, stored)
+	if !fit {
+		l.shapes = shapes
+	}
 	err = snapshot.Scan(storage.AppendKey(nil, storage.Neighbours, c.space, nil), nil, func(key, value []byte) (bool, error) {
 		record, err := decodeNode(value)
 		suffix := storage.Suffix(key)
@@ -199,7 +203,8 @@ func (l *loading) nodes(snapshot *storage.Snapshot) error {
 	if err != nil || fit {
 		return err
 	}
-	return c.putMeta(graphsMeta, shapes)
+	// Until the load has replaced them all: one that is cut short leaves some of both.
+	return c.putMeta(graphsMeta, nil)
 }
 
 // reach makes the tables by slot long enough.
@@ -349,5 +354,8 @@ func (l *loading) link(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	if l.shapes == nil {
+		return nil
+	}
+	return c.putMeta(graphsMeta, l.shapes)
 }

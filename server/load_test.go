@@ -134,6 +134,43 @@ func TestGraphsAreLoaded(t *testing.T) {
 	}
 }
 
+// A start that is cut short after the parameters of the graph were changed has not made the
+// graph by the new ones: the next start still has to.
+func TestGraphsOfAStartThatIsCutShort(t *testing.T) {
+	fs := vfs.NewMem()
+	db := openDB(t, fs)
+	write(t, newCollection(t, db, "c", vectorConfig(2, Euclid)), rand.New(rand.NewPCG(1, 77)), 10)
+	setM := func(m int) {
+		err := db.UpdateConfig(context.Background(), "c", func(cfg *Config) error { cfg.HNSW.M = &m; return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		closeDB(t, db)
+	}
+	setM(24)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := Open(ctx, "data", Options{FS: fs}); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	db = openDB(t, fs)
+	if c := openedCollection(t, db); c.searched != len(contents(t, c)) {
+		t.Errorf("neighbours of %d points of %d were searched for", c.searched, len(contents(t, c)))
+	}
+	setM(8)
+	if _, err := Open(ctx, "data", Options{FS: fs}); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	changeStore(t, fs, func(s *storage.Store, _ *storage.Batch) error {
+		snapshot := s.Snapshot()
+		value, err := snapshot.Get(nil, storage.AppendKey(nil, storage.Meta, storage.Space{Collection: 1}, []byte(graphsMeta)))
+		if len(value) > 0 {
+			t.Errorf("all neighbours are said to be of %s", value)
+		}
+		return errors.Join(err, snapshot.Close())
+	})
+}
+
 func openedCollection(t testing.TB, db *DB) *Collection {
 	t.Helper()
 	c, err := db.Collection("c")

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -567,6 +568,18 @@ func TestDeadLettersAreBounded(t *testing.T) {
 	letters, err := c.DeadLetters(context.Background(), 1000)
 	if err != nil || len(letters) == 0 || len(letters) > 64 || letters[len(letters)-1].Offset != 79 {
 		t.Fatalf("%d letters kept, %v", len(letters), err)
+	}
+}
+
+// Records may have times that JSON cannot tell.
+func TestDeadLettersOfAnyTime(t *testing.T) {
+	c := testCollection(t)
+	for _, ms := range []int64{math.MinInt64, -1 << 50, 0, 1 << 50, math.MaxInt64} {
+		apply(t, c, Batch{DeadLetters: []DeadLetter{{Reason: "malformed_json", Time: time.UnixMilli(ms)}}})
+	}
+	letters, err := c.DeadLetters(t.Context(), 9)
+	if err != nil || len(letters) != 5 || !letters[2].Time.Equal(time.UnixMilli(0)) || letters[1].Time.Year() != 0 || letters[4].Time.Year() != 9999 {
+		t.Errorf("%v, %v", letters, err)
 	}
 }
 

@@ -395,6 +395,14 @@ func TestBadSnapshots(t *testing.T) {
 		list[i].Value = []byte{1}
 		return archiveOf(t, list...)
 	}
+	withMeta := func(field string, n uint64) []byte {
+		list := slices.Clone(entries)
+		i := slices.IndexFunc(list, func(e archive.Entry) bool {
+			return e.Kind == archive.Record && e.Space == byte(storage.Meta) && string(e.Key) == field
+		})
+		list[i].Value = binary.BigEndian.AppendUint64(nil, n)
+		return archiveOf(t, list...)
+	}
 	withMoves := func(n uint64) []byte {
 		list := slices.Clone(entries)
 		i := slices.IndexFunc(list, func(e archive.Entry) bool {
@@ -453,6 +461,10 @@ func TestBadSnapshots(t *testing.T) {
 		"huge stream":          {value(storage.Position, binary.AppendVarint(binary.AppendUvarint(nil, 1<<24), 1)), "", "has no position"},
 		"same stream":          {value(storage.Position, binary.AppendVarint(binary.AppendUvarint(nil, 2), 1)), "", "two positions"},
 		"dead letter":          {value(storage.DeadLetter, []byte("{")), "", "dead letter"},
+		"no dead letter":       {value(storage.DeadLetter, []byte("[]")), "", "dead letter"},
+		"last operation":       {withMeta(metaOperation, math.MaxUint64), "", "number of the last operation is"},
+		"later write":          {value(storage.Point, (&storedLater).append(nil)), "", "a write is of the operation"},
+		"later delete":         {value(storage.Tombstone, appendTombstone(nil, tombstone{version: storedLater.version})), "", "a write is of the operation"},
 		"neighbours":           {value(storage.Neighbours, []byte{1, 2, 3}), "", "record of neighbours"},
 		"many neighbours":      {value(storage.Neighbours, append([]byte{1, 1, 0, 9, 1, 0, 0, 0, 0, 0, 0, 0, 0}, 0xff, 0xff, 0xff, 0xff, 0x0f)), "", "record of neighbours"},
 		"a slot far away":      {archiveOf(t, slices.Insert(slices.Clone(entries[:len(entries)-1]), len(entries)-1, archive.Entry{Kind: archive.Record, Space: byte(storage.Neighbours), Key: []byte{0x7f, 0xff, 0xff, 0xff}, Value: far.append(nil)}, archive.Entry{Kind: archive.CollectionEnd, Count: entries[len(entries)-1].Count + 1})...), "", ""},
@@ -497,6 +509,7 @@ func TestBadSnapshots(t *testing.T) {
 var (
 	stored0      = stored{operation: 1, payload: json.RawMessage(`[]`)}
 	storedLate   = stored{operation: 1 << 40, payload: json.RawMessage(`{}`)}
+	storedLater  = stored{operation: 1, version: storedVersion{offset: 1 << 40}, payload: json.RawMessage(`{}`)}
 	storedStream = stored{operation: 1, version: storedVersion{stream: 77}, payload: json.RawMessage(`{}`)}
 )
 

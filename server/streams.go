@@ -21,6 +21,10 @@ type streamTable struct {
 	byNum   []origin            // index 0 is REST; only appended to
 	former  map[Stream][]uint32 // numbers that stood for earlier logs, the oldest first
 	applied map[Stream]Position // as loaded
+
+	// unstored has the streams of which the next commit stores numbers and position. They
+	// stay after one that fails: what a later one writes may be of these numbers.
+	unstored map[Stream]bool
 }
 
 // origin is what a number stands for: one log of a stream.
@@ -38,30 +42,34 @@ func newStreamTable() *streamTable {
 		byNum:   []origin{{}},
 		former:  map[Stream][]uint32{},
 		applied: map[Stream]Position{},
+
+		unstored: map[Stream]bool{},
 	}
 }
 
 // number returns the stream's number, giving it the next one if it is new.
-func (t *streamTable) number(s Stream) (num uint32, isNew bool) {
+func (t *streamTable) number(s Stream) uint32 {
 	if num, ok := t.numbers[s]; ok {
-		return num, false
+		return num
 	}
-	num = uint32(len(t.byNum))
+	num := uint32(len(t.byNum))
 	t.numbers[s] = num
 	t.byNum = append(t.byNum, origin{stream: s})
-	return num, true
+	t.unstored[s] = true
+	return num
 }
 
 // past returns the number of the newest of the stream's earlier logs. A stream without one
 // gets it.
-func (t *streamTable) past(s Stream) (num uint32, isNew bool) {
+func (t *streamTable) past(s Stream) uint32 {
 	if former := t.former[s]; len(former) > 0 {
-		return former[len(former)-1], false
+		return former[len(former)-1]
 	}
-	num = uint32(len(t.byNum))
+	num := uint32(len(t.byNum))
 	t.byNum = append(t.byNum, origin{stream: s, log: 1})
 	t.former[s] = []uint32{num}
-	return num, true
+	t.unstored[s] = true
+	return num
 }
 
 // renew gives a stream that has a number another one for its next log.
@@ -209,20 +217,19 @@ func decodeStream(key []byte) (Stream, error) {
 	return s, nil
 }
 
-func (c *Collection) putPosition(b *storage.Batch, p Position) error {
-	num, _ := c.streams.number(p.Stream)
-	value := storedPosition{number: num, next: p.Next, topicID: p.TopicID, former: c.streams.former[p.Stream], epoch: p.Epoch}
-	return b.Set(storage.AppendKey(nil, storage.Position, c.space, appendStream(nil, p.Stream)), value.append(nil))
+// putPosition stores the numbers of a stream, and its position if it has one.
+func (c *Collection) putPosition(b *storage.Batch, s Stream, applied map[Stream]Position) error {
+	value := storedPosition{number: c.streams.number(s), next: unknownNext, former: c.streams.former[s]}
+	if p, ok := applied[s]; ok {
+		value.next, value.topicID, value.epoch = p.Next, p.TopicID, p.Epoch
+	}
+	return b.Set(storage.AppendKey(nil, storage.Position, c.space, appendStream(nil, s)), value.append(nil))
 }
 
 // over completes a position by what is known of its stream.
 func (p Position) over(applied map[Stream]Position) Position {
-	known, ok := applied[p.Stream]
-	if ok && p.Next == unknownNext {
-		p.Next, p.Epoch = known.Next, known.Epoch
-	}
 	if p.TopicID == (TopicID{}) {
-		p.TopicID = known.TopicID
+		p.TopicID = applied[p.Stream].TopicID
 	}
 	p.NewLog = false
 	return p

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"slices"
 	"testing"
 
@@ -103,6 +104,81 @@ func TestFormerLog(t *testing.T) {
 			put(3, Version{Stream: s, Offset: 6, Time: 9}, 0)
 			closeDB(t, db)
 		})
+	}
+}
+
+// A group of requests leaves the position that the source reached in it, whatever is redriven
+// behind that.
+func TestPositionBesideAFormerLog(t *testing.T) {
+	fs := vfs.NewMem()
+	db := openDB(t, fs)
+	c := newCollection(t, db, "c", vectorConfig(2, Euclid))
+	s := Stream{Source: "s", Topic: "t"}
+	err := c.do(t.Context(), func() error {
+		tx := c.begin()
+		return errors.Join(
+			tx.run(&request{set: c.set(), batch: Batch{Positions: []Position{{Stream: s, Next: 10, Epoch: 3}}}}),
+			tx.run(&request{set: c.set(), batch: Batch{Ops: []Op{upsert(point.Number(1), Version{Stream: s, Offset: 7}.OfFormerLog(), 1, 0, "")}}}),
+			tx.flush(),
+		)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		p, ok, err := c.Position(s)
+		if diff := cmp.Diff(Position{Stream: s, Next: 10, Epoch: 3}, p); diff != "" || !ok || err != nil {
+			t.Errorf("%t, %v\n%s", ok, err, diff)
+		}
+		closeDB(t, db)
+		db = openDB(t, fs)
+		c = openedCollection(t, db)
+	}
+	closeDB(t, db)
+}
+
+// What is written after a commit that failed does not rely on what that one was to store.
+func TestAfterAFailedCommit(t *testing.T) {
+	fs := vfs.NewMem()
+	db := openDB(t, fs)
+	c := newCollection(t, db, "c", vectorConfig(2, Euclid))
+	createIndex(t, db, "n", `"integer"`)
+	s, other := Stream{Source: "s", Topic: "t"}, Stream{Source: "s", Topic: "u"}
+	fail := func(ops ...Op) {
+		t.Helper()
+		err := c.do(t.Context(), func() error {
+			tx := c.begin()
+			broken := upsert(point.Number(9), Version{}, 0, 0, `{"n":`) // which an index cannot read
+			if err := tx.run(&request{set: c.set(), batch: Batch{Ops: append(ops, broken)}}); err != nil {
+				return err
+			}
+			if tx.flush() == nil {
+				t.Error("the commit did not fail")
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	version := Version{Stream: s, Offset: 7, Time: 7}
+	fail(upsert(point.Number(1), version, 1, 0, ""))
+	fail(upsert(point.Number(1), version.OfFormerLog(), 1, 0, ""))
+	put := func(offset, time int64) (stale int) {
+		v := Version{Stream: s, Offset: offset, Time: time}
+		return apply(t, c, Batch{Ops: []Op{
+			upsert(point.Number(1), v, 1, 0, ""),
+			upsert(point.Number(2), v.OfFormerLog(), 1, 0, ""),
+			upsert(point.Number(3), Version{Stream: other, Offset: offset, Time: time}, 1, 0, ""),
+		}}).Stale
+	}
+	put(7, 7)
+	closeDB(t, db)
+	db = openDB(t, fs)
+	defer func() { closeDB(t, db) }()
+	c = openedCollection(t, db)
+	if stale := put(6, 9); stale != 3 { // each of an earlier offset of its log
+		t.Errorf("%d of 3 older writes are stale", stale)
 	}
 }
 

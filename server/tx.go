@@ -271,26 +271,25 @@ func (tx *tx) relocate(key []byte) error {
 	return nil
 }
 
-// stream returns the number of a stream; a new one is stored by the commit.
-func (tx *tx) stream(s Stream) uint32 {
-	num, isNew := tx.c.streams.number(s)
-	if isNew {
-		tx.moves = append(tx.moves, Position{Stream: s, Next: unknownNext})
-	}
-	return num
-}
-
 // origin returns the number of the log that a version is from.
 func (tx *tx) origin(v *Version) uint32 {
-	present := tx.stream(v.Stream)
+	present := tx.c.streams.number(v.Stream)
 	if v.log == 0 {
 		return present
 	}
-	num, isNew := tx.c.streams.past(v.Stream)
-	if isNew {
-		tx.moves = append(tx.moves, Position{Stream: v.Stream, Next: unknownNext})
+	return tx.c.streams.past(v.Stream)
+}
+
+// reached returns how far each stream is applied with the transaction.
+func (tx *tx) reached() map[Stream]Position {
+	if len(tx.moves) == 0 {
+		return tx.c.applied
 	}
-	return num
+	applied := maps.Clone(tx.c.applied)
+	for _, m := range tx.moves {
+		applied[m.Stream] = m.over(applied)
+	}
+	return applied
 }
 
 // flush commits what the transaction holds and makes it visible. On an error
@@ -466,7 +465,11 @@ func (tx *tx) fill(b *storage.Batch) error {
 		}
 	}
 	for _, m := range tx.moves {
-		if err := c.putPosition(b, m.over(c.applied)); err != nil {
+		c.streams.unstored[m.Stream] = true
+	}
+	reached := tx.reached()
+	for s := range c.streams.unstored {
+		if err := c.putPosition(b, s, reached); err != nil {
 			return err
 		}
 	}
@@ -541,12 +544,6 @@ func (tx *tx) settle(staged stagedSlots) {
 			c.points--
 		}
 	}
-	if len(tx.moves) > 0 {
-		c.applied = maps.Clone(c.applied)
-		for _, m := range tx.moves {
-			if m.Next != unknownNext {
-				c.applied[m.Stream] = m.over(c.applied)
-			}
-		}
-	}
+	c.applied = tx.reached()
+	clear(c.streams.unstored)
 }

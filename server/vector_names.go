@@ -119,8 +119,8 @@ func (db *DB) DropVector(ctx context.Context, collection, name string) error {
 func (db *DB) changeVectors(ctx context.Context, c *Collection, change func(*Config) error) error {
 	db.change.Lock()
 	defer db.change.Unlock()
-	if current, err := db.Collection(c.name); err != nil || current != c {
-		return noCollection(c.name)
+	if err := db.has(c); err != nil {
+		return err
 	}
 	cfg := c.Config().clone()
 	if err := change(&cfg); err != nil {
@@ -183,7 +183,7 @@ func (db *DB) finishDrop(ctx context.Context, c *Collection, name string) error 
 			return err
 		}
 	}
-	return db.UpdateConfig(ctx, c.name, func(cfg *Config) error {
+	return db.updateConfigOf(c, func(cfg *Config) error {
 		cfg.DroppedVectors = slices.DeleteFunc(cfg.DroppedVectors, func(n string) bool { return n == name })
 		return nil
 	})
