@@ -340,17 +340,28 @@ func (s *searcher) mendList(n uint32, level int) bool {
 	return length >= min(before, g.cfg.M)/2
 }
 
+// fewKept is how many neighbours are asked first whether one that is lost was the farthest:
+// mostly one of them is farther, and the others need not be measured.
+const fewKept = 6
+
 // replaceFarthest adds to s.picked, up to limit, for each of s.lost that is farther from n,
 // the query, than all those picked, the nearest of its neighbours.
 func (s *searcher) replaceFarthest(n uint32, level, limit int) {
-	kept := len(s.picked)
-	s.fresh = append(append(s.fresh[:0], s.picked...), s.lost...)
+	few := min(fewKept, len(s.picked))
+	s.fresh = append(append(s.fresh[:0], s.lost...), s.picked[:few]...)
 	s.approximate = append(s.approximate[:0], s.measure()...)
-	farthest := float32(math.Inf(-1))
-	for _, d := range s.approximate[:kept] {
+	lost, farthest := s.approximate[:len(s.lost)], float32(math.Inf(-1))
+	for _, d := range s.approximate[len(s.lost):] {
 		farthest = max(farthest, d)
 	}
-	for i, d := range s.approximate[kept:] {
+	if slices.Max(lost) <= farthest {
+		return
+	}
+	s.fresh = append(s.fresh[:0], s.picked[few:]...)
+	for _, d := range s.measure() {
+		farthest = max(farthest, d)
+	}
+	for i, d := range lost {
 		if d <= farthest || len(s.picked) >= limit {
 			continue
 		}
