@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"os"
 	"strings"
@@ -27,23 +26,11 @@ func (m *matrix) row(i int) []float32 { return m.data[i*m.dim : (i+1)*m.dim : (i
 
 // readNPY reads all of a file.
 func readNPY(path string) (*matrix, error) {
-	f, array, err := arrays.OpenMatrix(path)
+	array, data, err := arrays.ReadMatrix(path, math.MaxInt64)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = f.Close() }()
-	m := &matrix{rows: int(array.Rows), dim: array.Dim, data: make([]float32, int(array.Rows)*array.Dim)}
-	r := bufio.NewReaderSize(f, 1<<20)
-	raw := make([]byte, array.Dim*array.Width)
-	for i := range m.rows {
-		if _, err := io.ReadFull(r, raw); err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
-		}
-		for k := range m.row(i) {
-			m.row(i)[k] = float32(array.Value(raw[k*array.Width:]))
-		}
-	}
-	return m, nil
+	return &matrix{rows: int(array.Rows), dim: array.Dim, data: data}, nil
 }
 
 // mapNPY maps a file of float32 into memory, where all processes that map it

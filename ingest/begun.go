@@ -67,9 +67,7 @@ func (s *source) recallBegun(ctx context.Context) error {
 	defer s.mu.Unlock()
 	for _, at := range list {
 		p := partition{at.Topic, at.Partition}
-		position := server.Position{Stream: s.stream(p), Next: at.Next}
-		copy(position.TopicID[:], at.TopicID)
-		s.begun[p] = position
+		s.begun[p] = server.Position{Stream: s.stream(p), Next: at.Next, TopicID: server.TopicIDFrom(at.TopicID)}
 	}
 	s.begunKept = append([]byte{}, kept...)
 	return nil
@@ -94,17 +92,22 @@ func (s *source) keepBegun(ctx context.Context) error {
 	slices.SortFunc(list, func(a, b begun) int {
 		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
 	})
-	value, err := json.Marshal(list)
+	return s.keepDocument(ctx, begunDocument(s.cfg.key()), list, &s.begunKept)
+}
+
+// keepDocument puts what a document of the source is to hold, unless that is what it holds: kept.
+func (s *source) keepDocument(ctx context.Context, name string, content any, kept *[]byte) error {
+	value, err := json.Marshal(content)
 	if err != nil {
-		return fmt.Errorf("keep where source %q has begun: %w", s.cfg.Name, err)
+		return fmt.Errorf("keep document %s: %w", name, err)
 	}
-	if bytes.Equal(value, s.begunKept) {
+	if bytes.Equal(value, *kept) {
 		return nil
 	}
-	if err := s.db.PutDocument(ctx, begunDocument(s.cfg.key()), value); err != nil {
+	if err := s.db.PutDocument(ctx, name, value); err != nil {
 		return err
 	}
-	s.begunKept = value
+	*kept = value
 	return nil
 }
 

@@ -260,7 +260,7 @@ func (s Status) view() sources.Status {
 	for _, p := range s.Partitions {
 		v.Partitions = append(v.Partitions, sources.Partition{
 			Topic: p.Topic, Partition: p.Partition, State: string(p.State), Error: p.Error,
-			Position: p.Next, End: p.End, Lag: p.Lag, LagSeconds: max(p.LagTime, 0).Seconds(),
+			Position: p.Next, End: p.End, Lag: p.Lag, LagSeconds: p.lagSeconds(),
 		})
 	}
 	return v

@@ -185,7 +185,7 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 		for _, p := range s.Partitions {
 			number := strconv.Itoa(int(p.Partition))
 			ch <- lagRecordsDesc.Of(float64(p.Lag), s.Collection, s.Name, p.Topic, number)
-			ch <- lagSecondsDesc.Of(max(p.LagTime, 0).Seconds(), s.Collection, s.Name, p.Topic, number)
+			ch <- lagSecondsDesc.Of(p.lagSeconds(), s.Collection, s.Name, p.Topic, number)
 			state := p.State
 			if state == Running {
 				state = s.State // of the whole source

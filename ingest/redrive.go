@@ -241,9 +241,7 @@ func (s *source) reread(ctx context.Context, c *server.Collection, l *server.Dea
 		return record.Op, nil, err
 	}
 	at, _, err := target.Position(l.Stream)
-	var id server.TopicID
-	copy(id[:], l.TopicID)
-	if !id.CanBe(at.TopicID) {
+	if !server.TopicIDFrom(l.TopicID).CanBe(at.TopicID) {
 		record.Op.Version = record.Op.Version.OfFormerLog()
 	}
 	return record.Op, target, err

@@ -185,7 +185,7 @@ func (m *Manager) measureLag(r *replay, made, old *server.Collection, status *so
 			}
 			end := max(p.End, reached[server.Stream{Source: name, Topic: p.Topic, Partition: p.Partition}])
 			status.Lag += max(end-p.Next, 0)
-			status.LagSeconds = max(status.LagSeconds, p.LagTime.Seconds())
+			status.LagSeconds = max(status.LagSeconds, p.lagSeconds())
 			ageless = ageless || p.State == Running && p.LagTime == UnknownAge
 		}
 		for _, p := range stored {

@@ -85,6 +85,9 @@ type PartitionStatus struct {
 // UnknownAge is the age of a record of which it is not known.
 const UnknownAge time.Duration = -1
 
+// lagSeconds is LagTime for those who know no unknown age: that counts as none.
+func (p *PartitionStatus) lagSeconds() float64 { return max(p.LagTime, 0).Seconds() }
+
 // publish shows what the consuming goroutine knows.
 func (s *source) publish() {
 	s.mu.Lock()

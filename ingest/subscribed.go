@@ -1,7 +1,6 @@
 package ingest
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -79,16 +78,5 @@ func (s *session) keepSubscribed(ctx context.Context) error {
 	if s.start.isEarliest() {
 		return nil
 	}
-	value, err := json.Marshal(subscribed{s.cfg.Topics, s.cfg.TopicsRegex})
-	if err != nil {
-		return fmt.Errorf("keep which topics source %q consumes: %w", s.cfg.Name, err)
-	}
-	if bytes.Equal(value, s.subscribedKept) {
-		return nil
-	}
-	if err := s.db.PutDocument(ctx, subscribedDocument(s.cfg.key()), value); err != nil {
-		return err
-	}
-	s.subscribedKept = value
-	return nil
+	return s.keepDocument(ctx, subscribedDocument(s.cfg.key()), subscribed{s.cfg.Topics, s.cfg.TopicsRegex}, &s.subscribedKept)
 }

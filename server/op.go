@@ -105,6 +105,15 @@ type Position struct {
 // Brokers before Kafka 2.8 have none.
 type TopicID [16]byte
 
+// TopicIDFrom returns the id that the bytes are, and the zero one, not known, for any other
+// number of them.
+func TopicIDFrom(raw []byte) (id TopicID) {
+	if len(raw) == len(id) {
+		copy(id[:], raw)
+	}
+	return id
+}
+
 // CanBe says whether two ids can be of one topic; zero is not known.
 func (id TopicID) CanBe(other TopicID) bool {
 	var none TopicID

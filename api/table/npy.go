@@ -1,6 +1,7 @@
 package table
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"math"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 
 	"github.com/x448/float16"
@@ -126,6 +128,33 @@ func OpenMatrix(path string) (_ *os.File, _ Array, err error) {
 	return f, a, err
 }
 
+// ReadMatrix reads the first rows of an .npy file of two dimensions, at most limit of them,
+// one behind the other.
+func ReadMatrix(path string, limit int64) (a Array, values []float32, err error) {
+	f, a, err := OpenMatrix(path)
+	if err != nil {
+		return a, nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	values = make([]float32, int(min(a.Rows, limit))*a.Dim)
+	r := bufio.NewReaderSize(f, 1<<20)
+	raw := make([]byte, a.Dim*a.Width)
+	for row := range slices.Chunk(values, a.Dim) {
+		if _, err := io.ReadFull(r, raw); err != nil {
+			return a, nil, fmt.Errorf("%s: %w", path, err)
+		}
+		a.read(row, raw)
+	}
+	return a, values, nil
+}
+
+// read reads as many numbers as there is room for.
+func (a *Array) read(values []float32, raw []byte) {
+	for i := range values {
+		values[i] = float32(a.Value(raw[i*a.Width:]))
+	}
+}
+
 // checkSize tells whether an array of so many bytes, with its header, is whole.
 func (a *Array) checkSize(n int64) error {
 	if want := a.Begin + a.Rows*int64(a.Dim*a.Width); n != want {
@@ -151,9 +180,7 @@ func Vectors(raw []byte, limit int, room Room) ([]server.Vector, error) {
 		return nil, err
 	}
 	values := make([]float32, rows*a.Dim)
-	for i := range values {
-		values[i] = float32(a.Value(raw[int(a.Begin)+i*a.Width:]))
-	}
+	a.read(values, raw[a.Begin:])
 	vectors := make([]server.Vector, rows)
 	for i := range vectors {
 		vectors[i] = server.Dense(values[i*a.Dim : (i+1)*a.Dim : (i+1)*a.Dim])

@@ -1,12 +1,10 @@
 package pipeline
 
 import (
-	"bufio"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
+	"slices"
 
 	"freshet/api/table"
 )
@@ -67,28 +65,15 @@ func normal(random *rand.Rand, v []float32, deviation float64) []float32 {
 }
 
 // ReadNPY reads the vectors of an .npy file, at most a million of them.
-func ReadNPY(path string) (v Vectors, err error) {
-	f, array, err := table.OpenMatrix(path)
+func ReadNPY(path string) (Vectors, error) {
+	array, values, err := table.ReadMatrix(path, 1_000_000)
 	if err != nil {
-		return v, err
+		return Vectors{}, err
 	}
-	defer func() { err = errors.Join(err, f.Close()) }()
 	if array.Rows < 10 {
-		return v, fmt.Errorf("%s: has %d rows, at least 10 are needed", path, array.Rows)
+		return Vectors{}, fmt.Errorf("%s: has %d rows, at least 10 are needed", path, array.Rows)
 	}
-	r := bufio.NewReaderSize(f, 1<<20)
-	raw := make([]byte, array.Dim*array.Width)
-	rows := make([][]float32, min(array.Rows, 1_000_000))
-	for i := range rows {
-		if _, err := io.ReadFull(r, raw); err != nil {
-			return v, fmt.Errorf("%s: %w", path, err)
-		}
-		rows[i] = make([]float32, array.Dim)
-		for k := range rows[i] {
-			rows[i][k] = float32(array.Value(raw[k*array.Width:]))
-		}
-	}
-	return asideFrom(path, rows), nil
+	return asideFrom(path, slices.Collect(slices.Chunk(values, array.Dim))), nil
 }
 
 // values are the records' values, one for each vector. The id is in the key.
