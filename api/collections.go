@@ -258,13 +258,13 @@ func (r *request) changeIndexes(change func(*server.Collection) error) (any, err
 
 // updateResult is what every write answers with.
 type updateResult struct {
-	Operation *uint64 `json:"operation_id"`
-	Status    string  `json:"status"`
+	Operation uint64 `json:"operation_id"`
+	Status    string `json:"status"`
 }
 
 func newUpdateResult(operation uint64, wait bool) updateResult {
 	if wait {
-		return updateResult{&operation, "completed"}
+		return updateResult{operation, "completed"}
 	}
-	return updateResult{&operation, "acknowledged"}
+	return updateResult{operation, "acknowledged"}
 }

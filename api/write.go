@@ -117,18 +117,10 @@ func (r *request) apply(read func(*vectorReader, *[]server.Op) error, answer fun
 	if err := r.embed(v); err != nil {
 		return nil, err
 	}
-	applied, err := c.Apply(r.ctx, server.Batch{Ops: ops, Sync: true})
-	switch {
-	case err == nil:
-	case !wait && server.KindOf(err) == server.NotFound:
-		// A client that does not wait is not told about points that do not
-		// exist: there is nothing it asked for that could still be lost.
-		results := make([]updateResult, len(ops))
-		for i := range results {
-			results[i].Status = "acknowledged"
-		}
-		return answer(results), nil
-	default:
+	// A client that does not wait is not told about points that do not exist: all else
+	// that it asked for is done.
+	applied, err := c.Apply(r.ctx, server.Batch{Ops: ops, Sync: true, Lenient: !wait})
+	if err != nil {
 		return nil, err
 	}
 	results := make([]updateResult, len(ops))

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,10 +38,10 @@ func (b *Batch) points() int {
 // sees them. It takes ownership of the batch and what it refers to.
 //
 // Operations are checked first (see Check); a batch with a wrong one changes
-// nothing. An operation on a point that does not exist fails with NotFound: the
-// operations before it stay applied, those after it are not tried. When ctx
-// ends first the batch may or may not be applied. The error of an operation is an
-// ItemError.
+// nothing. An operation on points some of which do not exist changes the others, and
+// fails with NotFound unless the batch is Lenient: the operations before it stay
+// applied, those after it are not tried. When ctx ends first the batch may or may not be
+// applied. The error of an operation is an ItemError.
 func (c *Collection) Apply(ctx context.Context, b Batch) (Applied, error) {
 	set := c.set()
 	if err := c.checkAll(b.Ops); err != nil {
@@ -188,7 +189,8 @@ func (tx *tx) run(req *request) error {
 	}
 	tx.sync = tx.sync || req.batch.Sync
 	for i := range req.batch.Ops {
-		if err := tx.op(&req.batch.Ops[i], &req.applied); err != nil {
+		err := tx.op(&req.batch.Ops[i], &req.applied)
+		if err != nil && (!req.batch.Lenient || KindOf(err) != NotFound) {
 			return &ItemError{i, err}
 		}
 	}
@@ -200,7 +202,8 @@ func (tx *tx) run(req *request) error {
 	return nil
 }
 
-// op adds one operation's changes to the transaction.
+// op adds one operation's changes to the transaction. The error of a point that does not
+// exist comes once the others are changed.
 func (tx *tx) op(op *Op, applied *Applied) error {
 	c := tx.c
 	c.operation++
@@ -210,6 +213,15 @@ func (tx *tx) op(op *Op, applied *Applied) error {
 		version.Offset = int64(c.operation)
 		version.Time = c.restTime()
 	}
+	var missing error
+	change := func(key []byte, given *Point) error {
+		err := tx.change(op, key, given, version, applied)
+		if err != nil && KindOf(err) == NotFound {
+			missing = cmp.Or(missing, err)
+			return nil
+		}
+		return err
+	}
 	switch op.Kind {
 	case Upsert, UpdateVectors:
 		if op.conditional() {
@@ -217,23 +229,22 @@ func (tx *tx) op(op *Op, applied *Applied) error {
 		}
 		for i := range op.Points {
 			p := &op.Points[i]
-			key := p.ID.AppendKey(nil)
-			if err := tx.change(op, key, p, version, applied); err != nil {
+			if err := change(p.ID.AppendKey(nil), p); err != nil {
 				return err
 			}
 		}
-		return nil
+		return missing
 	case Delete, DeleteVectors, SetPayload, OverwritePayload, DeletePayload, ClearPayload:
 		keys, err := tx.selected(op.Select)
 		if err != nil {
 			return err
 		}
 		for _, key := range keys {
-			if err := tx.change(op, key, nil, version, applied); err != nil {
+			if err := change(key, nil); err != nil {
 				return err
 			}
 		}
-		return nil
+		return missing
 	default:
 		return fmt.Errorf("unknown operation kind %d", op.Kind)
 	}

@@ -153,6 +153,8 @@ type Batch struct {
 	// Redriven are the numbers of dead letters that the operations make good: they
 	// are removed.
 	Redriven []uint64
+	// Lenient makes operations pass over points that do not exist.
+	Lenient bool
 	// Sync makes Apply return only after the commit is on stable storage.
 	// Without it the log the records came from is the redo log.
 	Sync bool

@@ -240,7 +240,7 @@ func mutatePayload(op *Op, p *pending) error {
 		for _, path := range op.Keys {
 			payload.Delete(doc, path)
 		}
-	case op.Kind == OverwritePayload && op.Path == nil:
+	case op.Kind == OverwritePayload:
 		doc = op.Payload // with its nulls, which a merge would take as deletions
 	case op.Path != nil:
 		payload.SetAt(doc, *op.Path, op.Payload)

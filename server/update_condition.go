@@ -1,7 +1,7 @@
 package server
 
 import (
-	"slices"
+	"maps"
 
 	"freshet/server/filter"
 	"freshet/server/payload"
@@ -23,18 +23,26 @@ const (
 func (op *Op) conditional() bool { return op.Mode != InsertOrUpdate || op.Where != nil }
 
 // settleCondition prepares a conditional operation: every point is judged by what
-// was there before the operation, so of points with the same id only the last stays.
+// was there before the operation, so points with the same id become one. The last stays,
+// with the vectors of all where it is these that are updated.
 func (tx *tx) settleCondition(op *Op) {
-	seen := make(map[point.ID]bool, len(op.Points))
-	last := slices.Clone(op.Points[:0])
-	for _, p := range slices.Backward(op.Points) {
-		if !seen[p.ID] {
-			seen[p.ID] = true
-			last = append(last, p)
+	places := make(map[point.ID]int, len(op.Points))
+	points := make([]Point, 0, len(op.Points))
+	for _, p := range op.Points {
+		i, twice := places[p.ID]
+		switch {
+		case !twice:
+			places[p.ID] = len(points)
+			points = append(points, p)
+		case op.Kind == UpdateVectors:
+			vectors := maps.Clone(points[i].Vectors)
+			maps.Copy(vectors, p.Vectors)
+			points[i].Vectors = vectors
+		default:
+			points[i] = p
 		}
 	}
-	slices.Reverse(last)
-	op.Points = last
+	op.Points = points
 	set := tx.c.indexes
 	set.mu.RLock()
 	defer set.mu.RUnlock()

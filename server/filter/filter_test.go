@@ -102,6 +102,24 @@ func TestConditions(t *testing.T) {
 	}
 }
 
+// All forms of one moment that Qdrant reads, among them those of PostgreSQL and pandas.
+func TestMoments(t *testing.T) {
+	for _, s := range []string{
+		"2024-05-01T08:00:00Z", "2024-05-01t08:00:00z", "2024-05-01T10:00:00+02:00", "2024-05-01T10:00:00.000000+0200",
+		"2024-05-01 10:00:00+02", "2024-05-01 02:00:00 -06", "2024-05-01 10:00:00 +0200", "2024-05-01 10:00:00 +02:00",
+		"2024-05-01 08:00:00 UTC", "2024-05-01 08:00:00 utc", "2024-05-01T08:00:00", "2024-05-01 08:00:00.000000999", "2024-05-01 08:00",
+	} {
+		if got, ok := Moment(s); !ok || got != 1714550400_000000 {
+			t.Errorf("%s is %d, %t", s, got, ok)
+		}
+	}
+	for _, s := range []string{"20240501", "2024-05", "2024-05-01T", "2024-05-01 08:00:00 CET", "2024-05-01 08:00:00 +2", "2024-13-01", "May 1 2024", ""} {
+		if got, ok := Moment(s); ok {
+			t.Errorf("%s is %d", s, got)
+		}
+	}
+}
+
 func TestFormatErrors(t *testing.T) {
 	for in, want := range map[string]string{
 		`{"foo":[]}`: "unknown field `foo`, expected one of `should`, `min_should`, `must`, `must_not`",

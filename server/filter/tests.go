@@ -2,6 +2,7 @@ package filter
 
 import (
 	"math"
+	"strings"
 	"time"
 )
 
@@ -120,19 +121,21 @@ func Moment(v any) (int64, bool) {
 var timeLayouts = func() []string {
 	var layouts []string
 	for _, clock := range []string{"2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02 15:04"} {
-		for _, zone := range []string{"Z07:00", "-0700", ""} {
-			layouts = append(layouts, clock+zone)
+		for _, zone := range []string{"Z07:00", "-0700", "Z07", ""} {
+			layouts = append(layouts, clock+zone, clock+" "+zone)
 		}
 	}
 	return append(layouts, time.DateOnly)
 }()
 
-// parseTime reads RFC 3339 and its usual relaxations: a space for the T, no
-// seconds, no time, a zone without colon, no zone for UTC.
+// parseTime reads RFC 3339 and its usual relaxations: a space for the T, lower case, no
+// seconds, no time, a zone without colon, without minutes, behind a space or called UTC, no
+// zone for UTC.
 func parseTime(s string) (time.Time, bool) {
 	if len(s) < len(time.DateOnly) || len(s) > 40 || s[4] != '-' {
 		return time.Time{}, false
 	}
+	s = strings.TrimSuffix(strings.ToUpper(s), " UTC")
 	for _, layout := range timeLayouts {
 		if t, err := time.Parse(layout, s); err == nil {
 			return t, true
