@@ -66,7 +66,9 @@ func (db *DB) CreateCollection(ctx context.Context, name string, cfg Config) err
 	db.lastID = entry.ID
 	c, err := openCollection(ctx, db, entry, nil)
 	if err != nil {
-		return errors.Join(err, db.dropEntry(name, storage.Space{Collection: entry.ID}, nil, nil))
+		return errors.Join(err, db.removing(func(b *storage.Batch) error {
+			return errors.Join(b.Delete(storage.GlobalKey(storage.Catalog, name)), b.DeleteSpace(storage.Space{Collection: entry.ID}))
+		}))
 	}
 	db.mu.Lock()
 	defer db.mu.Unlock()
@@ -91,46 +93,77 @@ func (db *DB) free(name string) error {
 }
 
 // DropCollection removes a collection, its points and its aliases, and the documents
-// named, if there is such a collection. It waits for reads in progress.
-func (db *DB) DropCollection(_ context.Context, name string, documents ...string) (existed bool, err error) {
-	db.change.Lock()
-	defer db.change.Unlock()
-	if db.closed {
-		return false, errDBClosed
+// named, if there is such a collection. It waits for reads in progress, until ctx ends;
+// the collection is gone before that, and nothing else waits for them.
+func (db *DB) DropCollection(ctx context.Context, name string, documents ...string) (existed bool, err error) {
+	done, err := db.jobs.begin()
+	if err != nil {
+		return false, err
 	}
-	if db.readOnly() {
-		return false, asFull(db.store.Writable())
+	c, err := db.unlist(name, documents)
+	if c == nil || err != nil {
+		done()
+		return false, err
 	}
-	db.mu.Lock()
-	c, ok := db.collections[name]
-	var aliases []string
-	if ok {
-		delete(db.collections, name)
-		for alias, target := range db.aliases {
-			if target == name {
-				aliases = append(aliases, alias)
-				delete(db.aliases, alias)
-			}
-		}
-	}
-	db.mu.Unlock()
-	if !ok {
-		return false, nil
-	}
-	return true, errors.Join(c.close(), db.dropEntry(name, c.space, aliases, documents))
+	db.retire(ctx, c, done)
+	return true, nil
 }
 
-func (db *DB) dropEntry(name string, space storage.Space, aliases, documents []string) error {
-	return db.removing(func(b *storage.Batch) error {
-		errs := []error{b.Delete(storage.GlobalKey(storage.Catalog, name)), b.DeleteSpace(space)}
-		for _, alias := range aliases {
-			errs = append(errs, b.Delete(storage.GlobalKey(storage.Alias, alias)))
+// unlist takes a collection out of the catalog, nil if there is none of the name. Its data
+// are an orphan then. It is not closed yet, so reads and writes that have found it before
+// may go on.
+func (db *DB) unlist(name string, documents []string) (*Collection, error) {
+	db.change.Lock()
+	defer db.change.Unlock()
+	if db.readOnly() {
+		return nil, asFull(db.store.Writable())
+	}
+	isOf := func(_, target string) bool { return target == name }
+	db.mu.RLock()
+	c := db.collections[name]
+	aliases := maps.Clone(db.aliases)
+	db.mu.RUnlock()
+	if c == nil {
+		return nil, nil
+	}
+	err := db.commitInReserve(func(b *storage.Batch) error {
+		errs := []error{b.Delete(storage.GlobalKey(storage.Catalog, name)), b.Set(orphanKey(c.space.Collection), nil)}
+		for alias, target := range aliases {
+			if isOf(alias, target) {
+				errs = append(errs, b.Delete(storage.GlobalKey(storage.Alias, alias)))
+			}
 		}
 		for _, document := range documents {
 			errs = append(errs, b.Delete(storage.GlobalKey(storage.Document, document)))
 		}
 		return errors.Join(errs...)
 	})
+	if err != nil {
+		return nil, err
+	}
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	delete(db.collections, name)
+	maps.DeleteFunc(db.aliases, isOf)
+	return c, nil
+}
+
+// retire closes a collection that has become an orphan, once the last read of it has ended,
+// and removes its data. It returns when that is done or ctx ends, and calls done when it is
+// done. What fails is left to the next Open.
+func (db *DB) retire(ctx context.Context, c *Collection, done func()) {
+	retired := make(chan struct{})
+	go func() {
+		defer done()
+		defer close(retired)
+		if err := errors.Join(c.close(), db.removeSpace(c.space.Collection)); err != nil {
+			c.log.Error("a collection is gone, but not all of what it took", "err", err)
+		}
+	}()
+	select {
+	case <-retired:
+	case <-ctx.Done():
+	}
 }
 
 // removing commits what removes a space, the room of which then comes back.

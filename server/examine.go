@@ -126,8 +126,8 @@ func (x *examination) orphans(ctx context.Context) error {
 			x.report.Wrong("catalog", restore, "%s is one whose data are to be removed", other)
 			return nil
 		}
-		x.known[id] = "an interrupted recovery"
-		x.report.Fine("catalog", "an interrupted recovery has left data, which the next start removes")
+		x.known[id] = "an interrupted drop or recovery"
+		x.report.Fine("catalog", "an interrupted drop or recovery has left data, which the next start removes")
 		return nil
 	})
 }

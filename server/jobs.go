@@ -14,7 +14,7 @@ type jobs struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 
-	mu     sync.Mutex // orders enter and stop
+	mu     sync.Mutex // orders begin and stop
 	closed bool
 	wg     sync.WaitGroup
 }
@@ -35,19 +35,28 @@ func (j *jobs) enter(ctx context.Context) (_ context.Context, leave func(), err 
 	case <-j.ctx.Done():
 		return nil, nil, errDBClosed
 	}
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.closed {
+	done, err := j.begin()
+	if err != nil {
 		<-j.slots
-		return nil, nil, errDBClosed
+		return nil, nil, err
 	}
-	j.wg.Add(1)
 	ctx, end := j.linked(ctx)
 	return ctx, func() {
 		end()
 		<-j.slots
-		j.wg.Done()
+		done()
 	}, nil
+}
+
+// begin makes stop wait until done is called. It waits for no turn.
+func (j *jobs) begin() (done func(), err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.closed {
+		return nil, errDBClosed
+	}
+	j.wg.Add(1)
+	return j.wg.Done, nil
 }
 
 // stop ends the jobs and waits for them.

@@ -144,7 +144,7 @@ func (db *DB) removeSpace(id uint32) error {
 	})
 }
 
-// removeOrphans removes what interrupted recoveries have left.
+// removeOrphans removes what interrupted drops and recoveries have left.
 func (db *DB) removeOrphans() error {
 	var ids []uint32
 	snapshot := db.store.Snapshot()
@@ -161,7 +161,7 @@ func (db *DB) removeOrphans() error {
 		db.lastID = max(db.lastID, id)
 		if err == nil && !db.readOnly() { // else the next start does it
 			if err = db.removeSpace(id); err == nil {
-				db.log.Warn("what an interrupted recovery left was removed", "number", id)
+				db.log.Warn("what an interrupted drop or recovery left was removed", "number", id)
 			}
 		}
 	}
@@ -322,28 +322,33 @@ func (s *snapshotContents) close() error {
 
 // replace makes c, which is in no catalog yet, the collection of its name.
 func (db *DB) replace(ctx context.Context, c *Collection) error {
-	old, err := db.switchTo(ctx, c)
+	done, err := db.jobs.begin()
 	if err != nil {
 		return errors.Join(err, c.close())
 	}
-	if old == nil {
-		return nil
+	old, err := db.switchTo(ctx, c)
+	switch {
+	case err != nil:
+		done()
+		return errors.Join(err, c.close())
+	case old == nil:
+		done()
+	default:
+		db.retire(ctx, old, done)
 	}
-	return errors.Join(old.close(), db.removeSpace(old.space.Collection))
+	return nil
 }
 
 // switchTo returns the collection that had the name, nil if there was none. It is not
 // closed yet, so reads and writes that have found it before may go on.
 func (db *DB) switchTo(ctx context.Context, c *Collection) (old *Collection, err error) {
-	if before, err := db.Collection(c.name); err == nil {
-		// An index that is being made is for the old points: it must not be declared
-		// for the new ones.
-		leave, err := before.enterIndexing(ctx)
-		if err != nil {
-			return nil, err
-		}
-		defer leave()
+	// An index that is being made is for the old points: it must not be declared for the
+	// new ones.
+	leave, err := db.enterIndexingOf(ctx, c.name)
+	if err != nil {
+		return nil, err
 	}
+	defer leave()
 	db.change.Lock()
 	defer db.change.Unlock()
 	if err := ctx.Err(); err != nil {
@@ -374,4 +379,21 @@ func (db *DB) switchTo(ctx context.Context, c *Collection) (old *Collection, err
 	defer db.mu.Unlock()
 	db.collections[c.name] = c
 	return old, nil
+}
+
+// enterIndexingOf is enterIndexing of the collection that has the name, if there is one.
+func (db *DB) enterIndexingOf(ctx context.Context, name string) (leave func(), err error) {
+	for ctx.Err() == nil {
+		db.mu.RLock()
+		c := db.collections[name]
+		db.mu.RUnlock()
+		if c == nil {
+			return func() {}, nil
+		}
+		leave, err := c.enterIndexing(ctx)
+		if !errors.Is(err, errClosed) { // else it has been dropped or replaced meanwhile
+			return leave, err
+		}
+	}
+	return nil, deadline(ctx)
 }
