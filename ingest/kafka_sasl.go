@@ -234,7 +234,7 @@ func (k *Kafka) mechanism() sasl.Mechanism {
 	case "SCRAM-SHA-512":
 		return scram.Sha512(byScram)
 	case "OAUTHBEARER":
-		tokens := &tokens{kafka: k}
+		tokens := newTokens(k)
 		return bearer{oauth.Oauth(func(ctx context.Context) (oauth.Auth, error) {
 			c, err := k.credentials()
 			if err != nil {

@@ -1,8 +1,10 @@
 package ingest
 
 import (
+	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -223,7 +225,7 @@ func TestTokens(t *testing.T) {
 		KafkaSASL:        KafkaSASL{TokenEndpoint: endpoint.URL},
 		KafkaTLS:         KafkaTLS{TruststoreCertificates: Secret(authority.PEM)},
 	}
-	source := &tokens{kafka: k}
+	source := newTokens(k)
 	c := credentials{clientID: "freshet", clientSecret: "sesame", scope: "kafka read"}
 	for range 3 {
 		if token, err := source.get(t.Context(), c); err != nil || token != "token-1" {
@@ -264,5 +266,35 @@ func TestTokens(t *testing.T) {
 	k.TruststoreCertificates = Secret(certtest.NewAuthority(t, "others").PEM)
 	if _, err := source.get(t.Context(), c); err == nil || !strings.Contains(err.Error(), "unknown authority") {
 		t.Errorf("an endpoint of an unknown authority: %v", err)
+	}
+}
+
+// TestTokenOfASlowEndpoint asks for a token while the endpoint keeps another request waiting.
+func TestTokenOfASlowEndpoint(t *testing.T) {
+	asked, answer := make(chan struct{}), make(chan struct{})
+	endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		close(asked)
+		<-answer
+		w.Header().Set("Content-Type", "application/json")
+		if _, err := io.WriteString(w, `{"access_token": "token-1", "expires_in": 3600}`); err != nil {
+			t.Error(err)
+		}
+	}))
+	defer endpoint.Close()
+	source := newTokens(&Kafka{KafkaSASL: KafkaSASL{TokenEndpoint: endpoint.URL}})
+	first := make(chan error)
+	go func() {
+		_, err := source.get(t.Context(), credentials{})
+		first <- err
+	}()
+	<-asked
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := source.get(ctx, credentials{}); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	close(answer)
+	if err := <-first; err != nil {
+		t.Error(err)
 	}
 }

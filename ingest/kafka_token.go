@@ -9,22 +9,24 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
+	"golang.org/x/sync/semaphore"
 )
 
 // tokens gets the tokens of OAUTHBEARER.
 type tokens struct {
 	kafka *Kafka
 
-	mu    sync.Mutex
-	from  tokenRequest // what token was given for
+	turn  *semaphore.Weighted // of one: guards what follows
+	from  tokenRequest        // what token was given for
 	token string
 	until time.Time // when to ask for another one
 }
+
+func newTokens(k *Kafka) *tokens { return &tokens{kafka: k, turn: semaphore.NewWeighted(1)} }
 
 type tokenRequest struct{ id, secret, scope string }
 
@@ -43,8 +45,10 @@ func (t *tokens) get(ctx context.Context, c credentials) (string, error) {
 		return tokenFrom(u.Path)
 	}
 	from := tokenRequest{c.clientID, c.clientSecret, c.scope}
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	if err := t.turn.Acquire(ctx, 1); err != nil { // another request may take its time
+		return "", fmt.Errorf("token endpoint: %w", err)
+	}
+	defer t.turn.Release(1)
 	if t.from == from && time.Now().Before(t.until) {
 		return t.token, nil
 	}
