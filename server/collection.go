@@ -68,6 +68,7 @@ type Collection struct {
 	repair       *hnsw.Repair
 	compactTo    int           // while points are moved: slots that are to be in use; otherwise 0
 	compactAt    int           // slots from here on are empty, or wait for the repair
+	faulty       bool          // points could not be moved when that was last tried
 	deaths       int           // slots retired since the repair last went on
 	births       int           // and those that came
 	dropped      []*hnsw.Graph // of vectors that were dropped; views may show them

@@ -21,6 +21,7 @@ const (
 	nodesASlice  = 500
 	betweenSlice = 5 * time.Millisecond // for writes, and for readers of old views to end
 	withoutRoom  = time.Second          // until the next look whether there is any
+	afterFault   = 10 * time.Second     // as of a disk that cannot be read
 )
 
 // After large deletes free slots lie between those in use, and memory is given back
@@ -35,13 +36,21 @@ const (
 // idle returns a channel that delivers when it is time to go on with the repair,
 // nil if there is none to do.
 func (c *Collection) idle() <-chan time.Time {
-	switch {
-	case !c.repairDue():
+	if !c.repairDue() {
 		return nil
+	}
+	return time.After(c.pause())
+}
+
+// pause is how long the next slice has to wait.
+func (c *Collection) pause() time.Duration {
+	switch {
+	case c.faulty:
+		return afterFault
 	case c.store.Writable() != nil:
-		return time.After(withoutRoom)
+		return withoutRoom
 	default:
-		return time.After(betweenSlice)
+		return betweenSlice
 	}
 }
 
@@ -66,7 +75,7 @@ func (c *Collection) maintain() {
 		return
 	}
 	moved, err := c.compact()
-	if err != nil {
+	if c.faulty = err != nil; c.faulty {
 		c.log.Error("compaction failed", "err", err)
 		c.compactTo = 0
 	}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"freshet/server/payload"
 	"freshet/server/point"
+	"freshet/storage"
 )
 
 // Points are replaced, deleted and made again for long: slots are used again, and
@@ -158,5 +160,38 @@ func TestIDsAreForgotten(t *testing.T) {
 		if ok != (i%4 == 0) || ok && (slot != uint32(i) || string(table.key(slot)) != string(key(i))) {
 			t.Fatalf("id %d: slot %d, %v", i, slot, ok)
 		}
+	}
+}
+
+// TestCompactionRests cannot read a point that is to be moved: it is not tried again at once,
+// and goes on when it can.
+func TestCompactionRests(t *testing.T) {
+	c := testCollection(t)
+	id := point.Number(1).AppendKey(nil)
+	apply(t, c, Batch{Ops: []Op{upsert(point.Number(0), Version{}, 1, 1, ""), upsert(point.Number(1), Version{}, 1, 1, "")}})
+	key := storage.AppendKey(nil, storage.Point, c.space, id)
+	compact := func(stored []byte) (pause time.Duration) {
+		err := c.do(t.Context(), func() error {
+			b := c.store.NewBatch()
+			if err := errors.Join(b.Set(key, stored), b.Commit(false), b.Wait(), b.Close()); err != nil {
+				return err
+			}
+			c.publish()
+			c.compactAt, c.compactTo = c.slots.Len(), 1
+			c.maintain()
+			pause = c.pause()
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pause
+	}
+	whole := []byte(storedRecords(t, c)[fmt.Sprintf("%x %x", byte(storage.Point), id)])
+	if got := compact([]byte("damaged")); got != afterFault {
+		t.Errorf("after a fault it is tried again after %s", got)
+	}
+	if got := compact(whole); got != betweenSlice {
+		t.Errorf("without a fault it goes on after %s", got)
 	}
 }
