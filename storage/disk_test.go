@@ -226,6 +226,60 @@ func TestStartOnAFullDisk(t *testing.T) {
 	}
 }
 
+// TestOpeningToWriteFails has tables removed by an opening that then fails: those that are read
+// from stay until another one has succeeded, and what only the attempt has made is removed.
+func TestOpeningToWriteFails(t *testing.T) {
+	mem := vfs.NewMem()
+	key := AppendKey(nil, Point, Space{Collection: 1}, []byte("a"))
+	s := open(t, mem)
+	if err := s.Flush(); err != nil { // a table that an opening reads
+		t.Fatal(err)
+	}
+	commit(t, s, true, func(b *Batch) error { return b.Set(key, []byte("value")) })
+	if err := s.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	closeStore(t, s)
+	var attempts atomic.Int64
+	disk := newSmallDisk(errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if op.Kind == errorfs.OpCreate && strings.HasSuffix(op.Path, openingName) {
+			attempts.Add(1)
+			return syscall.EIO
+		}
+		return nil
+	})))
+	disk.used.Store(diskSize)
+	s, err := Open("data", Options{FS: disk, Disk: quick})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeStore(t, s)
+	names, err := mem.List("data")
+	if err != nil {
+		t.Fatal(err)
+	}
+	disk.used.Store(0)
+	until(t, "an attempt", func() bool { return attempts.Load() > 0 })
+	for _, name := range append(names, "new") {
+		if name == "new" {
+			f, err := s.folder.Create("data/new", vfs.WriteCategoryUnspecified)
+			if err := errors.Join(err, f.Close()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if strings.HasSuffix(name, ".sst") || name == "new" {
+			if err := s.folder.Remove("data/" + name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	before := attempts.Load()
+	until(t, "an attempt has failed since", func() bool { return attempts.Load() > before+1 })
+	if got, err := s.Get(nil, key); err != nil || string(got) != "value" || exists(mem, "new") {
+		t.Errorf("got %q, %v; the new file is there: %t", got, err, exists(mem, "new"))
+	}
+}
+
 // Files that hold a store cannot be made on a full disk, which is said.
 func TestFirstStartOnAFullDisk(t *testing.T) {
 	disk := newSmallDisk(vfs.NewMem())

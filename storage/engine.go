@@ -46,10 +46,12 @@ func (s *Store) beginWriting() error {
 	if old := s.engine.Load(); !old.readOnly || s.disk.writable() != nil {
 		return nil
 	}
-	s.folder.keep()
+	if err := s.folder.keep(s.dir); err != nil {
+		return err
+	}
 	e, err := openEngine(s.dir, &s.o, s.fs, false)
 	if err != nil {
-		return errors.Join(err, s.folder.removeKept())
+		return err // reads of the read-only one go on
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

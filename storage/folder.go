@@ -54,9 +54,10 @@ func syncFolder(fs vfs.FS, name string) error {
 // each of the two steps.
 type folder struct {
 	vfs.FS
-	mu      sync.Mutex
-	keeping bool
-	kept    []string
+	mu sync.Mutex
+	// kept are the files that the read-only engine may open, by their paths, and whether they
+	// are to be removed once it is closed; nil if there is no such engine beside another.
+	kept map[string]bool
 }
 
 // Unwrap is part of vfs.FS.
@@ -81,8 +82,8 @@ func (f *folder) Remove(name string) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.keeping {
-		f.kept = append(f.kept, name)
+	if _, ok := f.kept[name]; ok {
+		f.kept[name] = true
 		return nil
 	}
 	return f.FS.Remove(name)
@@ -96,19 +97,33 @@ func (f *folder) beforeMarker(name string) error {
 	return syncFolder(f, f.PathDir(name))
 }
 
-func (f *folder) keep() {
+// keep keeps the files that there are in a directory, until removeKept.
+func (f *folder) keep(dir string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.keeping = true
+	if f.kept != nil {
+		return nil // since an attempt that failed, which has left files that nobody needs
+	}
+	names, err := f.List(dir)
+	if err != nil {
+		return err
+	}
+	f.kept = map[string]bool{}
+	for _, name := range names {
+		f.kept[f.PathJoin(dir, name)] = false
+	}
+	return nil
 }
 
 func (f *folder) removeKept() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var errs []error
-	for _, name := range f.kept {
-		errs = append(errs, f.FS.Remove(name))
+	for name, removed := range f.kept {
+		if removed {
+			errs = append(errs, f.FS.Remove(name))
+		}
 	}
-	f.keeping, f.kept = false, nil
+	f.kept = nil
 	return errors.Join(errs...)
 }
