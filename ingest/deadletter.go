@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -20,6 +21,9 @@ import (
 const (
 	letterRequest  = 900 << 10
 	maxLetterBytes = 2*decode.MaxRecord + 1<<20
+	// letterPatience is how long brokers may refuse letters for now, or not answer, before
+	// the source says so.
+	letterPatience = 5 * time.Second
 )
 
 // deliver writes dead letters to their topic, if the source has one, and returns those
@@ -89,7 +93,7 @@ func (s *session) send(ctx context.Context, letters []letter) (refused []letter,
 		index[records[i]] = i
 	}
 	var errs []error
-	for _, result := range s.client.ProduceSync(ctx, records...) {
+	for _, result := range s.produce(ctx, records) {
 		switch {
 		case errors.Is(result.Err, kerr.MessageTooLarge):
 			refused = append(refused, letters[index[result.Record]])
@@ -104,6 +108,21 @@ func (s *session) send(ctx context.Context, letters []letter) (refused []letter,
 		return nil, fmt.Errorf("write to the dead-letter topic %q: %w", topic, errs[0])
 	}
 	return refused, nil
+}
+
+// produce returns once the brokers have answered for all records. The client tries for ever
+// where they may take them later, and tells nothing of why they do not for now.
+func (s *session) produce(ctx context.Context, records []*kgo.Record) kgo.ProduceResults {
+	answered := make(chan kgo.ProduceResults, 1)
+	go func() { answered <- s.client.ProduceSync(ctx, records...) }()
+	select {
+	case results := <-answered:
+		return results
+	case <-time.After(letterPatience):
+	}
+	s.noteStuck(true) // until the batch is applied
+	s.failed(fmt.Errorf("write to the dead-letter topic %q: its brokers have not taken letters for %s, and are asked again", s.cfg.DeadLetterTopic, letterPatience))
+	return <-answered
 }
 
 // size is about how many bytes the letter has in its topic.

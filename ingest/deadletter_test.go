@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -243,5 +245,49 @@ func TestLettersUnderWayHoldUpNobody(t *testing.T) {
 				<-halted
 			}
 		})
+	}
+}
+
+// TestLetterTopicThatRefuses has a topic for dead letters whose replicas are never enough: the
+// client would try for ever, and the source says that it stands still, why and since when.
+func TestLetterTopicThatRefuses(t *testing.T) {
+	r := newRig(t, 1, ingest.Source{DeadLetterTopic: "t.dlq"})
+	r.create(1)
+	r.produce(value("nonsense"))
+	var enough atomic.Bool
+	r.cluster.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		r.cluster.KeepControl()
+		if enough.Load() {
+			return nil, nil, false
+		}
+		answer := req.ResponseKind().(*kmsg.ProduceResponse)
+		for _, asked := range req.(*kmsg.ProduceRequest).Topics {
+			topic := kmsg.ProduceResponseTopic{Topic: asked.Topic, TopicID: asked.TopicID}
+			for _, p := range asked.Partitions {
+				topic.Partitions = append(topic.Partitions, kmsg.ProduceResponseTopicPartition{Partition: p.Partition, ErrorCode: kerr.NotEnoughReplicas.Code})
+			}
+			answer.Topics = append(answer.Topics, topic)
+		}
+		return answer, nil, true
+	})
+	began := time.Now()
+	r.run()
+	r.eventually(func() string {
+		s := r.manager.Status()[0]
+		if s.State != ingest.Retrying || !strings.Contains(s.Error, `"t.dlq"`) || s.ErrorSince.Before(began) {
+			return fmt.Sprintf("the source is %s, %q since %s", s.State, s.Error, s.ErrorSince)
+		}
+		return ""
+	})
+	enough.Store(true)
+	r.applied(0, 0)
+	r.eventually(func() string {
+		if s := r.manager.Status()[0]; s.State != ingest.Running || s.Error != "" || !s.ErrorSince.IsZero() {
+			return fmt.Sprintf("the source is %s, %q since %s", s.State, s.Error, s.ErrorSince)
+		}
+		return ""
+	})
+	if n := len(r.inTopic("t.dlq")); n != 1 {
+		t.Errorf("%d letters are in the topic", n)
 	}
 }

@@ -235,7 +235,7 @@ func (s Status) view() sources.Status {
 	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 	v := sources.Status{
 		Name: s.Name, Collection: s.Collection, State: string(s.State), Error: s.Error,
-		Collections: s.Collections, Keys: sources.Keys(s.Keys),
+		ErrorSince: s.ErrorSince.UTC(), Collections: s.Collections, Keys: sources.Keys(s.Keys),
 		Batch:  sources.Batch{Limit: s.Limit.Records, P99Ms: ms(s.Limit.P99), AgeP99Ms: ms(s.ageP99()), Why: s.Limit.Why, OverBudget: s.Limit.OverBudget},
 		Buffer: sources.Buffer(s.Buffer),
 		Stages: make([]sources.Stage, 0, len(s.Stages)), Partitions: make([]sources.Partition, 0, len(s.Partitions)),

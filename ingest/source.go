@@ -63,8 +63,9 @@ type source struct {
 	mu         sync.Mutex
 	paused     bool // changes only while the source does not run
 	state      State
-	fault      string // of the last failed attempt
-	told       string // the fault that was logged last; "" once the source made progress
+	fault      string    // of the last failed attempt
+	faultSince time.Time // when the first of those failed that failed in a row
+	told       string    // the fault that was logged last; "" once the source made progress
 	toldAt     time.Time
 	noRoom     string // why records were not read when that was last tried; "" if they were
 	stuck      bool   // that was to consume records which wait still
@@ -185,6 +186,9 @@ const tellEvery = 5 * time.Minute
 func (s *source) failed(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.fault == "" {
+		s.faultSince = time.Now()
+	}
 	s.state, s.fault = Retrying, err.Error()
 	if s.fault != s.told || time.Since(s.toldAt) > tellEvery {
 		s.told, s.toldAt = s.fault, time.Now()

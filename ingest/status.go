@@ -13,7 +13,8 @@ import (
 type Status struct {
 	Name, Collection string
 	State            State
-	Error            string // of the last failed attempt, while State is Retrying; why there is no room, while it is DiskFull or MemoryFull
+	Error            string    // of the last failed attempt, while State is Retrying; why there is no room, while it is DiskFull or MemoryFull
+	ErrorSince       time.Time // of the first of the attempts that failed in a row; zero if Error is none of an attempt
 	Limit            LimitStatus
 	Buffer           BufferStatus
 	CatchUp          *CatchUp // nil while there is nothing to catch up with
@@ -107,10 +108,13 @@ func (s *source) status() Status {
 	if s.connected != nil {
 		status.Buffer.Bytes = s.connected.buffered()
 	}
+	if s.fault != "" {
+		status.ErrorSince = s.faultSince
+	}
 	full := s.db.Writable()
 	waits := full != nil && !s.paused && s.state != Stopped
 	if waits {
-		status.State, status.Error = noRoom(full), full.Error()
+		status.State, status.Error, status.ErrorSince = noRoom(full), full.Error(), time.Time{}
 	}
 	status.Formats, status.Letters = maps.Clone(s.formats), s.letters
 	status.Keys = s.keys

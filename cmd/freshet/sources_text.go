@@ -150,6 +150,9 @@ func showStatus(p *page, s sources.Status) {
 	if s.Error != "" {
 		p.line("error         %s", s.Error)
 	}
+	if !s.ErrorSince.IsZero() {
+		p.line("failing since %s", s.ErrorSince.Format(time.DateTime))
+	}
 	p.line("waiting       %d records", waiting(s))
 	if c := s.CatchUp; c != nil {
 		left := "more records arrive than are applied"

@@ -42,11 +42,12 @@ PARTITION  POSITION
 a:1        5
 a:2        where start says
 `},
-		{"status s", `{"name":"s","collection":"c","state":"retrying","error":"no \u001b[31mroute","batch":{"limit":100,"p99_ms":1.5,"why":"slow","over_budget":true},
+		{"status s", `{"name":"s","collection":"c","state":"retrying","error":"no \u001b[31mroute","error_since":"2026-01-02T03:04:04Z","batch":{"limit":100,"p99_ms":1.5,"why":"slow","over_budget":true},
 			"catch_up":{"since":"2026-01-02T03:04:05Z","applied":1,"left":7,"records_per_second":5,"seconds_left":1.4},
 			"stages":[{"stage":"total","p50_ms":1,"p99_ms":2.345}],"partitions":[{"topic":"a","partition":0,"state":"gap","error":"lost","position":3,"end":10,"lag":7}],"dead_letters":{"total":2,"kept":1}}`, `
 s → c: retrying
 error         no �[31mroute
+failing since 2026-01-02 03:04:04
 waiting       7 records
 catching up   since 2026-01-02 03:04:05, 5 records/s, done in 1.4s
 batch limit   100 records (it fell, as batches were slow; over budget)

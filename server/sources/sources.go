@@ -45,13 +45,15 @@ type Status struct {
 	Collection string `json:"collection"`
 	State      string `json:"state"`
 	// Collections are those that a source with a route feeds beside its own.
-	Collections []string    `json:"collections,omitempty"`
-	Error       string      `json:"error,omitempty"` // of the last failed attempt
-	Batch       Batch       `json:"batch"`
-	Buffer      Buffer      `json:"buffer"`
-	CatchUp     *CatchUp    `json:"catch_up,omitempty"`
-	Stages      []Stage     `json:"stages"`
-	Partitions  []Partition `json:"partitions"` // by topic and number
+	Collections []string `json:"collections,omitempty"`
+	Error       string   `json:"error,omitempty"` // of the last failed attempt
+	// ErrorSince is when the first of the attempts failed that have failed in a row.
+	ErrorSince time.Time   `json:"error_since,omitzero"`
+	Batch      Batch       `json:"batch"`
+	Buffer     Buffer      `json:"buffer"`
+	CatchUp    *CatchUp    `json:"catch_up,omitempty"`
+	Stages     []Stage     `json:"stages"`
+	Partitions []Partition `json:"partitions"` // by topic and number
 	// Formats counts the records applied since the start by the format they were in.
 	Formats     map[string]int64 `json:"formats"`
 	DeadLetters LetterCounts     `json:"dead_letters"`
