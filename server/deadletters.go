@@ -50,8 +50,15 @@ func (l *letterbox) load(c *Collection, snapshot *storage.Snapshot) error {
 	})
 }
 
-// put adds the letters to the batch and removes what is then too much. The
-// counts are ahead of the store if the commit fails; they only bound it.
+// changed has the batch remove letters, of which some may be gone already, and add others,
+// and then remove what is too much. It returns what is kept if the commit succeeds.
+func (l letterbox) changed(c *Collection, b *storage.Batch, gone []uint64, letters []DeadLetter) (letterbox, error) {
+	if len(gone) > 0 {
+		l.kept = slices.Clone(l.kept)
+	}
+	return l, errors.Join(l.remove(c, b, gone), l.put(c, b, letters))
+}
+
 func (l *letterbox) put(c *Collection, b *storage.Batch, letters []DeadLetter) error {
 	for i := range letters {
 		if letter := &letters[i]; len(letter.Value) > maxLetterValue {
@@ -102,11 +109,7 @@ func (l *letterbox) add(number uint64, size int) {
 	l.bytes += size
 }
 
-// remove has the batch remove letters. Some may be gone already.
 func (l *letterbox) remove(c *Collection, b *storage.Batch, numbers []uint64) error {
-	if len(numbers) == 0 {
-		return nil
-	}
 	gone := make(map[uint64]bool, len(numbers))
 	for _, n := range numbers {
 		gone[n] = true

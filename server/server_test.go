@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -580,6 +581,35 @@ func TestDeadLettersOfAnyTime(t *testing.T) {
 	letters, err := c.DeadLetters(t.Context(), 9)
 	if err != nil || len(letters) != 5 || !letters[2].Time.Equal(time.UnixMilli(0)) || letters[1].Time.Year() != 0 || letters[4].Time.Year() != 9999 {
 		t.Errorf("%v, %v", letters, err)
+	}
+}
+
+// A commit that fails removes no dead letters, and the next one can.
+func TestDeadLettersStayWithAFailedCommit(t *testing.T) {
+	c := testCollection(t)
+	apply(t, c, Batch{DeadLetters: []DeadLetter{{Offset: 1}, {Offset: 2}, {Offset: 3}}})
+	offsets := func() (list []int64) {
+		letters, err := c.DeadLetters(t.Context(), 9)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, l := range letters {
+			list = append(list, l.Offset)
+		}
+		return list
+	}
+	err := c.do(t.Context(), func() error {
+		tx := c.begin()
+		tx.redriven, tx.letters = []uint64{0, 1}, []DeadLetter{{Offset: 4}}
+		b := c.store.NewBatch()
+		return errors.Join(tx.fill(b), b.Close()) // in place of a commit
+	})
+	if got := offsets(); err != nil || !slices.Equal(got, []int64{1, 2, 3}) {
+		t.Fatal(got, err)
+	}
+	apply(t, c, Batch{Redriven: []uint64{1}, DeadLetters: []DeadLetter{{Offset: 5}}})
+	if got := offsets(); !slices.Equal(got, []int64{1, 3, 5}) {
+		t.Error(got)
 	}
 }
 

@@ -24,9 +24,10 @@ type tx struct {
 	order    []string            // keys of points in the order of their first change
 	moves    []Position
 	letters  []DeadLetter
-	redriven []uint64 // numbers of dead letters
-	forget   [][]byte // keys of storage.Expiry that no point has
-	failed   error    // a commit failed: nothing more is tried
+	redriven []uint64  // numbers of dead letters
+	box      letterbox // with both, once the batch is filled
+	forget   [][]byte  // keys of storage.Expiry that no point has
+	failed   error     // a commit failed: nothing more is tried
 
 	commitTime, indexTime time.Duration
 }
@@ -473,11 +474,12 @@ func (tx *tx) fill(b *storage.Batch) error {
 			return err
 		}
 	}
-	if err := errors.Join(c.letters.remove(c, b, tx.redriven), c.letters.put(c, b, tx.letters)); err != nil {
+	var err error
+	if tx.box, err = c.letters.changed(c, b, tx.redriven, tx.letters); err != nil {
 		return err
 	}
 	value = binary.BigEndian.AppendUint64(value[:0], c.operation)
-	err := errors.Join(b.Set(storage.AppendKey(nil, storage.Meta, c.space, []byte(metaOperation)), value), c.putTime(b))
+	err = errors.Join(b.Set(storage.AppendKey(nil, storage.Meta, c.space, []byte(metaOperation)), value), c.putTime(b))
 	if err != nil {
 		return err
 	}
@@ -544,6 +546,6 @@ func (tx *tx) settle(staged stagedSlots) {
 			c.points--
 		}
 	}
-	c.applied = tx.reached()
+	c.applied, c.letters = tx.reached(), tx.box
 	clear(c.streams.unstored)
 }
