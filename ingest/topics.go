@@ -66,6 +66,12 @@ func (s *Source) subscription(report func(field, format string, args ...any)) su
 	return sub
 }
 
+// Consumes says whether a topic is one of the source's.
+func (s *Source) Consumes(topic string) bool {
+	sub := s.subscription(func(string, string, ...any) {})
+	return sub.has(topic)
+}
+
 // has says whether a topic is consumed.
 func (s *subscription) has(topic string) bool {
 	if s.pattern == nil {

@@ -1,8 +1,8 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -71,8 +71,8 @@ func (o *benchOptions) takeSource(chosen bool, list []ingest.Source) error {
 		o.Topic = source.Topics[0]
 	case !chosen:
 		return fmt.Errorf("--source: %q has more than one topic; --topic says which to read", o.source)
-	case source.TopicsRegex == "" && !slices.Contains(source.Topics, o.Topic):
-		return fmt.Errorf("--topic: %q is not among the topics of source %q, %s", o.Topic, o.source, strings.Join(source.Topics, ", "))
+	case !source.Consumes(o.Topic):
+		return fmt.Errorf("--topic: %q is not among the topics of source %q, %s", o.Topic, o.source, cmp.Or(source.TopicsRegex, strings.Join(source.Topics, ", ")))
 	}
 	source.Topics, source.TopicsRegex = []string{o.Topic}, ""
 	o.Read, o.Distance = &source, source.OnCreate.Distance

@@ -118,6 +118,7 @@ sources:
 		{[]string{"bench", "--config", read, "--source", "articles"}, 2, "2 collections have a source"},
 		{[]string{"bench", "--config", read, "--source", "one/articles"}, 2, `more than one topic; --topic says which`},
 		{[]string{"bench", "--config", read, "--source", "one/articles", "--topic", "c"}, 2, `"c" is not among the topics of source "one/articles", a, b`},
+		{[]string{"bench", "--config", read, "--source", "two/articles", "--topic", "mine.c"}, 2, `"mine.c" is not among the topics of source "two/articles", c.*`},
 		{[]string{"bench", "--config", read, "--source", "two/articles", "--topic", "c"}, 1, "the brokers 127.0.0.1:1 cannot be reached"},
 		{[]string{"bench", "--config", read, "--source", "single"}, 1, "the brokers 127.0.0.1:1 cannot be reached"},
 		{[]string{"bench", "--config", read, "--source", "single", "--source-id", "key"}, 2, "--source-id is what the source says"},
