@@ -51,17 +51,10 @@ func (s *source) recallBegun(ctx context.Context) error {
 	if !s.start.latest || s.begunKept != nil {
 		return nil
 	}
-	name := begunDocument(s.cfg.key())
-	documents, err := s.db.Documents(ctx, name)
+	var list []begun
+	kept, err := s.recallDocument(ctx, begunDocument(s.cfg.key()), &list)
 	if err != nil {
 		return err
-	}
-	kept := documents[name]
-	var list []begun
-	if kept != nil {
-		if err := json.Unmarshal(kept, &list); err != nil {
-			return fmt.Errorf("where source %q has begun: %w", s.cfg.Name, err)
-		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -93,6 +86,19 @@ func (s *source) keepBegun(ctx context.Context) error {
 		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
 	})
 	return s.keepDocument(ctx, begunDocument(s.cfg.key()), list, &s.begunKept)
+}
+
+// recallDocument reads what a document of the source holds into content, and returns the
+// document, nil if there is none.
+func (s *source) recallDocument(ctx context.Context, name string, content any) (kept []byte, err error) {
+	documents, err := s.db.Documents(ctx, name)
+	if kept = documents[name]; err != nil || kept == nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(kept, content); err != nil {
+		return nil, fmt.Errorf("recall document %s: %w", name, err)
+	}
+	return kept, nil
 }
 
 // keepDocument puts what a document of the source is to hold, unless that is what it holds: kept.

@@ -2,8 +2,6 @@ package ingest
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 
 	"freshet/server/sources"
 )
@@ -58,14 +56,10 @@ func (s *source) consumedTopics(ctx context.Context, at reached) (has func(topic
 		consumed[p.topic] = true
 	}
 	has = func(topic string) bool { return consumed[topic] }
-	name := subscribedDocument(s.cfg.key())
-	documents, err := s.db.Documents(ctx, name)
-	if kept = documents[name]; err != nil || kept == nil || len(consumed) == 0 { // of a collection that there is no more
-		return has, kept, err
-	}
 	var before subscribed
-	if err := json.Unmarshal(kept, &before); err != nil {
-		return nil, nil, fmt.Errorf("which topics source %q has consumed: %w", s.cfg.Name, err)
+	kept, err = s.recallDocument(ctx, subscribedDocument(s.cfg.key()), &before)
+	if err != nil || kept == nil || len(consumed) == 0 { // of a collection that there is no more
+		return has, kept, err
 	}
 	subscription := Source{Topics: before.Topics, TopicsRegex: before.Regex}
 	covered := subscription.subscription(func(string, string, ...any) {})
