@@ -409,25 +409,82 @@ func TestAcceptFindsWhatThereIs(t *testing.T) {
 	}
 }
 
+// passing is a context whose deadline passes when it has been asked for it so many times.
+type passing struct {
+	context.Context
+	left int // below 0: how often it was asked since, and once more
+}
+
+func (p *passing) Err() error {
+	if p.left--; p.left < 0 {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// TestDeadline has the deadline pass at the first look at it, and amid the work: that ends
+// there, with what the caller had found, and the graph is as before.
 func TestDeadline(t *testing.T) {
 	w := newWorld(t, Config{Dim: 4, Metric: Euclid})
 	w.insert(clustered(13, alone(3000), 4), 500, 2)
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	q := w.query([]float32{0, 0, 0, 0}, 10, 2000)
-	if _, err := w.g.Search(ctx, q, nil); !errors.Is(err, context.Canceled) {
-		t.Errorf("search: %v", err)
+	var staged []Item
+	for i := range 2 {
+		slot, err := w.slots.Alloc()
+		if err != nil {
+			t.Fatal(err)
+		}
+		staged = append(staged, Item{slot, []float32{float32(i), 1, 1, 1}})
 	}
-	if _, err := w.g.Exact(ctx, q, nil); !errors.Is(err, context.Canceled) {
-		t.Errorf("exact: %v", err)
+	q, had := w.query([]float32{0, 0, 0, 0}, 10, 2000), []Hit{{Slot: 1}}
+	accepting := q
+	accepting.Accept = func(slot uint32) bool { return slot%2 == 0 }
+	among := func(ctx context.Context) ([]Hit, error) {
+		next := uint32(0)
+		return w.g.Among(ctx, q, func(block []uint32) int {
+			for i := range block {
+				if next == 3000 {
+					return i
+				}
+				block[i] = next
+				next++
+			}
+			return len(block)
+		}, had)
 	}
-	slot, err := w.slots.Alloc()
+	for name, work := range map[string]func(context.Context) ([]Hit, error){
+		"search":   func(ctx context.Context) ([]Hit, error) { return w.g.Search(ctx, q, had) },
+		"filtered": func(ctx context.Context) ([]Hit, error) { return w.g.Search(ctx, accepting, had) },
+		"exact":    func(ctx context.Context) ([]Hit, error) { return w.g.Exact(ctx, q, had) },
+		"among":    among,
+		"stage": func(ctx context.Context) ([]Hit, error) {
+			st, err := w.g.Stage(ctx, staged, 1)
+			if st != nil {
+				t.Error("half of a batch is staged")
+			}
+			return had, err
+		},
+	} {
+		for _, looks := range []int{0, 1} {
+			ctx := &passing{context.Background(), looks}
+			hits, err := work(ctx)
+			if !errors.Is(err, context.DeadlineExceeded) || !slices.Equal(hits, had) {
+				t.Errorf("%s, after %d looks: %v, %v", name, looks, hits, err)
+			}
+			if ctx.left < -2 { // one look, and one for what it tells
+				t.Errorf("%s, after %d looks: it went on for %d", name, looks, -ctx.left)
+			}
+		}
+	}
+	st, err := w.g.Stage(context.Background(), staged, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	items := []Item{{slot, []float32{1, 1, 1, 1}}}
-	if _, err := w.g.Stage(context.Background(), append(items, items...), 1); err != nil {
-		t.Errorf("stage: %v", err)
+	st.Link()
+	w.slots.Publish()
+	for _, item := range staged {
+		if hits := w.search(w.query(item.Vector, 1, 100)); len(hits) != 1 || hits[0].Slot != item.Slot {
+			t.Errorf("slot %d of the batches that were given up: %v", item.Slot, hits)
+		}
 	}
 }
 

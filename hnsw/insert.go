@@ -132,7 +132,11 @@ func (st *Staged) place(ctx context.Context, workers int) error {
 			if i >= len(st.nodes) || failed.Load() != nil {
 				return
 			}
-			if err := st.choose(ctx, i); err != nil {
+			err := ctx.Err() // a walk for one node may be too short to look at it
+			if err == nil {
+				err = st.choose(ctx, i)
+			}
+			if err != nil {
 				failed.CompareAndSwap(nil, &err)
 				return
 			}
