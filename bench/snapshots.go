@@ -46,7 +46,13 @@ func benchSnapshots(ctx context.Context, d *dataset, rounds int) (s *section, er
 		lasted := time.Since(began)
 		took += lasted
 		beside = append(beside, times...)
-		times, err = w.until(ctx, func(ctx context.Context) error { return wait(ctx, lasted) })
+		times, err = w.until(ctx, func(ctx context.Context) error {
+			select {
+			case <-time.After(lasted):
+			case <-ctx.Done():
+			}
+			return ctx.Err()
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -83,15 +89,6 @@ func takeSnapshots(ctx context.Context, db *server.DB) (size int64, err error) {
 		}
 	}
 	return size, nil
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // replacer upserts the points of a collection again and again.
