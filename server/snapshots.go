@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -163,12 +164,18 @@ func (db *DB) snapshotted(name string) (string, error) {
 	return c.name, nil
 }
 
+// maxFolderName is how many bytes file systems take for the name of a folder.
+const maxFolderName = 255
+
 // folderOf returns the folder of a collection's snapshots, "" for those of the whole
 // storage.
 func folderOf(collection string) string {
 	folder := strings.ReplaceAll(collection, "%", "%25")
 	if strings.Trim(folder, ".") == "" {
 		folder = strings.ReplaceAll(folder, ".", "%2E")
+	}
+	if len(folder) > maxFolderName {
+		return fmt.Sprintf("%%-%x", sha256.Sum256([]byte(collection))) // no name is written so
 	}
 	return folder
 }

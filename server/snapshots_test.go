@@ -532,7 +532,7 @@ func TestSnapshotNames(t *testing.T) {
 	inside := filepath.Join(dir, "snapshots")
 	db := openWithSnapshots(t, vfs.NewMem(), inside)
 	defer closeDB(t, db)
-	for _, name := range []string{"c", "...", "%2E", "a\nb", strings.Repeat("ä", 127)} {
+	for _, name := range []string{"c", "...", "%2E", "a\nb", strings.Repeat("ä", 127), strings.Repeat("%", MaxNameBytes), strings.Repeat(".", MaxNameBytes)} {
 		newCollection(t, db, name, vectorConfig(2, Dot))
 		if list, err := db.Snapshots(context.Background(), name); err != nil || len(list) != 0 {
 			t.Errorf("%q: %v %v", name, list, err)
