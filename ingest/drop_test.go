@@ -67,6 +67,50 @@ func TestSourcesGoWithTheirCollection(t *testing.T) {
 	r.expect(map[string]string{"1": `{}`})
 }
 
+// TestDropBesideAReader drops a collection that is being read: sources and other collections
+// come and go meanwhile.
+func TestDropBesideAReader(t *testing.T) {
+	r := newBare(t, 1)
+	r.create(1)
+	r.run()
+	c, err := r.db.Collection("c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Apply(t.Context(), server.Batch{DeadLetters: []server.DeadLetter{{}}}); err != nil {
+		t.Fatal(err)
+	}
+	reads, goOn := make(chan struct{}), make(chan struct{})
+	ended := make(chan error, 2)
+	go func() {
+		ended <- c.ScanDeadLetters(t.Context(), func(*server.DeadLetter) (bool, error) {
+			close(reads)
+			<-goOn
+			return true, nil
+		})
+	}()
+	<-reads
+	go func() {
+		_, err := r.manager.DropCollection(t.Context(), "c")
+		ended <- err
+	}()
+	<-c.Closing()
+	r.create(1)
+	r.add(`{"name":"src","topics":["t"]}`)
+	r.drop("c")
+	select {
+	case err := <-ended:
+		t.Errorf("it did not wait for the reader: %v", err)
+	default:
+	}
+	close(goOn)
+	for range 2 {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestSourcesOfAnAlias go with the collection for which it stands at that time.
 func TestSourcesOfAnAlias(t *testing.T) {
 	r := newBare(t, 1)

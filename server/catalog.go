@@ -93,20 +93,29 @@ func (db *DB) free(name string) error {
 }
 
 // DropCollection removes a collection, its points and its aliases, and the documents
-// named, if there is such a collection. It waits for reads in progress, until ctx ends;
-// the collection is gone before that, and nothing else waits for them.
+// named, if there is such a collection. It waits for reads in progress, until ctx ends.
 func (db *DB) DropCollection(ctx context.Context, name string, documents ...string) (existed bool, err error) {
+	freed, err := db.BeginDrop(name, documents...)
+	if freed == nil {
+		return false, err
+	}
+	await(ctx, freed)
+	return true, nil
+}
+
+// BeginDrop is DropCollection that does not wait: what it returns is closed once reads have
+// ended and what the collection took is free, and nil if there is no such collection.
+func (db *DB) BeginDrop(name string, documents ...string) (freed <-chan struct{}, err error) {
 	done, err := db.jobs.begin()
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	c, err := db.unlist(name, documents)
 	if c == nil || err != nil {
 		done()
-		return false, err
+		return nil, err
 	}
-	db.retire(ctx, c, done)
-	return true, nil
+	return db.retire(c, done), nil
 }
 
 // unlist takes a collection out of the catalog, nil if there is none of the name. Its data
@@ -149,19 +158,24 @@ func (db *DB) unlist(name string, documents []string) (*Collection, error) {
 }
 
 // retire closes a collection that has become an orphan, once the last read of it has ended,
-// and removes its data. It returns when that is done or ctx ends, and calls done when it is
-// done. What fails is left to the next Open.
-func (db *DB) retire(ctx context.Context, c *Collection, done func()) {
-	retired := make(chan struct{})
+// and removes its data. Then it closes what it has returned, and calls done. What fails is
+// left to the next Open.
+func (db *DB) retire(c *Collection, done func()) (freed <-chan struct{}) {
+	ended := make(chan struct{})
 	go func() {
 		defer done()
-		defer close(retired)
+		defer close(ended)
 		if err := errors.Join(c.close(), db.removeSpace(c.space.Collection)); err != nil {
 			c.log.Error("a collection is gone, but not all of what it took", "err", err)
 		}
 	}()
+	return ended
+}
+
+// await returns once ended is closed, or ctx ends.
+func await(ctx context.Context, ended <-chan struct{}) {
 	select {
-	case <-retired:
+	case <-ended:
 	case <-ctx.Done():
 	}
 }

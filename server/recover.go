@@ -334,7 +334,7 @@ func (db *DB) replace(ctx context.Context, c *Collection) error {
 	case old == nil:
 		done()
 	default:
-		db.retire(ctx, old, done)
+		await(ctx, db.retire(old, done))
 	}
 	return nil
 }
