@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"runtime/debug"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -203,7 +204,7 @@ func (s *Server) serve(r *request, h handler) (result any, err error) {
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			s.o.Logger.Error("a handler panicked", "path", r.Path(), "panic", p)
+			s.o.Logger.Error("a handler panicked", "path", r.Path(), "panic", p, "stack", string(debug.Stack()))
 			result, err = nil, errors.New("the request could not be handled")
 		}
 	}()

@@ -1,7 +1,9 @@
 package server
 
 import (
+	"fmt"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
@@ -19,7 +21,7 @@ func newCores() *cores {
 
 // each calls work for 0 to n-1, in this order, on the caller's goroutine and as
 // many others as there are cores to spare. After an error nothing else is begun;
-// it returns the error of the least i.
+// it returns the error of the least i. A panic of work is one of the caller's.
 func (c *cores) each(n int, work func(i int) error) error {
 	var (
 		next   atomic.Int64
@@ -27,10 +29,19 @@ func (c *cores) each(n int, work func(i int) error) error {
 		mu     sync.Mutex
 		least  = n
 		first  error
+		thrown string
 		group  sync.WaitGroup
 		run    func()
 	)
 	run = func() {
+		defer func() {
+			if p := recover(); p != nil {
+				failed.Store(true)
+				mu.Lock()
+				thrown = fmt.Sprintf("%v\n%s", p, debug.Stack())
+				mu.Unlock()
+			}
+		}()
 		for !failed.Load() {
 			i := int(next.Add(1)) - 1
 			if i >= n {
@@ -54,5 +65,8 @@ func (c *cores) each(n int, work func(i int) error) error {
 	}
 	run()
 	group.Wait()
+	if thrown != "" {
+		panic(thrown)
+	}
 	return first
 }

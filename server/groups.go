@@ -5,9 +5,7 @@ import (
 	"math"
 	"slices"
 
-	"freshet/hnsw"
 	"freshet/server/filter"
-	"freshet/server/index"
 	"freshet/server/payload"
 	"freshet/server/point"
 )
@@ -240,10 +238,6 @@ func (g *grouping) sort(ctx context.Context, found ranking, about func(key any) 
 		if err != nil {
 			return nil, err
 		}
-		var value *index.Value
-		if found.values != nil {
-			value = found.values[i]
-		}
 		for _, key := range keys {
 			if !about(key) {
 				continue
@@ -260,7 +254,7 @@ func (g *grouping) sort(ctx context.Context, found ranking, about func(key any) 
 				groups[key] = group
 				open++
 			}
-			if len(group.hits) < g.r.Size && group.add(h, value) && len(group.hits) == g.r.Size {
+			if len(group.hits) < g.r.Size && group.add(found, i) && len(group.hits) == g.r.Size {
 				open--
 			}
 		}
@@ -268,9 +262,10 @@ func (g *grouping) sort(ctx context.Context, found ranking, about func(key any) 
 	return groups, nil
 }
 
-// add appends a point, if it is new.
-func (m *members) add(h hnsw.Hit, value *index.Value) bool {
-	if value == nil {
+// add appends a point of a ranking, if it is new.
+func (m *members) add(found ranking, i int) bool {
+	h := found.hits[i]
+	if found.values == nil {
 		m.hits = append(m.hits, h)
 		return true
 	}
@@ -281,7 +276,7 @@ func (m *members) add(h hnsw.Hit, value *index.Value) bool {
 		m.slots = map[uint32]bool{}
 	}
 	m.slots[h.Slot] = true
-	m.hits, m.values = append(m.hits, h), append(m.values, value)
+	m.hits, m.values = append(m.hits, h), append(m.values, found.values[i])
 	return true
 }
 
