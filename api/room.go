@@ -128,7 +128,7 @@ func (r *request) answering() func(n int) error {
 		}
 		need = max(need, smallBody)
 		if size := r.answer.room.size; r.answer.n+need > size {
-			return badRequest("the answer takes more than %d bytes of memory, which is all that there is for answers; ask for fewer points, or less of each", size)
+			return badRequest("the answer and what its prefetches find take more than %d bytes of memory, which is all that there is for answers; ask for fewer points, or less of each", size)
 		}
 		return r.answer.more(need)
 	}

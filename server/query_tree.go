@@ -266,8 +266,10 @@ func (n *node) run(ctx context.Context) (ranking, error) {
 	n.from = make([]ranking, len(n.prefetch))
 	err := n.c.cores.each(len(n.prefetch), func(i int) error {
 		var err error
-		n.from[i], err = n.prefetch[i].run(ctx)
-		return err
+		if n.from[i], err = n.prefetch[i].run(ctx); err != nil {
+			return err
+		}
+		return take(ctx, hitRoom*len(n.from[i].hits))
 	})
 	if err != nil {
 		return ranking{}, err

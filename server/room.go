@@ -42,7 +42,7 @@ func grows(ops []Op) bool {
 }
 
 // WithRoom returns a context for reads that tells take how many bytes of memory what they
-// return has, with its JSON. An error of take ends the read. It is called by several
+// return has, with its JSON, and what prefetches find. An error of take ends the read. It is called by several
 // goroutines at once.
 func WithRoom(ctx context.Context, take func(n int) error) context.Context {
 	return context.WithValue(ctx, roomKey{}, take)
@@ -58,17 +58,23 @@ const (
 	numberRoom = 16
 )
 
+// hitRoom is what one point that a prefetch has found takes until all have been merged, in
+// bytes.
+const hitRoom = 64
+
 // takeRoom asks for room for the numbers and bytes of points.
 func takeRoom(ctx context.Context, points, numbers, bytes int) error {
-	n := points*pointRoom + numbers*numberRoom + 2*bytes
+	return take(ctx, points*pointRoom+numbers*numberRoom+2*bytes)
+}
+
+func take(ctx context.Context, n int) error {
 	if n == 0 {
 		return nil
 	}
-	take, ok := ctx.Value(roomKey{}).(func(int) error)
-	if !ok {
-		return nil
+	if take, ok := ctx.Value(roomKey{}).(func(int) error); ok {
+		return take(n)
 	}
-	return take(n)
+	return nil
 }
 
 // takeRecord asks for room for what is to be seen of a point.

@@ -123,4 +123,14 @@ func TestRoomOfReads(t *testing.T) {
 			t.Errorf("%s without room: %v", name, err)
 		}
 	}
+	// What prefetches find is in memory at the same time, however little is returned.
+	found := SearchRequest{Vector: Dense{1, 2}, Limit: 50}
+	total := 0
+	_, err := c.Search(WithRoom(ctx, func(n int) error {
+		total += n
+		return nil
+	}), SearchRequest{Query: Fusion{}, Prefetch: []SearchRequest{found, found, found}, Limit: 1})
+	if want := 3*50*hitRoom + pointRoom; err != nil || total != want {
+		t.Errorf("prefetches: %d bytes of room, want %d: %v", total, want, err)
+	}
 }
