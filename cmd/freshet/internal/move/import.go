@@ -64,6 +64,14 @@ func (o *Import) Run(ctx context.Context) (result Result, err error) {
 	if err != nil {
 		return result, err
 	}
+	if resumed {
+		if resumed, err = o.To.exists(ctx, o.Collection); err != nil {
+			return result, err
+		}
+		if !resumed { // it was dropped, and what had been written with it
+			t.state.position = position{}
+		}
+	}
 	result.Resumed, result.Before = resumed, t.state.Rows
 	var whole *configuration
 	if o.File == "" {

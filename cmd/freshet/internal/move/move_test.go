@@ -222,6 +222,34 @@ func TestAnInterruptedImportGoesOn(t *testing.T) {
 	}
 }
 
+// What an interrupted import had written is gone with the collection it was written to.
+func TestAnImportIntoADroppedCollectionBeginsAgain(t *testing.T) {
+	from := start(t, nil)
+	rich(t, from)
+	file := write(t, "f.jsonl", `{"id":1,"vector":[1,2]}`+"\n"+`{"id":2,"vector":[1,2]}`+"\n"+`{"id":3,"vector":[1,2]}`+"\n")
+	for _, o := range []Import{{File: file, Distance: "Dot"}, {From: from, FromName: "rich"}} {
+		var upserts atomic.Int64
+		to := start(t, func(h http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/points") && upserts.Add(1) == 2 {
+					w.WriteHeader(http.StatusForbidden)
+					return
+				}
+				h.ServeHTTP(w, r)
+			})
+		})
+		o.To, o.Collection, o.Batch, o.Parallel, o.State = to, "rich", 1, 1, filepath.Join(t.TempDir(), "state")
+		if _, err := o.Run(t.Context()); err == nil {
+			t.Fatal("the import was not interrupted")
+		}
+		to.must(t, http.MethodDelete, "/collections/rich", "")
+		result, err := o.Run(t.Context())
+		if n := len(to.all(t, "rich")); err != nil || result.Resumed || result.Before != 0 || int64(n) != result.Points || n < 3 {
+			t.Errorf("%+v, %v: %d points", result, err, n)
+		}
+	}
+}
+
 func TestWhatMayPassIsTriedAgain(t *testing.T) {
 	var calls atomic.Int64
 	to := start(t, func(h http.Handler) http.Handler {
