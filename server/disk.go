@@ -10,7 +10,7 @@ import (
 )
 
 // A full disk refuses what is new: requests that write, and what the writers do by
-// themselves. What was begun ends. Reads go on, and so does what makes room: dropping
+// themselves. What was begun ends, but a snapshot, which may take more than is left. Reads go on, and so does what makes room: dropping
 // collections and removing snapshots.
 
 // Writable returns nil, or why nothing is written for now: of Kind Full if it is the disk,
@@ -63,6 +63,14 @@ func (db *DB) snapshotsBeside() bool {
 	}
 	relative, err := filepath.Rel(db.dir, db.snapshotsDir)
 	return err == nil && filepath.IsLocal(relative)
+}
+
+// roomForSnapshot returns nil, or why no snapshot is written for now.
+func (db *DB) roomForSnapshot() error {
+	if !db.snapshotsBeside() {
+		return nil
+	}
+	return asFull(db.store.Writable())
 }
 
 // keepViewsNew renews the views of all collections when the store has been opened anew after a

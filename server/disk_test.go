@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"path/filepath"
 	"strings"
@@ -92,6 +93,61 @@ func TestFullDiskRefusesWrites(t *testing.T) {
 	db = openOnDisk(t, fs)
 	defer closeDB(t, db)
 	expect(t, openedCollection(t, db), "1: [1 1] {}", "2: [2 2] {}")
+}
+
+// filling is a store of snapshots that has the disk full at the first byte of one.
+type filling struct {
+	snapshotStore
+	fill    func()
+	written int
+}
+
+func (f *filling) Create(ctx context.Context, folder, name string, write func(io.Writer) error) (SnapshotInfo, error) {
+	return f.snapshotStore.Create(ctx, folder, name, func(w io.Writer) error {
+		return write(writeFunc(func(p []byte) (int, error) {
+			if f.written == 0 {
+				f.fill()
+			}
+			f.written += len(p)
+			return w.Write(p)
+		}))
+	})
+}
+
+type writeFunc func(p []byte) (int, error)
+
+func (f writeFunc) Write(p []byte) (int, error) { return f(p) }
+
+// A snapshot amid which the disk becomes full ends, and leaves nothing: what is left is for the
+// store.
+func TestSnapshotEndsOnAFullDisk(t *testing.T) {
+	for _, beside := range []bool{true, false} {
+		fs := vfs.NewMem()
+		fillDisk(fs, 10)
+		dir, kept := t.TempDir(), t.TempDir()
+		if beside {
+			kept = filepath.Join(dir, "snapshots")
+		}
+		db, err := Open(t.Context(), dir, Options{FS: fs, SnapshotsDir: kept, Disk: DiskOptions{HighPercent: 95, Interval: time.Millisecond}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer closeDB(t, db)
+		c := newCollection(t, db, "c", vectorConfig(2, Euclid))
+		apply(t, c, Batch{Ops: []Op{upsert(point.Number(1), Version{}, 1, 1, "")}})
+		db.kept = &filling{snapshotStore: db.kept, fill: func() {
+			fillDisk(fs, 96)
+			becomes(t, db, false)
+		}}
+		_, err = db.CreateSnapshot(t.Context(), "c")
+		if beside != (KindOf(err) == Full) || !beside && err != nil {
+			t.Errorf("in the data folder: %t: %v", beside, err)
+		}
+		files, err := filepath.Glob(filepath.Join(kept, "c", "*"))
+		if err != nil || beside != (len(files) == 0) {
+			t.Errorf("in the data folder: %t: %q are left, %v", beside, files, err)
+		}
+	}
 }
 
 // What is dropped on a full disk makes room, though nothing is written any more and another

@@ -50,10 +50,8 @@ func (db *DB) CreateSnapshot(ctx context.Context, collection string) (SnapshotIn
 		return SnapshotInfo{}, err
 	}
 	defer leave()
-	if db.snapshotsBeside() {
-		if err := asFull(db.store.Writable()); err != nil {
-			return SnapshotInfo{}, err
-		}
+	if err := db.roomForSnapshot(); err != nil {
+		return SnapshotInfo{}, err
 	}
 	if collection, err = db.snapshotted(collection); err != nil {
 		return SnapshotInfo{}, err
@@ -66,8 +64,24 @@ func (db *DB) CreateSnapshot(ctx context.Context, collection string) (SnapshotIn
 	}
 	name := fmt.Sprintf("%s-%d-%s%s", title, now.UnixMicro(), now.Format("2006-01-02-15-04-05"), snapshots.Suffix)
 	snapshot := db.store.Snapshot()
-	info, err := db.kept.Create(ctx, folder, name, func(w io.Writer) error { return archiveFrom(ctx, snapshot, w, collection) })
+	info, err := db.kept.Create(ctx, folder, name, func(w io.Writer) error {
+		return archiveFrom(ctx, snapshot, &boundedWriter{w, db.roomForSnapshot}, collection)
+	})
 	return info, errors.Join(kept(ctx, name, err), snapshot.Close())
+}
+
+// boundedWriter fails once there is no room. A snapshot that went on would take what the store
+// has been left to end with.
+type boundedWriter struct {
+	io.Writer
+	room func() error
+}
+
+func (b *boundedWriter) Write(p []byte) (int, error) {
+	if err := b.room(); err != nil {
+		return 0, err
+	}
+	return b.Writer.Write(p)
 }
 
 // kept turns an error of a snapshotStore into one for clients.
