@@ -32,6 +32,18 @@ func (b bitset) missing(from uint32) uint32 {
 	return uint32(64 * len(b))
 }
 
+// next returns the first slot from a given one on that is in the set; without one, one that
+// the set has no room for.
+func (b bitset) next(from uint32) uint32 {
+	for word := int(from >> 6); word < len(b); word++ {
+		if in := b[word] >> (from & 63) << (from & 63); in != 0 {
+			return uint32(64*word + bits.TrailingZeros64(in))
+		}
+		from = 0
+	}
+	return uint32(64 * len(b))
+}
+
 func (b bitset) remove(slot uint32) {
 	if b.has(slot) {
 		b[slot>>6] &^= 1 << (slot & 63)

@@ -110,18 +110,22 @@ type connection struct {
 	entry   uint32
 	since   uint64 // nodes born later are none of its business: inserts connect them
 	stage   int
-	next    uint32
-	changed bool
+	next    uint32   // node that the pass over all of them comes to next
+	looked  int      // nodes that the pass has looked at
+	got     int      // of them found to lead to the entry
+	deep    bool     // the pass follows at once what it finds
 	leads   bitset   // nodes from which there is a way to the entry
 	reached bitset   // nodes to which there is one from it
+	pending bitset   // those of them whose neighbours were not looked at
 	stack   []uint32 // those last found to lead to it, or reached, whose neighbours were not looked at
 }
 
 // The stages of a connection.
 const (
-	sweeping  = iota // goes from the entry to whatever leads to it, and over the lists of the others, until no more are found
+	sweeping  = iota // goes over the lists of all nodes until no more are found that lead to the entry
 	leading          // gives those that do not a link to one that does
-	reaching         // goes from the entry to whatever can be reached
+	spreading        // goes over what was reached from the entry as it lies in memory
+	reaching         // follows what is left of that
 	extending        // gives the others a link from one that was reached
 	connected
 )
@@ -140,13 +144,13 @@ func (g *Graph) connectDue() bool { return growth*g.grown > g.Len() && g.Len() >
 func (g *Graph) connect() *connection {
 	g.grown = 0
 	n := g.slots.Len()
-	c := &connection{g: g, since: g.slots.clock.Load() + 1, leads: newBitset(nil, n), reached: newBitset(nil, n)}
+	c := &connection{g: g, since: g.slots.clock.Load() + 1, leads: newBitset(nil, n), reached: newBitset(nil, n), pending: newBitset(nil, n)}
 	var ok bool
 	if c.entry, _, ok = g.start(); !ok {
 		c.stage = connected
 		return c
 	}
-	c.leadsTo(c.entry)
+	c.leads.add(c.entry)
 	return c
 }
 
@@ -164,19 +168,17 @@ func (c *connection) step(ctx context.Context, nodes int) (looks int, err error)
 		if c.follow(s) {
 			continue
 		}
-		if c.stage == reaching {
+		switch c.stage {
+		case spreading:
+			c.spread(s)
+			continue
+		case reaching:
 			c.stage++
 		}
 		found := c.found()
 		c.next = found.missing(c.next)
 		if int(c.next) >= 64*len(found) || int(c.next) >= c.g.slots.Len() {
-			if c.stage != sweeping || !c.changed {
-				c.stage++
-			}
-			c.next, c.changed = 0, false
-			if c.stage == reaching {
-				c.reach(c.entry)
-			}
+			c.endPass()
 			continue
 		}
 		slot := c.next
@@ -192,9 +194,50 @@ func (c *connection) step(ctx context.Context, nodes int) (looks int, err error)
 	return looks, nil
 }
 
+// endPass goes on with the next pass over all nodes, or to the next stage. While passes find
+// most of what there is, they are the quickest: memory is read in the order in which it
+// lies. Otherwise nodes may lead to each other against that order.
+func (c *connection) endPass() {
+	if c.stage != sweeping || c.got == 0 {
+		c.stage++
+	}
+	c.deep = c.stage != sweeping || 2*c.got < c.looked
+	c.next, c.looked, c.got = 0, 0, 0
+	if c.stage == spreading {
+		c.reached.add(c.entry)
+		c.pending.add(c.entry)
+	}
+}
+
+// spread goes on from the next node that is pending to its neighbours. Passes that come by
+// few are left for following each.
+func (c *connection) spread(s *searcher) {
+	slot := c.pending.next(c.next)
+	if int(slot) >= 64*len(c.pending) {
+		if c.looked < len(c.pending) {
+			for slot := c.pending.next(0); int(slot) < 64*len(c.pending); slot = c.pending.next(slot + 1) {
+				c.stack = append(c.stack, slot)
+			}
+			c.stage++
+		}
+		c.next, c.looked = 0, 0
+		return
+	}
+	c.pending.remove(slot)
+	c.next = slot + 1
+	c.looked++
+	s.fresh = readList(s.fresh[:0], c.g.list(slot, 0), uint32(64*len(c.reached)))
+	for _, n := range s.fresh {
+		if !c.reached.has(n) {
+			c.reached.add(n)
+			c.pending.add(n)
+		}
+	}
+}
+
 // found is the set that the stage adds to.
 func (c *connection) found() bitset {
-	if c.stage >= reaching {
+	if c.stage >= spreading {
 		return c.reached
 	}
 	return c.leads
@@ -206,14 +249,18 @@ func (c *connection) look(ctx context.Context, s *searcher, slot uint32) (joined
 	if g.level(slot) < 0 || g.doomed.has(slot) {
 		return false, nil
 	}
+	c.looked++
 	switch {
 	case c.stage == extending:
 		if c.counts(slot) {
 			return true, c.extend(ctx, s, slot)
 		}
 	case c.leadsOn(slot):
-		c.leadsTo(slot)
-		c.changed = true
+		c.got++
+		c.leads.add(slot)
+		if c.deep {
+			c.stack = append(c.stack, slot)
+		}
 	case c.stage == leading && c.counts(slot):
 		return true, c.lead(ctx, s, slot)
 	}
