@@ -93,11 +93,12 @@ type Graph struct {
 	count atomic.Int64  // nodes, dead ones included
 
 	// What follows is the writer's.
-	lists  uint32   // the next upper list to give out
-	grown  int      // nodes linked since a connection last began
-	doomed bitset   // slots that no list may name any more, while they are taken out
-	mended []uint8  // per slot: neighbours replaced since they were last stored
-	stale  []uint32 // slots of which too many were
+	lists   uint32   // the next upper list to give out
+	grown   int      // nodes linked since a connection last began
+	doomed  bitset   // slots that no list may name any more, while they are taken out
+	ordered bitset   // those of them whose lists are sorted by nearness
+	mended  []uint8  // per slot: neighbours replaced since they were last stored
+	stale   []uint32 // slots of which too many were
 
 	scratch sync.Pool // *searcher
 }

@@ -322,10 +322,9 @@ func (l *Loader) replaceLost(ctx context.Context, level, workers int, lost []uin
 		s.reset()
 		for i := begin; i < end; i++ {
 			s.picked = readList(s.picked[:0], g.list(slots[i], level), noLimit)
-			s.lost = append(s.lost[:0], s.picked...)
-			kept, missing := len(s.picked), int(lost[slots[i]])
+			kept := len(s.picked)
 			s.setRow(slots[i])
-			s.pickFrom(slots[i], level, missing, kept+missing)
+			s.pickMissing(slots[i], level, int(lost[slots[i]]))
 			found[i] = slices.Clone(s.picked[kept:])
 		}
 	})
@@ -334,6 +333,63 @@ func (l *Loader) replaceLost(ctx context.Context, level, workers int, lost []uin
 		all[slot] = found[i]
 	}
 	return all, err
+}
+
+// pickTries is how many candidates are looked at for each neighbour that is missing.
+const pickTries = 4
+
+// pickMissing adds so many neighbours for n, the query, to those in s.picked, from among
+// the neighbours of these: the nearest of those that are nearer to the node than to its other
+// neighbours, and if that leaves places, the nearest.
+func (s *searcher) pickMissing(n uint32, level, missing int) {
+	limit := len(s.picked) + missing
+	s.secondHand(n, level)
+	s.request()
+	s.pool = s.pool[:0]
+	s.pool = s.offer(s.pool, s.measure(), pickTries*missing)
+	s.pool = s.g.slots.dropRetired(s.pool)
+	for i, k := range s.pool {
+		if len(s.picked) < limit && s.spread(key(k).slot(), key(k).distance()) {
+			s.picked = append(s.picked, key(k).slot())
+			s.pool[i] |= expandedBit
+		}
+	}
+	for _, k := range s.pool {
+		if len(s.picked) < limit && k&expandedBit == 0 {
+			s.picked = append(s.picked, key(k).slot())
+		}
+	}
+}
+
+// spread says whether the slot is nearer to the query, at the distance given,
+// than to every one picked.
+func (s *searcher) spread(slot uint32, distance float32) bool {
+	s.fresh = append(s.fresh[:0], s.picked...)
+	for _, d := range s.measureFrom(slot) {
+		if d < distance {
+			return false
+		}
+	}
+	return true
+}
+
+// secondHand leaves the neighbours of those in s.picked in s.fresh, without n and these.
+func (s *searcher) secondHand(n uint32, level int) {
+	s.visit(n)
+	for _, slot := range s.picked {
+		s.visit(slot)
+	}
+	s.fresh = s.fresh[:0]
+	for _, d := range s.picked {
+		s.fresh = s.gather(s.fresh, d, level)
+	}
+	s.forgetVisit(n)
+	for _, slot := range s.picked {
+		s.forgetVisit(slot)
+	}
+	for _, slot := range s.fresh {
+		s.forgetVisit(slot)
+	}
 }
 
 // judge lets searches of some of the nodes tell whether 4-bit codes are good

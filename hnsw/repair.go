@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"sync/atomic"
+	"unsafe"
 
 	"freshet/hnsw/kernels"
 )
@@ -43,7 +44,7 @@ func NewRepair(slots *Slots, graphs ...*Graph) *Repair { return &Repair{slots: s
 // Add makes a new graph over the slots one that is repaired.
 func (r *Repair) Add(g *Graph) {
 	if len(r.doomed) > 0 {
-		g.doomed = newBitset(r.doomed, int(r.limit))
+		g.doomed, g.ordered = newBitset(r.doomed, int(r.limit)), newBitset(nil, int(r.limit))
 	}
 	r.graphs = append(r.graphs, g)
 }
@@ -146,7 +147,7 @@ func (r *Repair) begin(oldest View) {
 	r.limit = uint32(r.slots.Len())
 	doomed := newBitset(r.doomed, int(r.limit))
 	for _, g := range r.graphs {
-		g.doomed = doomed
+		g.doomed, g.ordered = doomed, newBitset(nil, int(r.limit))
 		g.leaveEntry()
 	}
 }
@@ -177,7 +178,7 @@ func (r *Repair) end() {
 		return
 	}
 	for _, g := range r.graphs {
-		g.doomed = nil
+		g.doomed, g.ordered = nil, nil
 	}
 	r.slots.unlinked(r.doomed)
 	r.slots.Publish()
@@ -290,17 +291,13 @@ func (g *Graph) mend(ctx context.Context, from, to uint32) error {
 	return nil
 }
 
-// mendTries is how many candidates are looked at for each neighbour lost.
-const mendTries = 4
-
-// mendList puts neighbours of the doomed neighbours in their places. One that was farther
-// away than all that stay is replaced by the neighbour nearest to it: inserts into a full
-// graph make short links only, so that without the long ones of its youth a graph that is
-// replaced again and again loses the ways to what is far away. The others are chosen as an
-// insert would: the nearest of those that are nearer to the node than to its other
-// neighbours, and if that leaves places, the nearest. All get links back, as from an
-// insert: where points only leave, nothing else would make links to those that stay. It
-// returns false if hardly any neighbours are left.
+// mendList takes the doomed neighbours out of a list. One that was a bridge, for hardly any
+// of its neighbours are among those that stay, is replaced by the neighbour nearest to it,
+// and so is any if few stay. The others led where the rest leads too, and what is inserted
+// later takes their places. Inserts into a full graph make short links only: without its
+// bridges a graph that is replaced again and again would lose the ways to what is far away.
+// The new neighbours get links back, as from an insert: where points only leave, nothing else
+// would make links to those that stay. It returns false if hardly any neighbours are left.
 func (s *searcher) mendList(n uint32, level int) bool {
 	g := s.g
 	list := g.list(n, level)
@@ -311,6 +308,7 @@ func (s *searcher) mendList(n uint32, level int) bool {
 			break
 		}
 		if slot--; g.doomed.has(slot) {
+			kernels.Prefetch(unsafe.Pointer(&g.list(slot, level)[0]))
 			s.lost = append(s.lost, slot)
 		} else {
 			s.picked = append(s.picked, slot)
@@ -320,14 +318,7 @@ func (s *searcher) mendList(n uint32, level int) bool {
 		return true
 	}
 	kept, before := len(s.picked), len(s.picked)+len(s.lost)
-	limit := min(before, g.cfg.M+g.cfg.M/2)
-	if kept < limit {
-		s.setRow(n)
-		s.replaceFarthest(n, level, limit)
-	}
-	if len(s.picked) < limit {
-		s.pickFrom(n, level, before-len(s.picked), limit)
-	}
+	s.pickHeirs(n, level)
 	setList(list, s.picked)
 	if level == 0 {
 		g.outdate(n, len(s.lost))
@@ -340,51 +331,64 @@ func (s *searcher) mendList(n uint32, level int) bool {
 	return length >= min(before, g.cfg.M)/2
 }
 
-// fewKept is how many neighbours are asked first whether one that is lost was the farthest:
-// mostly one of them is farther, and the others need not be measured.
-const fewKept = 6
-
-// replaceFarthest adds to s.picked, up to limit, for each of s.lost that is farther from n,
-// the query, than all those picked, the nearest of its neighbours.
-func (s *searcher) replaceFarthest(n uint32, level, limit int) {
-	few := min(fewKept, len(s.picked))
-	s.fresh = append(append(s.fresh[:0], s.lost...), s.picked[:few]...)
-	s.approximate = append(s.approximate[:0], s.measure()...)
-	lost, farthest := s.approximate[:len(s.lost)], float32(math.Inf(-1))
-	for _, d := range s.approximate[len(s.lost):] {
-		farthest = max(farthest, d)
+// pickHeirs adds to s.picked, the neighbours of n that stay, those that take the places of
+// s.lost. A neighbour was a bridge if it and n have less than a fifth of M in common.
+func (s *searcher) pickHeirs(n uint32, level int) {
+	m := s.g.cfg.M
+	s.visit(n)
+	for _, slot := range s.picked {
+		s.visit(slot)
 	}
-	if slices.Max(lost) <= farthest {
-		return
-	}
-	s.fresh = append(s.fresh[:0], s.picked[few:]...)
-	for _, d := range s.measure() {
-		farthest = max(farthest, d)
-	}
-	for i, d := range lost {
-		if d <= farthest || len(s.picked) >= limit {
-			continue
+	for _, slot := range s.lost {
+		heir, common := s.heir(slot, level)
+		if heir != noLimit && (common < m/5 || len(s.picked) < m+m/4) {
+			s.picked = append(s.picked, heir)
+			s.visit(heir)
 		}
-		if nearest, ok := s.nearestNeighbour(s.lost[i], level, n); ok {
-			s.picked = append(s.picked, nearest)
-		}
+	}
+	s.forgetVisit(n)
+	for _, slot := range s.picked {
+		s.forgetVisit(slot)
 	}
 }
 
-// nearestNeighbour returns the living neighbour nearest to a slot of those that are neither
-// picked nor n.
-func (s *searcher) nearestNeighbour(slot uint32, level int, n uint32) (nearest uint32, ok bool) {
-	s.fresh = slices.DeleteFunc(readList(s.fresh[:0], s.g.list(slot, level), s.limit), func(x uint32) bool {
-		return x == n || s.g.slots.retired(x) || slices.Contains(s.picked, x)
-	})
-	if len(s.fresh) == 0 {
-		return 0, false
+// heir returns the living neighbour nearest to a doomed slot of those that are not visited,
+// noLimit if there is none, and how many are visited.
+func (s *searcher) heir(slot uint32, level int) (heir uint32, common int) {
+	g := s.g
+	if !g.ordered.has(slot) {
+		s.order(slot)
+		g.ordered.add(slot)
 	}
-	best := uint64(math.MaxUint64)
-	for i, d := range s.measureFrom(slot) {
-		best = min(best, kernels.Key(d, s.fresh[i]))
+	heir = noLimit
+	s.fresh = readList(s.fresh[:0], g.list(slot, level), s.limit)
+	for _, x := range s.fresh {
+		switch {
+		case s.wasVisited(x):
+			common++
+		case heir == noLimit && !g.slots.retired(x):
+			heir = x
+		}
 	}
-	return key(best).slot(), true
+	return heir, common
+}
+
+// order sorts the lists of a doomed slot by nearness to it: all that name it ask for the
+// nearest.
+func (s *searcher) order(slot uint32) {
+	for level := s.g.level(slot); level >= 0; level-- {
+		list := s.g.list(slot, level)
+		s.fresh = readList(s.fresh[:0], list, s.limit)
+		s.pool = s.pool[:0]
+		for i, d := range s.measureFrom(slot) {
+			s.pool = append(s.pool, kernels.Key(d, s.fresh[i]))
+		}
+		slices.Sort(s.pool)
+		for i, k := range s.pool {
+			s.fresh[i] = key(k).slot()
+		}
+		setList(list, s.fresh)
+	}
 }
 
 // linkMended adds a link from node x to n, unless there is one.
@@ -397,61 +401,6 @@ func (s *searcher) linkMended(x, n uint32, level int) {
 		s.g.outdate(x, retired)
 	}
 }
-
-// pickFrom adds neighbours for n, the query, up to limit, to those in s.picked: from the
-// neighbours of s.lost, for as many as n has lost.
-func (s *searcher) pickFrom(n uint32, level, lost, limit int) {
-	s.secondHand(n, level)
-	s.request()
-	s.pool = s.pool[:0]
-	s.pool = s.offer(s.pool, s.measure(), mendTries*lost)
-	s.pool = s.g.slots.dropRetired(s.pool)
-	for i, k := range s.pool {
-		if len(s.picked) < limit && s.spread(key(k).slot(), key(k).distance()) {
-			s.picked = append(s.picked, key(k).slot())
-			s.pool[i] |= expandedBit
-		}
-	}
-	for _, k := range s.pool {
-		if len(s.picked) < limit && k&expandedBit == 0 {
-			s.picked = append(s.picked, key(k).slot())
-		}
-	}
-}
-
-// spread says whether the slot is nearer to the query, at the distance given,
-// than to every one picked.
-func (s *searcher) spread(slot uint32, distance float32) bool {
-	s.fresh = append(s.fresh[:0], s.picked...)
-	for _, d := range s.measureFrom(slot) {
-		if d < distance {
-			return false
-		}
-	}
-	return true
-}
-
-// secondHand leaves the neighbours of s.lost in s.fresh, without n and those in
-// s.picked.
-func (s *searcher) secondHand(n uint32, level int) {
-	s.visit(n)
-	for _, slot := range s.picked {
-		s.visit(slot)
-	}
-	s.fresh = s.fresh[:0]
-	for _, d := range s.lost {
-		s.fresh = s.gather(s.fresh, d, level)
-	}
-	s.forgetVisit(n)
-	for _, slot := range s.picked {
-		s.forgetVisit(slot)
-	}
-	for _, slot := range s.fresh {
-		s.forgetVisit(slot)
-	}
-}
-
-func (s *searcher) forgetVisit(slot uint32) { s.visited[slot>>6] &^= 1 << (slot & 63) }
 
 // rejoin gives a node neighbours as an insert would, and them links to it.
 func (s *searcher) rejoin(ctx context.Context, n uint32) error {

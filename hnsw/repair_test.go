@@ -139,10 +139,9 @@ func TestReplacedWhileDrifting(t *testing.T) {
 	for name, c := range map[string]struct {
 		points    int
 		component func(n, k int) float32
-		lost      float64 // recall that may be, of that of a new graph
 	}{
-		"random":  {1000, func(int, int) float32 { return 10_000 * rng.Float32() }, 0.015},
-		"lattice": {2000, func(n, k int) float32 { return float32(n * 7919 * k % 20011) }, 0.1}, // 0.14 to 0.19 without long links
+		"random":  {1000, func(int, int) float32 { return 10_000 * rng.Float32() }},
+		"lattice": {2000, func(n, k int) float32 { return float32(n * 7919 * k % 20011) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			vector := func(n int) []float32 {
@@ -152,12 +151,12 @@ func TestReplacedWhileDrifting(t *testing.T) {
 				}
 				return v
 			}
-			replaceWhileDrifting(t, sequential(c.points), vector, c.lost)
+			replaceWhileDrifting(t, sequential(c.points), vector)
 		})
 	}
 }
 
-func replaceWhileDrifting(t *testing.T, points int, vector func(n int) []float32, lost float64) {
+func replaceWhileDrifting(t *testing.T, points int, vector func(n int) []float32) {
 	t.Helper()
 	const batch, replacements = 16, 20
 	rng := rand.New(rand.NewPCG(7, 9))
@@ -199,7 +198,7 @@ func replaceWhileDrifting(t *testing.T, points int, vector func(n int) []float32
 	for _, ef := range []int{20, 64} {
 		got, want := w.meanRecall(queries, ef), anew.meanRecall(queries, ef)
 		t.Logf("ef %d: recall %.4f, of a new graph %.4f", ef, got, want)
-		if got < want-lost {
+		if got < want-0.015 { // the lattice loses 0.14 to 0.19 without its long links
 			t.Errorf("ef %d: recall %.4f, of a new graph %.4f", ef, got, want)
 		}
 	}

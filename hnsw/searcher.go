@@ -128,6 +128,10 @@ func (s *searcher) visit(slot uint32) {
 	}
 }
 
+func (s *searcher) wasVisited(slot uint32) bool { return s.visited[slot>>6]&(1<<(slot&63)) != 0 }
+
+func (s *searcher) forgetVisit(slot uint32) { s.visited[slot>>6] &^= 1 << (slot & 63) }
+
 // measure computes the distances of the fresh slots, on codes if there are any.
 func (s *searcher) measure() []float32 {
 	if s.codes == nil {
