@@ -426,7 +426,7 @@ func (p *passing) Err() error {
 // there, with what the caller had found, and the graph is as before.
 func TestDeadline(t *testing.T) {
 	w := newWorld(t, Config{Dim: 4, Metric: Euclid})
-	w.insert(clustered(13, alone(3000), 4), 500, 2)
+	w.insert(clustered(13, 3000, 4), 500, 2)
 	var staged []Item
 	for i := range 2 {
 		slot, err := w.slots.Alloc()
