@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"freshet/cmd/freshet/internal/rest"
 	settingsfile "freshet/ingest/settings"
 )
 
@@ -165,7 +166,7 @@ func (c *snapshotClient) find(ctx context.Context, name string) (snapshotInfo, e
 		}
 		names = append(names, info.Name)
 	}
-	return snapshotInfo{}, fmt.Errorf("the server has no snapshot %q%s", name, settingsfile.Nearest(name, names))
+	return snapshotInfo{}, usageError{fmt.Errorf("the server has no snapshot %q%s", name, settingsfile.Nearest(name, names))}
 }
 
 // open begins to read a snapshot, from a byte on if it is still the same. It returns
@@ -189,7 +190,7 @@ func (c *snapshotClient) open(ctx context.Context, info snapshotInfo, from int64
 	case http.StatusPartialContent:
 		return res.Body, from, nil
 	default:
-		return nil, 0, errors.Join(fmt.Errorf("the server answered %s", res.Status), res.Body.Close())
+		return nil, 0, errors.Join(&rest.Failure{Status: res.StatusCode, Text: "the server answered " + res.Status}, res.Body.Close())
 	}
 }
 

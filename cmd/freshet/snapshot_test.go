@@ -129,6 +129,7 @@ func TestSnapshotCommand(t *testing.T) {
 		{[]string{"upload", "whole", "--collection", "c", "--checksum", strings.Repeat("0", 64)}, 2, "checksum mismatch"},
 		{[]string{"restore", "ftp://x/y", "--collection", "c"}, 2, "location: it is neither"},
 		{[]string{"delete", "none", "--collection", "c"}, 2, "not found"},
+		{[]string{"download", "none", "--collection", "c"}, 2, "has no snapshot"},
 		{[]string{"list", "--collection", "none"}, 2, "doesn't exist"},
 		{[]string{"list", "--api-key", "wrong"}, 2, "FRESHET_API_KEY or --api-key"},
 		{[]string{"create", "now"}, 2, "unknown command"},

@@ -102,6 +102,9 @@ func (o *Import) Run(ctx context.Context) (result Result, err error) {
 // open returns the source and how the state file tells it from others.
 func (o *Import) open(ctx context.Context) (source, state, error) {
 	s := state{Target: strings.TrimRight(o.To.URL, "/"), Collection: o.Collection}
+	if o.Payload != "" && filepath.Ext(o.File) != ".npy" {
+		return nil, s, wrong("--payload belongs to an .npy file")
+	}
 	if o.File == "" {
 		src, err := openScroll(ctx, o.From, o.FromName, o.Batch)
 		if err != nil {
@@ -110,11 +113,14 @@ func (o *Import) open(ctx context.Context) (source, state, error) {
 		s.Source = src.name()
 		return src, s, nil
 	}
-	if err := s.describe(o.File); err != nil {
+	var err error
+	if s.Source, s.fileState, err = describe(o.File); err != nil {
 		return nil, s, err
 	}
-	if o.Payload != "" && filepath.Ext(o.File) != ".npy" {
-		return nil, s, wrong("--payload belongs to an .npy file")
+	if o.Payload != "" {
+		if s.Payload, s.Payloads, err = describe(o.Payload); err != nil {
+			return nil, s, err
+		}
 	}
 	switch ext := filepath.Ext(o.File); ext {
 	case ".jsonl", ".ndjson":

@@ -3,6 +3,7 @@ package move
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -24,11 +25,11 @@ type jsonl struct{ file string }
 func (s *jsonl) name() string { return s.file }
 func (s *jsonl) total() int64 { return -1 }
 
-func (s *jsonl) rows(_ context.Context, after position) iter.Seq2[row, error] {
+func (s *jsonl) rows(ctx context.Context, after position) iter.Seq2[row, error] {
 	return func(yield func(row, error) bool) {
 		for number, line := range lines(s.file) {
-			if line.err != nil {
-				yield(row{}, line.err)
+			if err := cmp.Or(line.err, ctx.Err()); err != nil { // there may be much that is left out
+				yield(row{}, err)
 				return
 			}
 			if number <= after.Rows {

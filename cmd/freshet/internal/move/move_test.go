@@ -250,6 +250,30 @@ func TestAnImportIntoADroppedCollectionBeginsAgain(t *testing.T) {
 	}
 }
 
+// The payloads of the rows that are left are those of the rows before, or it is an error.
+func TestAnImportDoesNotGoOnWithOtherPayloads(t *testing.T) {
+	payload := write(t, "p.jsonl", "{\"a\":1}\n1\n")
+	o := Import{
+		File: writeNPY(t, 2, 1, 2, 3, 4), Payload: payload, To: start(t, nil), Collection: "c", Distance: "Dot",
+		Batch: 1, Parallel: 1, State: filepath.Join(t.TempDir(), "state"),
+	}
+	for _, now := range []string{payload, payload, "", write(t, "q.jsonl", "{}\n{}\n")} {
+		o.Payload = now
+		_, err := o.Run(t.Context())
+		refused := err != nil && strings.Contains(err.Error(), "delete it to begin again")
+		if err == nil || refused != (now != payload) {
+			t.Errorf("payloads of %q: %v", now, err)
+		}
+	}
+	if err := os.WriteFile(payload, []byte("{\"b\":1}\n{\"b\":1}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o.Payload = payload
+	if _, err := o.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "p.jsonl has changed") {
+		t.Errorf("payloads that have changed: %v", err)
+	}
+}
+
 func TestWhatMayPassIsTriedAgain(t *testing.T) {
 	var calls atomic.Int64
 	to := start(t, func(h http.Handler) http.Handler {
@@ -327,6 +351,8 @@ func TestBadFiles(t *testing.T) {
 		{"NaN", Import{File: writeNPY(t, 2, 1, 2, 3, float32(math.NaN()))}, []string{"v.npy: row 2, column 2", "NaN"}},
 		{"short payload", Import{File: writeNPY(t, 2, 1, 2, 3, 4), Payload: write(t, "p.jsonl", "{}\n")}, []string{"p.jsonl: line 2"}},
 		{"no parquet", Import{File: write(t, "f.parquet", "PAR1 this is none PAR1")}, []string{"f.parquet"}},
+		{"payload", Import{File: write(t, "f.jsonl", good), Payload: "p.jsonl"}, []string{"--payload"}},
+		{"payload of points", Import{From: Server{URL: "http://127.0.0.1:1"}, Payload: "p.jsonl"}, []string{"--payload"}},
 		{"batch", Import{File: write(t, "f.jsonl", good), Batch: 20_000}, []string{"--batch"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -371,6 +397,18 @@ func TestDamagedParquet(t *testing.T) {
 			if err == nil && !json.Valid(r.point) {
 				t.Fatalf("byte %d: %s", at, r.point)
 			}
+		}
+	}
+}
+
+// What is left out at the beginning is not read to its end once the import is to end.
+func TestRowsOfLinesEndWithTheContext(t *testing.T) {
+	file := write(t, "f.jsonl", strings.Repeat(`{"id":1,"vector":[1,2]}`+"\n", 3)+"no point")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, err := range (&jsonl{file}).rows(ctx, position{Rows: 3}) {
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 )
@@ -15,12 +16,19 @@ import (
 // state is what the state file holds. Batches are written in parallel; the
 // position is the end of those before which none is missing.
 type state struct {
-	Source     string `json:"source"`
-	Size       int64  `json:"size,omitempty"`     // of a file, bytes
-	Modified   string `json:"modified,omitempty"` // of a file
-	Target     string `json:"target"`
-	Collection string `json:"collection"`
+	Source string `json:"source"`
+	fileState
+	Payload    string    `json:"payload,omitempty"` // file; empty: none
+	Payloads   fileState `json:"payloads,omitzero"`
+	Target     string    `json:"target"`
+	Collection string    `json:"collection"`
 	position
+}
+
+// fileState tells a file from what it was before; the zero value is that of a server.
+type fileState struct {
+	Size     int64  `json:"size,omitempty"` // bytes
+	Modified string `json:"modified,omitempty"`
 }
 
 // tracker keeps the state file.
@@ -60,11 +68,10 @@ func openTracker(path string, s state) (t *tracker, resumed bool, err error) {
 	if err := json.Unmarshal(raw, &old); err != nil {
 		return nil, false, wrong("%s is no state of an import (%w); delete it to begin again", path, err)
 	}
-	t.state.position = old.position
-	old.position, s.position = position{}, position{}
-	if old.Source != s.Source || old.Size != s.Size || old.Modified != s.Modified || old.Target != s.Target || old.Collection != s.Collection {
-		return nil, false, wrong("%s is the state of another import, or %s has changed since; delete it to begin again", path, s.Source)
+	if old.Source != s.Source || old.fileState != s.fileState || old.Payload != s.Payload || old.Payloads != s.Payloads || old.Target != s.Target || old.Collection != s.Collection {
+		return nil, false, wrong("%s is the state of another import, or %s has changed since; delete it to begin again", path, strings.TrimSuffix(s.Source+" or "+s.Payload, " or "))
 	}
+	t.state.position = old.position
 	return t, true, nil
 }
 
@@ -113,15 +120,12 @@ func (t *tracker) stop(failed bool) error {
 	return os.Remove(t.path)
 }
 
-// describe fills in what tells a file from another.
-func (s *state) describe(file string) error {
+// describe returns the path of a file and what tells it from what it was before.
+func describe(file string) (path string, s fileState, err error) {
 	info, err := os.Stat(file)
 	if err != nil {
-		return &InputError{err}
+		return "", s, &InputError{err}
 	}
-	if s.Source, err = filepath.Abs(file); err != nil {
-		return err
-	}
-	s.Size, s.Modified = info.Size(), info.ModTime().UTC().Format(time.RFC3339Nano)
-	return nil
+	path, err = filepath.Abs(file)
+	return path, fileState{info.Size(), info.ModTime().UTC().Format(time.RFC3339Nano)}, err
 }
