@@ -10,8 +10,8 @@ import (
 )
 
 // A full disk refuses what is new: requests that write, and what the writers do by
-// themselves. What was begun ends, but a snapshot, which may take more than is left. Reads go on, and so does what makes room: dropping
-// collections and removing snapshots.
+// themselves. What was begun is finished, except a snapshot, which may take more than is left.
+// Reads go on, and so does what makes room: dropping collections and removing snapshots.
 
 // Writable returns nil, or why nothing is written for now: of Kind Full if it is the disk,
 // of Kind MemoryFull if it is memory.
