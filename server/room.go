@@ -42,8 +42,8 @@ func grows(ops []Op) bool {
 }
 
 // WithRoom returns a context for reads that tells take how many bytes of memory what they
-// return has, with its JSON, and what prefetches find. An error of take ends the read. It is called by several
-// goroutines at once.
+// return has, with its JSON, and what prefetches find. An error of take ends the read. It is
+// called by several goroutines at once.
 func WithRoom(ctx context.Context, take func(n int) error) context.Context {
 	return context.WithValue(ctx, roomKey{}, take)
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/json"
 	"errors"
+	"sync/atomic"
 	"log/slog"
 	"runtime/debug"
 	"strings"
@@ -125,12 +126,12 @@ func TestRoomOfReads(t *testing.T) {
 	}
 	// What prefetches find is in memory at the same time, however little is returned.
 	found := SearchRequest{Vector: Dense{1, 2}, Limit: 50}
-	total := 0
+	var total atomic.Int64
 	_, err := c.Search(WithRoom(ctx, func(n int) error {
-		total += n
+		total.Add(int64(n))
 		return nil
 	}), SearchRequest{Query: Fusion{}, Prefetch: []SearchRequest{found, found, found}, Limit: 1})
-	if want := 3*50*hitRoom + pointRoom; err != nil || total != want {
-		t.Errorf("prefetches: %d bytes of room, want %d: %v", total, want, err)
+	if want := int64(3*50*hitRoom + pointRoom); err != nil || total.Load() != want {
+		t.Errorf("prefetches: %d bytes of room, want %d: %v", total.Load(), want, err)
 	}
 }
