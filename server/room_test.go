@@ -3,10 +3,10 @@ package server
 import (
 	"encoding/json"
 	"errors"
-	"sync/atomic"
 	"log/slog"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"freshet/server/memory"
