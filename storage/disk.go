@@ -194,12 +194,21 @@ func (d *disk) giveUpReserve() bool {
 	return d.fs.Remove(d.reserveFile()) == nil
 }
 
-// reserve makes the reserve unless there is one.
+// reserve makes the reserve unless there is one. One for which there is no room is not begun:
+// it would take the disk from everybody else until it fails.
 func (d *disk) reserve() error {
+	u, _ := d.usage()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.reserved || d.o.ReserveBytes == 0 {
 		return nil
+	}
+	room := u.Available
+	if earlier, err := d.fs.Stat(d.reserveFile()); err == nil {
+		room += uint64(earlier.Size())
+	}
+	if u.Known && room < uint64(d.o.ReserveBytes) {
+		return fmt.Errorf("%d bytes are available", room)
 	}
 	if err := writeReserve(d.fs, d.reserveFile(), d.o.ReserveBytes); err != nil {
 		return errors.Join(err, d.fs.Remove(d.reserveFile()))

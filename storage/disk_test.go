@@ -100,6 +100,45 @@ func TestWritingEndsAtTheHighMark(t *testing.T) {
 	}
 }
 
+// A reserve beyond what is available is not begun, for that would fill the disk of others;
+// one that an earlier process has left counts as available.
+func TestReserveNeedsRoom(t *testing.T) {
+	under := vfs.NewMem()
+	for _, c := range []struct {
+		used     uint64
+		reserve  int64
+		writable bool
+	}{
+		{0, 16 << 20, true},
+		{diskSize - 12<<20, 16 << 20, true}, // more than that is left beside the reserve of before
+		{0, 2 * diskSize, false},
+	} {
+		disk := newSmallDisk(under)
+		var begun atomic.Bool
+		disk.FS = errorfs.Wrap(disk.FS, errorfs.InjectorFunc(func(op errorfs.Op) error {
+			if op.Kind == errorfs.OpCreate && strings.HasSuffix(op.Path, reserveName) {
+				begun.Store(true)
+			}
+			return nil
+		}))
+		disk.used.Store(c.used)
+		s, err := Open("data", Options{FS: disk, Disk: DiskOptions{ReserveBytes: c.reserve, Interval: time.Hour}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Writable(); c.writable != (err == nil) || c.writable != begun.Load() {
+			t.Errorf("%d bytes in use, a reserve of %d: %v, begun: %t", c.used, c.reserve, err, begun.Load())
+		}
+		closeStore(t, s)
+		if f, err := under.Stat("data/" + reserveName); err == nil && f.Size() == 0 { // in memory nothing is allocated
+			left, err := under.Create("data/"+reserveName, vfs.WriteCategoryUnspecified)
+			if err = errors.Join(err, writeZeros(left, c.reserve), left.Close()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 // When no space is left in the middle of a write, the reserve is given up for what is
 // under way; nothing acknowledged is lost.
 func TestNoSpaceInTheMiddleOfAWrite(t *testing.T) {
