@@ -142,7 +142,7 @@ func (d *disk) check(more uint64) {
 			d.fill(fmt.Sprintf("the disk of the data folder is full to %.1f %%, and nothing is written from %g %% on; writing goes on below %g %%", used, high, high-releasePercent))
 			return
 		}
-		if err := d.reserve(); err != nil {
+		if err := d.reserve(u); err != nil {
 			d.fill(fmt.Sprintf("the disk of the data folder has no room for the reserve of %d bytes: %v", d.o.ReserveBytes, err))
 		}
 		return
@@ -150,7 +150,7 @@ func (d *disk) check(more uint64) {
 	if u.Known && (high > 0 && used >= high-releasePercent || u.Available < more+uint64(d.o.ReserveBytes)+openingBytes) {
 		return
 	}
-	if d.reserve() == nil {
+	if d.reserve(u) == nil {
 		d.release()
 	}
 }
@@ -196,8 +196,7 @@ func (d *disk) giveUpReserve() bool {
 
 // reserve makes the reserve unless there is one. One for which there is no room is not begun:
 // it would take the disk from everybody else until it fails.
-func (d *disk) reserve() error {
-	u, _ := d.usage()
+func (d *disk) reserve(u DiskUsage) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.reserved || d.o.ReserveBytes == 0 {
