@@ -257,9 +257,10 @@ func (c *connection) look(ctx context.Context, s *searcher, slot uint32) (joined
 		}
 	case c.leadsOn(slot):
 		c.got++
-		c.leads.add(slot)
 		if c.deep {
-			c.stack = append(c.stack, slot)
+			c.leadsTo(slot)
+		} else {
+			c.leads.add(slot)
 		}
 	case c.stage == leading && c.counts(slot):
 		return true, c.lead(ctx, s, slot)

@@ -375,18 +375,12 @@ func (s *searcher) spread(slot uint32, distance float32) bool {
 
 // secondHand leaves the neighbours of those in s.picked in s.fresh, without n and these.
 func (s *searcher) secondHand(n uint32, level int) {
-	s.visit(n)
-	for _, slot := range s.picked {
-		s.visit(slot)
-	}
+	s.visitPicked(n)
 	s.fresh = s.fresh[:0]
 	for _, d := range s.picked {
 		s.fresh = s.gather(s.fresh, d, level)
 	}
-	s.forgetVisit(n)
-	for _, slot := range s.picked {
-		s.forgetVisit(slot)
-	}
+	s.forgetPicked(n)
 	for _, slot := range s.fresh {
 		s.forgetVisit(slot)
 	}

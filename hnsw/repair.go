@@ -335,10 +335,7 @@ func (s *searcher) mendList(n uint32, level int) bool {
 // s.lost. A neighbour was a bridge if it and n have less than a fifth of M in common.
 func (s *searcher) pickHeirs(n uint32, level int) {
 	m := s.g.cfg.M
-	s.visit(n)
-	for _, slot := range s.picked {
-		s.visit(slot)
-	}
+	s.visitPicked(n)
 	for _, slot := range s.lost {
 		heir, common := s.heir(slot, level)
 		if heir != noLimit && (common < m/5 || len(s.picked) < m+m/4) {
@@ -346,10 +343,7 @@ func (s *searcher) pickHeirs(n uint32, level int) {
 			s.visit(heir)
 		}
 	}
-	s.forgetVisit(n)
-	for _, slot := range s.picked {
-		s.forgetVisit(slot)
-	}
+	s.forgetPicked(n)
 }
 
 // heir returns the living neighbour nearest to a doomed slot of those that are not visited,
@@ -379,11 +373,7 @@ func (s *searcher) order(slot uint32) {
 	for level := s.g.level(slot); level >= 0; level-- {
 		list := s.g.list(slot, level)
 		s.fresh = readList(s.fresh[:0], list, s.limit)
-		s.pool = s.pool[:0]
-		for i, d := range s.measureFrom(slot) {
-			s.pool = append(s.pool, kernels.Key(d, s.fresh[i]))
-		}
-		slices.Sort(s.pool)
+		s.pool = s.offer(s.pool[:0], s.measureFrom(slot), len(s.fresh))
 		for i, k := range s.pool {
 			s.fresh[i] = key(k).slot()
 		}

@@ -132,6 +132,22 @@ func (s *searcher) wasVisited(slot uint32) bool { return s.visited[slot>>6]&(1<<
 
 func (s *searcher) forgetVisit(slot uint32) { s.visited[slot>>6] &^= 1 << (slot & 63) }
 
+// visitPicked marks a node and those picked as its neighbours as seen.
+func (s *searcher) visitPicked(n uint32) {
+	s.visit(n)
+	for _, slot := range s.picked {
+		s.visit(slot)
+	}
+}
+
+// forgetPicked is the reverse of visitPicked.
+func (s *searcher) forgetPicked(n uint32) {
+	s.forgetVisit(n)
+	for _, slot := range s.picked {
+		s.forgetVisit(slot)
+	}
+}
+
 // measure computes the distances of the fresh slots, on codes if there are any.
 func (s *searcher) measure() []float32 {
 	if s.codes == nil {
