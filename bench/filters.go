@@ -69,40 +69,25 @@ func benchFilters(ctx context.Context, d *dataset, folder string, rounds int, wh
 	if err != nil {
 		return nil, err
 	}
-	search := func(f *filters.Filter, exact bool) func() ([]int, error) {
-		return func() ([]int, error) { return searchFiltered(ctx, c, queries, f, exact) }
-	}
-	recall, qps, err := timed(d, queries, kth[:queries.rows], k, rounds, while, search(nil, false))
-	if err != nil {
-		return nil, err
-	}
-	t := table{
-		Head: []string{"filter", "matches", "recall", "queries/s", "exact scan of matches/s", "× scan"},
-		Rows: [][]string{{"none", grouped(d.base.rows), fmt.Sprintf("%.4f", recall), count(qps), "", ""}},
-	}
+	t := table{Head: []string{"filter", "matches", "recall", "queries/s", "exact scan of matches/s", "× scan"}}
+	all = append([]filtered{{name: "none", matches: d.base.rows, kth: kth[:queries.rows]}}, all...)
 	for _, f := range all {
 		progress("%s: filter %s", d.name, f.name)
-		wanted := min(k, f.matches)
-		recall, qps, err := timed(d, queries, f.kth, wanted, rounds, while, search(f.filter, false))
+		if err := settle(ctx); err != nil {
+			return nil, err
+		}
+		recall, qps, scans, err := besideScan(ctx, c, d, queries, &f, rounds, while)
 		if err != nil {
 			return nil, err
 		}
-		whole, scans, err := timed(d, queries, f.kth, wanted, rounds, while, search(f.filter, true))
-		if err != nil {
-			return nil, err
-		}
-		if whole < 1 {
-			return nil, fmt.Errorf("filter %s: a scan of all matches has a recall of %.4f", f.name, whole)
-		}
-		t.Rows = append(t.Rows, []string{
-			f.name, grouped(f.matches), fmt.Sprintf("%.4f", recall), count(qps), count(scans), fmt.Sprintf("%.2f", qps/scans),
-		})
+		row := []string{f.name, grouped(f.matches), fmt.Sprintf("%.4f", recall), count(qps), count(scans), fmt.Sprintf("%.2f", qps/scans)}
+		t.Rows = append(t.Rows, row)
 	}
 	return &section{
 		Title: "Filters: " + d.name,
 		Lead: fmt.Sprintf("%s, of which %d are used; ef %d, one client, per second of CPU time, medians of %d rounds. "+
 			"A correlated filter passes the vectors nearest to one of them; others come with the data, and so does what is right for them. "+
-			"Filters are on payload indexes; the exact scan is the same search with exact=true.",
+			"Filters are on payload indexes; by turns with each search goes the same with exact=true, a scan of all matches.",
 			d.describe(), queries.rows, filterEf, rounds),
 		Tables: []table{t},
 	}, nil
@@ -190,19 +175,27 @@ func searchFiltered(ctx context.Context, c *server.Collection, queries *matrix, 
 	return rows, nil
 }
 
-// timed repeats searches for all queries, in each round for a while, and returns their recall
-// and the median of the rounds' rates per second of CPU time.
-func timed(d *dataset, queries *matrix, kth []float32, wanted, rounds int, while time.Duration, search func() ([]int, error)) (recall, qps float64, err error) {
-	var rates []float64
+// besideScan searches with a filter and scans its matches by turns, each for a while in each
+// round, and returns the searches' recall and the medians of both rates per second of CPU time.
+func besideScan(
+	ctx context.Context, c *server.Collection, d *dataset, queries *matrix, f *filtered, rounds int, while time.Duration,
+) (recall, qps, scans float64, err error) {
+	var rates [2][]float64
+	var recalls [2]float64
 	for range rounds {
-		rows, took, err := repeat(while, search)
-		if err != nil {
-			return 0, 0, err
+		for i, exact := range []bool{false, true} {
+			rows, took, err := repeat(while, func() ([]int, error) { return searchFiltered(ctx, c, queries, f.filter, exact) })
+			if err != nil {
+				return 0, 0, 0, err
+			}
+			rates[i] = append(rates[i], float64(queries.rows)/took.cpu.Seconds())
+			recalls[i] = recallOf(d, queries, f.kth, rows, min(k, f.matches))
 		}
-		rates = append(rates, float64(queries.rows)/took.cpu.Seconds())
-		recall = recallOf(d, queries, kth, rows, wanted)
 	}
-	return recall, median(rates), nil
+	if recalls[1] < 1 {
+		return 0, 0, 0, fmt.Errorf("filter %s: a scan of all matches has a recall of %.4f", f.name, recalls[1])
+	}
+	return recalls[0], median(rates[0]), median(rates[1]), nil
 }
 
 // filter draws which rows are accepted.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"math"
 	"slices"
 	"strconv"
@@ -38,6 +39,23 @@ func repeat(while time.Duration, pass func() ([]int, error)) (rows []int, took s
 	}
 	took = stop()
 	return rows, spent{wall: took.wall / passes, cpu: took.cpu / passes}, nil
+}
+
+// settle waits until the process has nothing left to do by itself, such as compactions after
+// an import: what it does beside a measurement counts as that measurement's.
+func settle(ctx context.Context) error {
+	const look, busy = 300 * time.Millisecond, 0.02 // of a processor
+	for {
+		stop := watch()
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(look):
+		}
+		if took := stop(); took.cpu.Seconds() < busy*took.wall.Seconds() {
+			return nil
+		}
+	}
 }
 
 func processTime() time.Duration {

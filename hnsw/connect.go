@@ -355,7 +355,8 @@ func (c *connection) extend(ctx context.Context, s *searcher, slot uint32) error
 // those that are reached from the entry, and returns the nearest; without one, the
 // entry.
 func (c *connection) search(ctx context.Context, s *searcher, slot uint32, accept func(uint32) bool) (nearest uint32, err error) {
-	q := Query{Ef: c.g.cfg.M, View: c.g.slots.living(), Accept: func(n uint32) bool { return n != slot && accept(n) }}
+	living := c.g.slots.living()
+	q := Query{Ef: c.g.cfg.M, View: living, Accept: func(n uint32) bool { return n != slot && accept(n) && living.Visible(n) }}
 	s.setRow(slot)
 	s.reset()
 	s.fresh = append(s.fresh[:0], c.entry)

@@ -26,7 +26,7 @@ func (g *Graph) Exact(ctx context.Context, q Query, dst []Hit) ([]Hit, error) {
 		}
 		s.fresh = s.fresh[:0]
 		for ; slot < total && len(s.fresh) < exactBlock; slot++ {
-			if (q.Accept == nil || q.Accept(slot)) && g.Has(slot) && q.View.Visible(slot) {
+			if q.accepts(slot) && g.Has(slot) {
 				s.fresh = append(s.fresh, slot)
 			}
 		}

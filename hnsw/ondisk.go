@@ -94,7 +94,7 @@ func (s *searcher) scan(ctx context.Context, all VectorScanner, q *Query) error 
 		s.fresh = s.fresh[:0]
 	}
 	err := all.ScanVectors(ctx, func(slot uint32, ok bool) []float32 {
-		if ok && (q.Accept == nil || q.Accept(slot)) && s.g.Has(slot) && q.View.Visible(slot) {
+		if ok && q.accepts(slot) && s.g.Has(slot) {
 			if s.fresh = append(s.fresh, slot); len(s.fresh) == readStep {
 				score()
 			}

@@ -206,7 +206,7 @@ func TestReadErrorsEndASearch(t *testing.T) {
 	calls := map[string]func(ctx context.Context, q Query) error{
 		"search": func(ctx context.Context, q Query) error { _, err := w.g.Search(ctx, q, nil); return err },
 		"filtered": func(ctx context.Context, q Query) error {
-			q.Accept = func(uint32) bool { return true }
+			q.Accept = q.View.Visible
 			_, err := w.g.Search(ctx, q, nil)
 			return err
 		},

@@ -256,9 +256,11 @@ func TestEmptied(t *testing.T) {
 				if w.g.Len() != 0 || w.slots.Len() != 0 {
 					t.Fatalf("%d nodes, %d slots are left", w.g.Len(), w.slots.Len())
 				}
-				for _, accept := range []func(uint32) bool{nil, func(uint32) bool { return true }} {
+				for _, accepting := range []bool{false, true} {
 					q := w.query(vectors[0], 10, 10)
-					q.Accept = accept
+					if accepting {
+						q.Accept = q.View.Visible
+					}
 					if hits := w.search(q); len(hits) != 0 {
 						t.Errorf("found %v", hits)
 					}
@@ -352,7 +354,7 @@ func TestSearchWhileAllIsReplaced(t *testing.T) {
 				slots[at] = w.insert([][]float32{vectors[rng.IntN(len(vectors))]}, 1, 1)[0]
 			}
 		})
-		q.Accept = func(uint32) bool { replace(); return true }
+		q.Accept = func(slot uint32) bool { replace(); return q.View.Visible(slot) }
 		if hits := w.search(q); w.recall(hits, want) < 1 {
 			t.Errorf("the five nearest to %d: %v, not %v", i, hits, want)
 		}

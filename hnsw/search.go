@@ -18,8 +18,8 @@ type Hit struct {
 }
 
 // Query asks for the K slots nearest to Vector that View shows and Accept, if
-// there is one, accepts; Accept is asked first. Ef is how many candidates the
-// search keeps, at least K.
+// there is one, accepts: it must accept none that View does not show. Ef is how
+// many candidates the search keeps, at least K.
 //
 // With an Accept, Accepted is how many slots it accepts, 0 for not known: where
 // the query is apart from them the search keeps more candidates. It gives up after
@@ -60,6 +60,15 @@ func beamOf(rows *arena) int {
 		return beam / 2
 	}
 	return beam
+}
+
+// accepts says whether a slot counts. A View reads marks, memory that a walk touches for
+// nothing else: with them a walk took a third longer.
+func (q *Query) accepts(slot uint32) bool {
+	if q.Accept != nil {
+		return q.Accept(slot)
+	}
+	return q.View.Visible(slot)
 }
 
 // contextEvery is the number of expansions between two looks at the context.
@@ -372,10 +381,11 @@ func (s *searcher) take(k uint64, q *Query) {
 	if len(s.found) == s.keep && k >= s.found[s.keep-1] {
 		return
 	}
-	s.frontier.push(k)
-	s.passed++
 	slot := key(k).slot()
-	if (q.Accept == nil || q.Accept(slot)) && q.View.Visible(slot) {
+	s.frontier.push(k)
+	kernels.Prefetch(s.g.base.row(slot)) // it may be expanded soon
+	s.passed++
+	if q.accepts(slot) {
 		s.accepted++
 		s.found, _ = insert(s.found, k, s.keep)
 	}

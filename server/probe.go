@@ -136,11 +136,11 @@ func (s *search) recall(ctx context.Context, yield func()) (share float64, ok bo
 		return 0, false, err
 	}
 	q, seen := s.query, 0
-	q.Accept = func(uint32) bool {
+	q.Accept = func(slot uint32) bool {
 		if seen++; seen%probeStep == 0 {
 			yield()
 		}
-		return true
+		return q.View.Visible(slot)
 	}
 	nearest, err := s.graph.Exact(ctx, q, nil)
 	if nearest = s.cut(nearest); err != nil || len(nearest) == 0 {
