@@ -60,7 +60,7 @@ type stage struct {
 	brokers []string
 	control *httptest.Server
 	texts   map[string][]float32
-	perText atomic.Int64 // nanoseconds that the model takes for a text
+	perText atomic.Int64 // nanoseconds that the model takes for a text; below 0 it refuses
 	rate    atomic.Int64 // records produced per second
 }
 
@@ -217,11 +217,17 @@ func (s *stage) embed(w http.ResponseWriter, r *http.Request) {
 		}
 		data[i] = item{i, vector}
 	}
-	time.Sleep(time.Duration(s.perText.Load() * int64(len(body.Input))))
+	perText := s.perText.Load()
+	if perText < 0 {
+		http.Error(w, "away for lunch", http.StatusServiceUnavailable)
+		return
+	}
+	time.Sleep(time.Duration(perText * int64(len(body.Input))))
 	_ = json.NewEncoder(w).Encode(map[string]any{"data": data}) // the client may have gone
 }
 
-// command is how the script moves the stage: /kill, /start, /rate?n=, /model?us=.
+// command is how the script moves the stage: /kill, /start, /rate?n= (records per second),
+// /model?n= (µs a text; below 0 it refuses).
 func (s *stage) command(w http.ResponseWriter, r *http.Request) {
 	n, err := strconv.ParseInt(r.URL.Query().Get("n"), 10, 64)
 	switch r.URL.Path {

@@ -164,6 +164,10 @@ await step("ingest, live, paused and resumed", async () => {
   await until("records wait", async () => Number((await card.locator("tbody tr").first().locator("td[data-title=Lag]").innerText()).replaceAll(",", "")) > 0);
   await card.getByRole("button", { name: "Resume" }).click();
   await card.locator(".badge.running").first().waitFor();
+  await command("model?n=-1");
+  await card.getByText(/503.* – failing since \d+:\d\d/).waitFor();
+  await command("model?n=200");
+  await until("the fault is forgotten", async () => (await card.getByText("failing since").count()) === 0);
   // By keyboard: an earlier moment is read out.
   await card.locator(".chart").focus();
   await page.keyboard.press("ArrowLeft");

@@ -58,6 +58,14 @@ const whys = {
   over_budget: "no size meets the target",
 };
 
+// failing says why a source's attempts fail, and since when.
+function failing({ error, error_since }) {
+  if (!error || !error_since) return error ?? "";
+  const since = new Date(error_since);
+  const today = since.toDateString() === new Date().toDateString();
+  return `${error} – failing since ${today ? since.toLocaleTimeString() : since.toLocaleString()}`;
+}
+
 // mostPartitions bounds the rows of one source; those furthest behind are shown.
 const mostPartitions = 100;
 
@@ -115,7 +123,7 @@ class Card {
     }
     setText(this.state, status.state);
     this.state.className = `badge ${status.state}`;
-    const wrong = this.refused?.message ?? (s.error || status.error || "");
+    const wrong = this.refused?.message ?? (s.error || failing(status));
     if (wrong !== this.wrong.textContent) this.wrong.replaceChildren(wrong && failure(new Error(wrong)));
     const b = status.batch;
     const late = Math.max(0, ...status.partitions.map((p) => p.lag_seconds));
