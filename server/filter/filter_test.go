@@ -108,14 +108,52 @@ func TestMoments(t *testing.T) {
 		"2024-05-01T08:00:00Z", "2024-05-01t08:00:00z", "2024-05-01T10:00:00+02:00", "2024-05-01T10:00:00.000000+0200",
 		"2024-05-01 10:00:00+02", "2024-05-01 02:00:00 -06", "2024-05-01 10:00:00 +0200", "2024-05-01 10:00:00 +02:00",
 		"2024-05-01 08:00:00 UTC", "2024-05-01 08:00:00 utc", "2024-05-01T08:00:00", "2024-05-01 08:00:00.000000999", "2024-05-01 08:00",
+		"2024-5-1 8:0:0", "2024-5-01T8:00Z", " 2024-05-01 08:00",
 	} {
 		if got, ok := Moment(s); !ok || got != 1714550400_000000 {
 			t.Errorf("%s is %d, %t", s, got, ok)
 		}
 	}
-	for _, s := range []string{"20240501", "2024-05", "2024-05-01T", "2024-05-01 08:00:00 CET", "2024-05-01 08:00:00 +2", "2024-13-01", "May 1 2024", ""} {
+	for _, s := range []string{"20240501", "2024-05", "2024-05-01T", "2024-05-01 08:00:00 CET", "2024-05-01 08:00:00 +2", "2024-13-01", "2024-05-01 08:00 ", "May 1 2024", "        ", ""} {
 		if got, ok := Moment(s); ok {
 			t.Errorf("%s is %d", s, got)
+		}
+	}
+}
+
+// The edge of a polygon is no part of it, nor is that of a hole.
+func TestEdgesOfPolygons(t *testing.T) {
+	square := func(low, high float64) string {
+		return fmt.Sprintf(`{"points":[{"lon":%[1]v,"lat":%[1]v},{"lon":%[2]v,"lat":%[1]v},{"lon":%[2]v,"lat":%[2]v},{"lon":%[1]v,"lat":%[2]v},{"lon":%[1]v,"lat":%[1]v}]}`, low, high)
+	}
+	f := parse(t, `{"must":{"key":"at","geo_polygon":{"exterior":`+square(0, 8)+`,"interiors":[`+square(2, 4)+`]}}}`)
+	for want, places := range map[bool][][2]float64{
+		true: {{1, 1}, {2, 5}, {4, 5}, {5, 2}, {5, 4}},
+		false: {
+			{0, 5},
+			{8, 5},
+			{5, 0},
+			{5, 8},
+			{0, 0},
+			{8, 0},
+			{8, 8},
+			{0, 8},
+			{9, 8},
+			{-1, 0},
+			{2, 3},
+			{4, 3},
+			{3, 2},
+			{3, 4},
+			{2, 2},
+			{4, 4},
+			{3, 3},
+		},
+	} {
+		for _, at := range places {
+			s := subject{doc: map[string]any{"at": map[string]any{"lon": at[0], "lat": at[1]}}}
+			if got, err := f.Match(s); err != nil || got != want {
+				t.Errorf("%v: %v, %v", at, got, err)
+			}
 		}
 	}
 }

@@ -111,17 +111,21 @@ func (r ring) check() error {
 	return nil
 }
 
-// contains counts how often a ray to the east crosses the ring.
-func (r ring) contains(lon, lat float64) bool {
-	inside := false
+// contains says whether a place lies inside the ring: whether a ray from it to the east
+// crosses the ring an odd number of times. On the ring it is neither inside nor outside.
+func (r ring) contains(lon, lat float64) (inside, on bool) {
 	for i := 1; i < len(r.Points); i++ {
 		aLon, aLat := *r.Points[i-1].Lon, *r.Points[i-1].Lat
 		bLon, bLat := *r.Points[i].Lon, *r.Points[i].Lat
+		if (bLon-aLon)*(lat-aLat) == (bLat-aLat)*(lon-aLon) && // on the line
+			min(aLon, bLon) <= lon && lon <= max(aLon, bLon) && min(aLat, bLat) <= lat && lat <= max(aLat, bLat) {
+			return false, true
+		}
 		if (aLat > lat) != (bLat > lat) && lon < (bLon-aLon)*(lat-aLat)/(bLat-aLat)+aLon {
 			inside = !inside
 		}
 	}
-	return inside
+	return inside, false
 }
 
 type polygon struct {
@@ -153,12 +157,13 @@ func (p polygon) Frames() []Frame {
 	return frames(west, south, east, north)
 }
 
+// Contains is of what lies inside: an edge is no part of the area.
 func (p polygon) Contains(lon, lat float64) bool {
-	if !p.Exterior.contains(lon, lat) {
+	if inside, _ := p.Exterior.contains(lon, lat); !inside {
 		return false
 	}
 	for _, r := range p.Interiors {
-		if r.contains(lon, lat) {
+		if inside, on := r.contains(lon, lat); inside || on {
 			return false
 		}
 	}

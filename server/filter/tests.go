@@ -119,20 +119,23 @@ func Moment(v any) (int64, bool) {
 }
 
 var timeLayouts = func() []string {
-	var layouts []string
-	for _, clock := range []string{"2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02 15:04"} {
-		for _, zone := range []string{"Z07:00", "-0700", "Z07", ""} {
-			layouts = append(layouts, clock+zone, clock+" "+zone)
+	const day = "2006-1-2"
+	layouts := []string{day}
+	for _, clock := range []string{"T15:4:5", " 15:4:5", "T15:4", " 15:4"} {
+		layouts = append(layouts, day+clock)
+		for _, zone := range []string{"Z07:00", "-0700", "Z07"} {
+			layouts = append(layouts, day+clock+zone, day+clock+" "+zone)
 		}
 	}
-	return append(layouts, time.DateOnly)
+	return layouts
 }()
 
-// parseTime reads RFC 3339 and its usual relaxations: a space for the T, lower case, no
-// seconds, no time, a zone without colon, without minutes, behind a space or called UTC, no
-// zone for UTC.
+// parseTime reads RFC 3339 and its usual relaxations: a space for the T or in front, lower
+// case, numbers of one digit, no seconds, no time, a zone without colon, without minutes,
+// behind a space or called UTC, no zone for UTC.
 func parseTime(s string) (time.Time, bool) {
-	if len(s) < len(time.DateOnly) || len(s) > 40 || s[4] != '-' {
+	s = strings.TrimLeft(s, " ")
+	if len(s) < len("2006-1-2") || len(s) > 40 || s[4] != '-' {
 		return time.Time{}, false
 	}
 	s = strings.TrimSuffix(strings.ToUpper(s), " UTC")
