@@ -1,9 +1,12 @@
 package server
 
-import "freshet/server/point"
+import (
+	"freshet/server/payload"
+	"freshet/server/point"
+)
 
 // Check tells whether an operation fits the collection: vector names,
-// dimensions, finite numbers. It looks at no point and changes nothing.
+// dimensions, finite numbers, the depth of payloads. It looks at no point and changes nothing.
 func (c *Collection) Check(op *Op) error {
 	if op.Kind == Upsert || op.Kind == UpdateVectors {
 		if len(op.Points) == 0 {
@@ -20,6 +23,9 @@ func (c *Collection) Check(op *Op) error {
 		if !c.set().hasName(name) {
 			return noVector(name)
 		}
+	}
+	if op.Path != nil && !op.Path.Fits(op.Payload) {
+		return errorf(BadRequest, "recursion limit exceeded: a payload may be nested %d deep", payload.MaxDepth)
 	}
 	if op.Select.IDs == nil && op.Select.Filter == nil {
 		return errorf(BadRequest, "Either list of point ids or filter must be provided")

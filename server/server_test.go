@@ -9,6 +9,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -442,6 +443,7 @@ func nan() float64 { var zero float64; return zero / zero }
 
 func TestCheckChangesNothing(t *testing.T) {
 	c := testCollection(t)
+	deep := mustPath(t, strings.Repeat("a.", payload.MaxDepth-1)+"a")
 	for want, op := range map[string]Op{
 		"Vector dimension error: expected dim: 2, got 1": {Kind: Upsert, Points: []Point{
 			{ID: point.Number(1), Vectors: Vectors{"": Dense{1, 2}}}, {ID: point.Number(2), Vectors: Vectors{"": Dense{1}}},
@@ -450,7 +452,11 @@ func TestCheckChangesNothing(t *testing.T) {
 		"Empty update request":                                {Kind: Upsert},
 		"a point has no id":                                   {Kind: Upsert, Points: []Point{{Vectors: Vectors{"": Dense{1, 2}}}}},
 		"Either list of point ids or filter must be provided": {Kind: Delete},
-		"Not existing vector name error: nope":                {Kind: DeleteVectors, Select: Select{IDs: []point.ID{point.Number(1)}}, Names: []string{"nope"}},
+		"recursion limit exceeded: a payload may be nested 128 deep": {
+			Kind: SetPayload, Select: Select{IDs: []point.ID{point.Number(1)}},
+			Path: &deep, Payload: map[string]any{"x": int64(1)},
+		},
+		"Not existing vector name error: nope": {Kind: DeleteVectors, Select: Select{IDs: []point.ID{point.Number(1)}}, Names: []string{"nope"}},
 	} {
 		if _, err := c.Apply(context.Background(), Batch{Ops: []Op{op}}); err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)

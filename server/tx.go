@@ -244,7 +244,9 @@ func mutatePayload(op *Op, p *pending) error {
 	case op.Kind == OverwritePayload:
 		doc = op.Payload // with its nulls, which a merge would take as deletions
 	case op.Path != nil:
-		payload.SetAt(doc, *op.Path, op.Payload)
+		if err := payload.SetAt(doc, *op.Path, op.Payload); err != nil {
+			return errorf(BadRequest, "%v", err)
+		}
 	default:
 		payload.Set(doc, op.Payload)
 	}

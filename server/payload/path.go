@@ -174,10 +174,64 @@ func Set(doc, value map[string]any) {
 	}
 }
 
+// Fits says whether a payload that has value at the path stays within MaxDepth.
+func (p Path) Fits(value map[string]any) bool { return len(p.steps)+depth(value) <= MaxDepth }
+
+func depth(v any) int {
+	below := 0
+	switch v := v.(type) {
+	case map[string]any:
+		for _, e := range v {
+			below = max(below, depth(e))
+		}
+	case []any:
+		for _, e := range v {
+			below = max(below, depth(e))
+		}
+	default:
+		return 0
+	}
+	return 1 + below
+}
+
+// maxCopies is how many bytes the copies of a value may take that SetAt puts into the
+// elements of arrays.
+const maxCopies = 64 << 20
+
 // SetAt merges value into the objects at the path, making them where they are
 // missing and putting them in the place of what is no object.
-func SetAt(doc map[string]any, p Path, value map[string]any) {
+func SetAt(doc map[string]any, p Path, value map[string]any) error {
+	if n := places(doc, p.steps); n > 1 {
+		raw, err := Encode(value)
+		if err != nil {
+			return err
+		}
+		if len(raw) > maxCopies/n {
+			return fmt.Errorf("%d bytes at each of %d places are more than an update may add to a payload", len(raw), n)
+		}
+	}
 	update(doc, p.steps, value)
+	return nil
+}
+
+// places counts the objects that update merges into.
+func places(v any, steps []step) int {
+	if len(steps) == 0 {
+		return 1
+	}
+	st := steps[0]
+	if st.kind == byKey {
+		m, _ := v.(map[string]any)
+		return places(m[st.key], steps[1:])
+	}
+	a, _ := v.([]any)
+	n := 0
+	for i, e := range a {
+		if st.kind == everyElement || st.index == i {
+			n += places(e, steps[1:])
+		}
+	}
+	return n
 }
 
 func update(v any, steps []step, value map[string]any) any {

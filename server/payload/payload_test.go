@@ -124,11 +124,42 @@ func TestSetAndDelete(t *testing.T) {
 		case c.path == "":
 			Set(doc, decode(t, c.value))
 		default:
-			SetAt(doc, mustPath(t, c.path), decode(t, c.value))
+			if err := SetAt(doc, mustPath(t, c.path), decode(t, c.value)); err != nil {
+				t.Errorf("%s: %v", c.name, err)
+			}
 		}
 		if got := encoded(t, doc); got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}
+	}
+}
+
+// What is at a path is not nested too deep, whatever is there already.
+func TestFits(t *testing.T) {
+	value := decode(t, `{"x":1,"y":[{"z":1}]}`) // 3 deep
+	for n, want := range map[int]bool{1: true, MaxDepth - 3: true, MaxDepth - 2: false} {
+		path := mustPath(t, strings.Repeat("a.", n-1)+"a")
+		doc := map[string]any{}
+		if err := SetAt(doc, path, value); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Decode([]byte(encoded(t, doc)))
+		if fits := path.Fits(value); fits != want || (err == nil) != want {
+			t.Errorf("%d steps: it fits: %v, can be read: %v", n, fits, err)
+		}
+	}
+}
+
+// A value that an update puts into each element of an array takes no more memory than
+// requests do.
+func TestCopiesAreBounded(t *testing.T) {
+	doc := map[string]any{"a": make([]any, 1<<10)}
+	value := map[string]any{"x": strings.Repeat("x", 1<<17)}
+	if err := SetAt(doc, mustPath(t, "a[].b"), value); err == nil {
+		t.Error("128 MiB were put into one payload")
+	}
+	if err := SetAt(doc, mustPath(t, "a[7].b"), value); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -179,7 +210,9 @@ func FuzzDecode(f *testing.F) {
 		}
 		if p, err := ParsePath(path); err == nil {
 			p.Values(doc, func(any) bool { return true })
-			SetAt(doc, p, map[string]any{"x": int64(1)})
+			if err := SetAt(doc, p, map[string]any{"x": int64(1)}); err != nil {
+				t.Fatal(err)
+			}
 			Delete(doc, p)
 			if _, err := Encode(doc); err != nil {
 				t.Fatal(err)
