@@ -228,8 +228,8 @@ func (g *grouping) sort(ctx context.Context, found ranking, about func(key any) 
 	groups := map[any]*members{}
 	open := 0 // groups that are not full
 	for i, h := range found.hits {
-		if i%checkEvery == 0 && ctx.Err() != nil {
-			return nil, ctx.Err()
+		if err := ctx.Err(); err != nil {
+			return nil, err
 		}
 		if open == 0 && len(groups) > 0 && len(g.keys) == g.r.Limit {
 			break

@@ -54,6 +54,9 @@ func (o orders) fill(set *indexSet) {
 	}
 }
 
+// orderCheck is how many pairs of an order are passed between two looks at the context.
+const orderCheck = 1 << 16
+
 // ordered returns the first points of a selection in an order.
 func (s *selection) ordered(ctx context.Context, o orders, q OrderBy, limit int, hidden map[uint32]bool) (ranking, error) {
 	order := o[q.Field.Key()]
@@ -80,7 +83,7 @@ func (s *selection) ordered(ctx context.Context, o orders, q OrderBy, limit int,
 	m := orderMatcher{matcher: matcher{s: s}}
 	seen := 0
 	for value, slot := range order.Pairs(q.Descending, q.Start) {
-		if seen++; seen%(checkEvery*checkEvery) == 0 && ctx.Err() != nil {
+		if seen++; seen%orderCheck == 0 && ctx.Err() != nil {
 			return ranking{}, searchError(ctx, ctx.Err())
 		}
 		if value != last && len(ties.items) > 0 {

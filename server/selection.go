@@ -149,16 +149,12 @@ func (s *selection) match(ctx context.Context, slots, matched *roaring.Bitmap) e
 // matcher evaluates the filter on single points.
 type matcher struct {
 	s        *selection
-	n        int
 	key, val []byte
 }
 
-// checkEvery is how many points are looked at between two looks at the context.
-const checkEvery = 256
-
 func (m *matcher) match(ctx context.Context, slot uint32) (bool, error) {
-	if m.n++; m.n%checkEvery == 0 && ctx.Err() != nil {
-		return false, ctx.Err()
+	if err := ctx.Err(); err != nil {
+		return false, err
 	}
 	return m.s.filter.Match(&subject{c: m.s.c, key: m.s.c.ids.key(slot), slot: slot, load: func() ([]byte, error) {
 		return m.payload(slot)
@@ -261,10 +257,9 @@ func (c *Collection) scanPoints(ctx context.Context, v *view, from []byte, visit
 	if from != nil {
 		from = storage.AppendKey(nil, storage.Point, c.space, from)
 	}
-	n := 0
 	err := v.snapshot.Scan(prefix, from, func(key, value []byte) (bool, error) {
-		if n++; n%checkEvery == 0 && ctx.Err() != nil {
-			return false, ctx.Err()
+		if err := ctx.Err(); err != nil {
+			return false, err
 		}
 		return visit(storage.Suffix(key), value)
 	})

@@ -62,11 +62,7 @@ func sizeOf(t Test) int {
 	case NoneOf:
 		return len(t.Values)
 	case polygon:
-		n := len(t.Exterior.Points)
-		for _, r := range t.Interiors {
-			n += len(r.Points)
-		}
-		return n
+		return t.Edges()
 	default:
 		return 1
 	}

@@ -62,6 +62,9 @@ func (b box) Contains(lon, lat float64) bool {
 	return lon > west && lon < east
 }
 
+// Edges implements Area.
+func (b box) Edges() int { return 4 }
+
 func (b box) Frames() []Frame {
 	west, east := *b.TopLeft.Lon, *b.BottomRight.Lon
 	if west > east {
@@ -80,6 +83,9 @@ func (c circle) Holds(v any) bool { return in(c, v) }
 func (c circle) Contains(lon, lat float64) bool {
 	return Haversine(lon, lat, *c.Center.Lon, *c.Center.Lat) < *c.Radius
 }
+
+// Edges implements Area.
+func (c circle) Edges() int { return 1 }
 
 func (c circle) Frames() []Frame { return circleFrames(*c.Center.Lon, *c.Center.Lat, *c.Radius) }
 
@@ -146,6 +152,15 @@ func (p polygon) check() error {
 }
 
 func (p polygon) Holds(v any) bool { return in(p, v) }
+
+// Edges implements Area.
+func (p polygon) Edges() int {
+	n := len(p.Exterior.Points)
+	for _, r := range p.Interiors {
+		n += len(r.Points)
+	}
+	return n
+}
 
 func (p polygon) Frames() []Frame {
 	first := p.Exterior.Points[0]

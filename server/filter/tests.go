@@ -214,6 +214,8 @@ type Area interface {
 	Test
 	// Contains says whether a place, in degrees, lies in the area.
 	Contains(lon, lat float64) bool
+	// Edges returns how many edges Contains looks at.
+	Edges() int
 	// Frames returns boxes that together hold the whole area.
 	Frames() []Frame
 }

@@ -3,6 +3,7 @@ package index
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -372,6 +373,33 @@ func TestExactness(t *testing.T) {
 		}
 		if b := f.Bind(s.analyzer).Bounds(s); !b.Exact() {
 			t.Errorf("%s: %d sure, %d possible", raw, b.Sure.GetCardinality(), b.Possible.GetCardinality())
+		}
+	}
+}
+
+// An area of very many edges is not compared with all spots while nobody may change the
+// index: the spots around it are left in doubt.
+func TestAreasOfManyEdges(t *testing.T) {
+	s := &set{all: roaring.New(), docs: map[uint32]map[string]any{}, indexes: []*Index{newIndex(t, "x", `"geo"`)}}
+	r := random{rand.New(rand.NewPCG(7, 7))}
+	const points = 4096
+	for slot := range uint32(points) {
+		s.put(slot, map[string]any{"x": map[string]any{"lon": r.Float64()*360 - 180, "lat": r.Float64()*180 - 90}})
+	}
+	for edges, exact := range map[int]bool{100: true, maxLooks / points * 2: false} {
+		ring := make([]string, edges+1)
+		for i := range ring {
+			angle := 2 * math.Pi * float64(i%edges) / float64(edges)
+			ring[i] = fmt.Sprintf(`{"lon":%v,"lat":%v}`, 170*math.Cos(angle), 80*math.Sin(angle))
+		}
+		raw := `{"must":{"key":"x","geo_polygon":{"exterior":{"points":[` + strings.Join(ring, ",") + `]}}}}`
+		checkBounds(t, s, raw, "a large ring")
+		var f filter.Filter
+		if err := json.Unmarshal([]byte(raw), &f); err != nil {
+			t.Fatal(err)
+		}
+		if b := f.Bounds(s); b.Exact() != exact {
+			t.Errorf("%d edges: %d sure, %d possible", edges, b.Sure.GetCardinality(), b.Possible.GetCardinality())
 		}
 	}
 }

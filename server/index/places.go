@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"math"
 
-	"github.com/RoaringBitmap/roaring/v2"
-
 	"freshet/server/filter"
 )
 
@@ -92,8 +90,17 @@ func (w window) cover() []cells {
 	return whole
 }
 
-// spotsIn returns the slots with a spot in the area, all below universe.
-func spotsIn(s *sorted[spot], a filter.Area, universe uint32) *roaring.Bitmap {
+// While a test is answered nobody may change the index. So an area of more than manyEdges,
+// for which payloads may as well be read, is not compared with spots where that were more
+// than maxLooks at an edge, some 50 ms of work.
+const (
+	manyEdges = 1 << 10
+	maxLooks  = 1 << 24
+)
+
+// spotsIn returns the slots with a spot in the area, all below universe. Where comparing
+// them would take too long these are possible only.
+func spotsIn(s *sorted[spot], a filter.Area, universe uint32) filter.Bounds {
 	var spans []span
 	n := 0
 	for _, f := range a.Frames() {
@@ -107,6 +114,9 @@ func spotsIn(s *sorted[spot], a filter.Area, universe uint32) *roaring.Bitmap {
 			n += s.count(r)
 		}
 	}
+	if edges := a.Edges(); edges > manyEdges && n*edges > maxLooks {
+		return filter.Bounds{Sure: none, Possible: s.slots(universe, spans...)}
+	}
 	found := newCollector(n, universe)
 	for _, r := range spans {
 		s.each(r, func(spots []spot, slots []uint32) {
@@ -117,5 +127,5 @@ func spotsIn(s *sorted[spot], a filter.Area, universe uint32) *roaring.Bitmap {
 			}
 		})
 	}
-	return found.bitmap()
+	return filter.Made(found.bitmap())
 }

@@ -249,7 +249,7 @@ func (p *spots) test(t filter.Test, ix *Index) (b filter.Bounds, others, ok bool
 	if !ok {
 		return b, false, false
 	}
-	return filter.Made(spotsIn(p.order, a, ix.most)), false, true
+	return spotsIn(p.order, a, ix.most), false, true
 }
 
 // words holds the tokens of texts.
