@@ -67,3 +67,27 @@ func TestMarksOfAnotherLog(t *testing.T) {
 		t.Errorf("%v of a log that was cut", list)
 	}
 }
+
+// TestAsOfIsThatOfTheSlowestPartition: what is visible is as old as the partition that is
+// furthest behind, and of unknown age while one of them is.
+func TestAsOfIsThatOfTheSlowestPartition(t *testing.T) {
+	at := func(second int64) time.Time { return time.Unix(second, 0) }
+	s := &source{cfg: Source{Name: "s"}, marks: map[partition]marks{}}
+	applied := map[server.Stream]server.Position{}
+	for number, newest := range []int64{7, 3, 5} {
+		p := partition{"t", int32(number)}
+		s.marks[p] = marks{{at: at(newest), end: 10}, {at: at(9), end: 20}}
+		applied[s.stream(p)] = server.Position{Next: 10}
+	}
+	for range 8 { // a map has no order
+		if asOf, known := s.asOf(nil, applied); !known || !asOf.Equal(at(3)) {
+			t.Errorf("as of %v, %v", asOf, known)
+		}
+	}
+	applied[s.stream(partition{"t", 2})] = server.Position{Next: 9}
+	for range 8 {
+		if asOf, known := s.asOf(nil, applied); known {
+			t.Errorf("one partition has not come to any mark: as of %v", asOf)
+		}
+	}
+}
