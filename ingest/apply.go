@@ -99,12 +99,14 @@ func (s *session) applied(d *decoded, positions []server.Position) {
 	}
 }
 
-// noteOldest notes which records of a batch, that is to be applied now, are the oldest.
+// noteOldest notes which records of a batch, that is to be applied now, are the oldest. In a
+// partition that has failed the bad record is older than those behind it, which may be in the
+// batch and are left out.
 func (s *source) noteOldest(d *decoded) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for p, at := range d.oldest {
-		if state := s.partitions[p]; state != nil {
+		if state := s.partitions[p]; state != nil && state.state == Running {
 			state.oldest = at
 		}
 	}
