@@ -172,7 +172,11 @@ func (s *searcher) rescore(ctx context.Context, candidates []uint64, q *Query) (
 			break
 		}
 		s.fresh, s.approximate = s.fresh[:0], s.approximate[:0]
-		for limit := max(rescoreStep, q.K+q.K/2-next); next < len(candidates) && len(s.fresh) < limit; next++ {
+		limit := max(rescoreStep, q.K+q.K/2-next)
+		for _, k := range candidates[next:min(next+limit, len(candidates))] {
+			q.View.request(key(k).slot())
+		}
+		for ; next < len(candidates) && len(s.fresh) < limit; next++ {
 			if slot := key(candidates[next]).slot(); q.View.Visible(slot) {
 				s.fresh = append(s.fresh, slot)
 				s.approximate = append(s.approximate, key(candidates[next]).distance())

@@ -8,6 +8,8 @@ import (
 	"sort"
 	"sync/atomic"
 	"unsafe"
+
+	"freshet/hnsw/kernels"
 )
 
 // Slots is the space of slots that the graphs of one collection share, and the
@@ -204,6 +206,13 @@ func (v View) Tick() uint64 { return v.tick }
 
 // View returns the state as of the last Publish.
 func (s *Slots) View() View { return View{slots: s, tick: s.clock.Load()} }
+
+// request asks for what Visible reads of a slot from memory.
+func (v View) request(slot uint32) {
+	if v.slots.marks.has(slot) {
+		kernels.Prefetch(v.slots.marks.row(slot))
+	}
+}
 
 // Visible says whether the slot is born and not dead in the view.
 func (v View) Visible(slot uint32) bool {
