@@ -153,21 +153,19 @@ func (m *Manager) Redrive(ctx context.Context, key sources.Key, what sources.Red
 	if err != nil {
 		return report, err
 	}
-	var batch server.Batch
+	batch := server.Batch{Sync: true}
 	others := map[*server.Collection][]server.Op{} // with a route
 	tried := 0
 	flush := func() error {
-		if tried == 0 || what.DryRun {
-			report.Applied += tried
-			batch, tried = server.Batch{}, 0
+		b, ops, n := batch, others, tried
+		batch, others, tried = server.Batch{Sync: true}, map[*server.Collection][]server.Op{}, 0
+		if n == 0 || what.DryRun {
+			report.Applied += n
 			return nil
 		}
-		batch.Sync = true
-		applied, err := redriven(ctx, c, batch, others)
-		others = map[*server.Collection][]server.Op{}
-		report.Applied += tried - applied.Stale
+		applied, err := redriven(ctx, c, b, ops)
+		report.Applied += n - applied.Stale
 		report.Stale += applied.Stale
-		batch, tried = server.Batch{}, 0
 		return err
 	}
 	err = m.letters(ctx, s, func(l *server.DeadLetter, kept bool) (bool, error) {

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"freshet/server"
 	"freshet/server/sources"
 )
@@ -66,6 +68,56 @@ func TestRedrive(t *testing.T) {
 			}
 			if _, err := r.manager.DeadLetters(t.Context(), src, 0, sources.LetterFilter{}); server.KindOf(err) != server.Invalid {
 				t.Errorf("limit 0: %v", err)
+			}
+		})
+	}
+}
+
+// TestLettersSelected has two sources of one collection, which keep their dead letters in one
+// place: each shows and tries again its own, and of these those that are asked for.
+func TestLettersSelected(t *testing.T) {
+	for name, setting := range map[string]string{"store": "", "topic": `,"errors.deadletterqueue.topic.name":"t.dlq"`} {
+		t.Run(name, func(t *testing.T) {
+			r := newBare(t, 2)
+			r.create(1)
+			r.run()
+			for _, source := range []string{"src", "other"} {
+				r.add(fmt.Sprintf(`{"name":%q,"topics":["t"]%s}`, source, setting))
+			}
+			bad := func(partition int32) *kgo.Record {
+				rec := value(`{"key":"k","embedding":[1]}`)
+				rec.Partition = partition
+				return rec
+			}
+			r.produce(bad(0), bad(1), bad(1), bad(1))
+			zero, one, two := int32(0), int32(1), int64(2)
+			for _, x := range []struct {
+				filter sources.LetterFilter
+				want   int
+			}{
+				{sources.LetterFilter{}, 4},
+				{sources.LetterFilter{Partition: &zero}, 1},
+				{sources.LetterFilter{Partition: &one}, 3},
+				{sources.LetterFilter{Partition: &one, Offset: &two}, 1},
+				{sources.LetterFilter{Partition: &zero, Offset: &two}, 0},
+				{sources.LetterFilter{Topic: "t", Reason: "no_id"}, 4},
+				{sources.LetterFilter{Topic: "u"}, 0},
+				{sources.LetterFilter{Reason: "undecodable"}, 0},
+			} {
+				for _, source := range []string{"src", "other"} {
+					key := sources.Key{Collection: "c", Name: source}
+					r.eventually(func() string {
+						list, err := r.manager.DeadLetters(t.Context(), key, 10, x.filter)
+						if err != nil || len(list) != x.want {
+							return fmt.Sprintf("%s, %+v: %d letters, %v, want %d", source, x.filter, len(list), err, x.want)
+						}
+						return ""
+					})
+					report, err := r.manager.Redrive(t.Context(), key, sources.Redrive{Filter: x.filter})
+					if err != nil || report.Matched != x.want || report.Failed != x.want {
+						t.Errorf("%s, %+v: %+v, %v, want %d", source, x.filter, report, err, x.want)
+					}
+				}
 			}
 		})
 	}
