@@ -120,7 +120,7 @@ func Moment(v any) (int64, bool) {
 
 var timeLayouts = func() []string {
 	const day = "2006-1-2"
-	layouts := []string{day}
+	layouts := []string{time.RFC3339, day} // what nearly all are written in is tried first
 	for _, clock := range []string{"T15:4:5", " 15:4:5", "T15:4", " 15:4"} {
 		layouts = append(layouts, day+clock)
 		for _, zone := range []string{"Z07:00", "-0700", "Z07"} {
