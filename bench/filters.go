@@ -69,13 +69,13 @@ func benchFilters(ctx context.Context, d *dataset, folder string, rounds int, wh
 	if err != nil {
 		return nil, err
 	}
+	if err := settle(ctx); err != nil {
+		return nil, err
+	}
 	t := table{Head: []string{"filter", "matches", "recall", "queries/s", "exact scan of matches/s", "× scan"}}
 	all = append([]filtered{{name: "none", matches: d.base.rows, kth: kth[:queries.rows]}}, all...)
 	for _, f := range all {
 		progress("%s: filter %s", d.name, f.name)
-		if err := settle(ctx); err != nil {
-			return nil, err
-		}
 		recall, qps, scans, err := besideScan(ctx, c, d, queries, &f, rounds, while)
 		if err != nil {
 			return nil, err

@@ -63,6 +63,9 @@ func benchREST(ctx context.Context, d *dataset) (s *section, err error) {
 	}
 	upserting := stop()
 	bodies = nil
+	if err := settle(ctx); err != nil {
+		return nil, err
+	}
 	x, err := newIndex(variants[freshetName], d.base.dim)
 	if err != nil {
 		return nil, err

@@ -12,10 +12,13 @@ import (
 	"freshet/server/sources"
 )
 
+// letterStores are the settings by where a source keeps its dead letters.
+var letterStores = map[string]string{"store": "", "topic": `,"errors.deadletterqueue.topic.name":"t.dlq"`}
+
 // TestRedrive mends the settings and tries dead letters again, from the collection's
 // own store and from a topic.
 func TestRedrive(t *testing.T) {
-	for name, setting := range map[string]string{"store": "", "topic": `,"errors.deadletterqueue.topic.name":"t.dlq"`} {
+	for name, setting := range letterStores {
 		t.Run(name, func(t *testing.T) {
 			r := newBare(t, 1)
 			r.create(1)
@@ -76,7 +79,7 @@ func TestRedrive(t *testing.T) {
 // TestLettersSelected has two sources of one collection, which keep their dead letters in one
 // place: each shows and tries again its own, and of these those that are asked for.
 func TestLettersSelected(t *testing.T) {
-	for name, setting := range map[string]string{"store": "", "topic": `,"errors.deadletterqueue.topic.name":"t.dlq"`} {
+	for name, setting := range letterStores {
 		t.Run(name, func(t *testing.T) {
 			r := newBare(t, 2)
 			r.create(1)
@@ -126,7 +129,7 @@ func TestLettersSelected(t *testing.T) {
 // TestRedriveOfAFormerLog tries a letter again whose topic was made anew since: its offset says
 // nothing about those of the new log.
 func TestRedriveOfAFormerLog(t *testing.T) {
-	for name, setting := range map[string]string{"store": "", "topic": `,"errors.deadletterqueue.topic.name":"t.dlq"`} {
+	for name, setting := range letterStores {
 		t.Run(name, func(t *testing.T) {
 			r := newBare(t, 1)
 			r.create(1)

@@ -1,9 +1,6 @@
 package server
 
-import (
-	"freshet/server/payload"
-	"freshet/server/point"
-)
+import "freshet/server/point"
 
 // Check tells whether an operation fits the collection: vector names,
 // dimensions, finite numbers, the depth of payloads. It looks at no point and changes nothing.
@@ -24,8 +21,10 @@ func (c *Collection) Check(op *Op) error {
 			return noVector(name)
 		}
 	}
-	if op.Path != nil && !op.Path.Fits(op.Payload) {
-		return errorf(BadRequest, "recursion limit exceeded: a payload may be nested %d deep", payload.MaxDepth)
+	if op.Path != nil {
+		if err := op.Path.CheckDepth(op.Payload); err != nil {
+			return errorf(BadRequest, "%v", err)
+		}
 	}
 	if op.Select.IDs == nil && op.Select.Filter == nil {
 		return errorf(BadRequest, "Either list of point ids or filter must be provided")

@@ -174,8 +174,14 @@ func Set(doc, value map[string]any) {
 	}
 }
 
-// Fits says whether a payload that has value at the path stays within MaxDepth.
-func (p Path) Fits(value map[string]any) bool { return len(p.steps)+depth(value) <= MaxDepth }
+// CheckDepth returns an error if a payload that has value at the path is nested deeper than
+// MaxDepth.
+func (p Path) CheckDepth(value map[string]any) error {
+	if len(p.steps)+depth(value) > MaxDepth {
+		return errDepth
+	}
+	return nil
+}
 
 func depth(v any) int {
 	below := 0

@@ -135,7 +135,7 @@ func TestSetAndDelete(t *testing.T) {
 }
 
 // What is at a path is not nested too deep, whatever is there already.
-func TestFits(t *testing.T) {
+func TestCheckDepth(t *testing.T) {
 	value := decode(t, `{"x":1,"y":[{"z":1}]}`) // 3 deep
 	for n, want := range map[int]bool{1: true, MaxDepth - 3: true, MaxDepth - 2: false} {
 		path := mustPath(t, strings.Repeat("a.", n-1)+"a")
@@ -144,8 +144,8 @@ func TestFits(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := Decode([]byte(encoded(t, doc)))
-		if fits := path.Fits(value); fits != want || (err == nil) != want {
-			t.Errorf("%d steps: it fits: %v, can be read: %v", n, fits, err)
+		if deep := path.CheckDepth(value); (deep == nil) != want || (err == nil) != want {
+			t.Errorf("%d steps: checked: %v, read: %v", n, deep, err)
 		}
 	}
 }
