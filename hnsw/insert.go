@@ -177,7 +177,7 @@ func (st *Staged) choose(ctx context.Context, i int) error {
 		if ok && level <= top {
 			s.reset()
 			s.layer = walked
-			if err := s.walk(ctx, near, level, g.cfg.EfConstruct); err != nil {
+			if err := s.walk(ctx, near, level, g.cfg.EfConstruct, 0); err != nil {
 				return err
 			}
 			s.settle()

@@ -404,7 +404,7 @@ func (l *Loader) judge() {
 		s.setRow(slot)
 		near := s.descend(entry, top, 0)
 		s.reset()
-		if s.walk(context.Background(), near, 0, g.cfg.EfConstruct) == nil {
+		if s.walk(context.Background(), near, 0, g.cfg.EfConstruct, 0) == nil {
 			s.codes.judge(s.judgeHalves())
 		}
 		s.release()

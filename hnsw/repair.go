@@ -403,7 +403,7 @@ func (s *searcher) rejoin(ctx context.Context, n uint32) error {
 	near := s.descend(entry, top, 0)
 	s.reset()
 	s.visit(n)
-	err := s.walk(ctx, near, 0, g.cfg.EfConstruct)
+	err := s.walk(ctx, near, 0, g.cfg.EfConstruct, 0)
 	if err == nil {
 		err = s.dropRetired(ctx, near, 0)
 	}

@@ -124,7 +124,11 @@ func (g *Graph) search(ctx context.Context, q *Query, dst []Hit) ([]Hit, error) 
 	s.reset()
 	near := s.descend(entry, top, 0)
 	if ef, ok := s.widened(q); ok {
-		if err := s.walk(ctx, near, 0, ef); err != nil {
+		first := 0
+		if s.codes != nil && !q.CodeScores && s.g.vectors != nil {
+			first = rescoreStep
+		}
+		if err := s.walk(ctx, near, 0, ef, first); err != nil {
 			return dst, err
 		}
 		best, err := s.rescore(ctx, s.pool, q)
@@ -257,8 +261,10 @@ func (s *searcher) descend(entry uint32, top, bottom int) uint64 {
 // walk is the search of one level (Algorithm 2 of the paper): from the node
 // given, it leaves the ef nearest nodes it came by in s.pool, visible or not. The
 // next candidates are chosen before the neighbours of the last are measured:
-// meanwhile those of the next come from memory.
-func (s *searcher) walk(ctx context.Context, near uint64, level, ef int) error {
+// meanwhile those of the next come from memory. Once so many as first of the best are
+// expanded, few will take their places: their vectors are requested, which are read when
+// the walk is over.
+func (s *searcher) walk(ctx context.Context, near uint64, level, ef, first int) error {
 	s.visit(key(near).slot())
 	s.pool = append(s.pool[:0], near)
 	s.fresh = s.fresh[:0]
@@ -286,6 +292,10 @@ func (s *searcher) walk(ctx context.Context, near uint64, level, ef int) error {
 				kernels.Prefetch(s.g.base.row(key(k).slot())) // it may be expanded soon
 			}
 		}
+		if first > 0 && next >= min(first, ef) {
+			s.requestVectors(s.pool[:min(first, len(s.pool))])
+			first = 0
+		}
 		s.fresh, s.ahead = s.ahead, s.fresh
 	}
 	return nil
@@ -297,6 +307,15 @@ func (s *searcher) rows() *arena {
 		return s.layer.rows
 	}
 	return s.g.vectors
+}
+
+// requestVectors asks for the vectors of candidates from memory.
+func (s *searcher) requestVectors(candidates []uint64) {
+	s.block = s.block[:0]
+	for _, k := range candidates {
+		s.block = append(s.block, key(k).slot())
+	}
+	kernels.RequestRows(s.g.dist.level, s.g.vectors.rows.Load(), s.block)
 }
 
 // gather appends the neighbours of a node that were not seen yet to dst, and

@@ -120,6 +120,10 @@ func request(r, t *Rows, slots []uint32) {
 		min(r.Blocks, gatheredLines), (*uintptr)(unsafe.Pointer(&t.Table[0])), uint64(t.Shift), t.Stride)
 }
 
+func requestLines(r *Rows, slots []uint32, lines int) {
+	requestAsm(&slots[0], len(slots), (*uintptr)(unsafe.Pointer(&r.Table[0])), uint64(r.Shift), r.Stride, lines, nil, 0, 0)
+}
+
 func makeKeys(l Level, distances []float32, slots []uint32, limit uint64, out []uint64) int {
 	if l < AVX512 {
 		return plainKeys(distances, slots, limit, out)

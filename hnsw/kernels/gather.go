@@ -2,6 +2,10 @@ package kernels
 
 import "sync/atomic"
 
+// requestedLines is how many lines RequestRows asks for, so that the second cache keeps them:
+// a quarter of 1 MiB.
+const requestedLines = 4096
+
 // Gather reads a list of slots, each plus one, up to its end or a zero. It skips
 // those from limit on and those whose bit in visited is set, sets the bit of the
 // others, stores them in out and returns how many they are. Where it can, it
@@ -20,6 +24,13 @@ func Gather(l Level, list []uint32, visited []uint64, limit uint32, rows, terms 
 func Request(l Level, rows, terms *Rows, slots []uint32) {
 	if l > Plain && len(slots) > 0 {
 		request(rows, terms, slots)
+	}
+}
+
+// RequestRows requests the rows of the slots from memory, the beginnings of long ones.
+func RequestRows(l Level, rows *Rows, slots []uint32) {
+	if l > Plain && len(slots) > 0 {
+		requestLines(rows, slots, min(rows.Blocks, max(requestedLines/len(slots), 1)))
 	}
 }
 
