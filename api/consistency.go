@@ -109,15 +109,17 @@ func (r *request) await(c *server.Collection, d demand) error {
 		ctx, cancel = context.WithTimeout(ctx, freshWait)
 		defer cancel()
 	}
-	if d.offsets != nil {
-		if err := c.WaitOffsets(ctx, d.offsets); err != nil {
-			return err
+	return r.waiting(func() error {
+		if d.offsets != nil {
+			if err := c.WaitOffsets(ctx, d.offsets); err != nil {
+				return err
+			}
 		}
-	}
-	if d.since.IsZero() || r.s.o.Sources == nil {
-		return nil
-	}
-	return r.s.o.Sources.CatchUp(ctx, c.Name(), d.since)
+		if d.since.IsZero() || r.s.o.Sources == nil {
+			return nil
+		}
+		return r.s.o.Sources.CatchUp(ctx, c.Name(), d.since)
+	})
 }
 
 // parseOffsets reads topic:partition:offset,….

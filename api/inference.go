@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 
@@ -58,6 +59,13 @@ func (v *vectorReader) within(list string, i, n int) {
 
 // embed puts in the vectors of the texts.
 func (r *request) embed(v *vectorReader) error {
+	if len(v.texts) == 0 {
+		return nil
+	}
+	return r.waiting(func() error { return v.embed(r.ctx) })
+}
+
+func (v *vectorReader) embed(ctx context.Context) error {
 	byModel := map[*embed.Model][]standIn{}
 	var models []*embed.Model // in the order of their first texts
 	for _, t := range v.texts {
@@ -72,7 +80,7 @@ func (r *request) embed(v *vectorReader) error {
 		for i := range texts {
 			inputs[i] = texts[i].input
 		}
-		results, err := m.Embed(r.ctx, inputs)
+		results, err := m.Embed(ctx, inputs)
 		var fault *embed.FaultError
 		switch {
 		case errors.As(err, &fault):

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -14,7 +15,9 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"freshet/server"
+	"freshet/server/embed"
 	"freshet/server/memory"
+	"freshet/server/sources"
 )
 
 // TestRefusalsSayWhenToTryAgain fills disk, memory and the places of requests: what is refused
@@ -107,6 +110,102 @@ func TestRefusalsSayWhenToTryAgain(t *testing.T) {
 	for name, r := range map[string]*room{"large": s.large, "small": s.small, "answers": s.answers} {
 		if !r.free.TryAcquire(r.size) {
 			t.Errorf("of the room of %s something is still taken", name)
+		}
+	}
+}
+
+// patientSources wait for nothing.
+type patientSources struct{ Sources }
+
+func (patientSources) CatchUp(context.Context, string, time.Time) error { return nil }
+
+func (patientSources) AsOf(string, []server.Position) (asOf time.Time, known bool) {
+	return asOf, false
+}
+
+func (patientSources) WaitFor(context.Context, sources.Key, []sources.Offset) error { return nil }
+
+// TestWaitsLeavePlaces asks for what waits for others while as many wait as may: what waits
+// for nobody goes on.
+func TestWaitsLeavePlaces(t *testing.T) {
+	db, err := server.Open(t.Context(), "data", server.Options{FS: vfs.NewMem()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if _, err := w.Write([]byte(`{"data":[{"embedding":[1]}]}`)); err != nil {
+			t.Error(err)
+		}
+	}))
+	defer func() {
+		endpoint.Close()
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	cfg := embed.Config{Models: []embed.ModelConfig{{Name: "m", URL: endpoint.URL, Dimension: 1}}}
+	cfg.SetDefaults()
+	models, err := embed.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer models.Close()
+	s := New(db, Options{Sources: patientSources{}, Models: models})
+	ask := func(method, path, body, consistency string, want int) {
+		t.Helper()
+		r := httptest.NewRequest(method, path, strings.NewReader(body))
+		r.Header.Set(consistencyHeader, consistency)
+		w := httptest.NewRecorder()
+		s.Handler().ServeHTTP(w, r)
+		if w.Code != want || want == http.StatusServiceUnavailable && !strings.Contains(w.Body.String(), "too many requests wait") {
+			t.Errorf("%s %s %s, %d wait: %d %s, want %d", method, path, body, len(s.waits), w.Code, w.Body, want)
+		}
+	}
+	const points, text = "/collections/c/points", `{"text":"a","model":"m"}`
+	ask("PUT", "/collections/c", `{"vectors":{"size":1,"distance":"Dot"}}`, "", 200)
+	all := func(waits int) {
+		t.Helper()
+		ask("PUT", points, `{"points":[{"id":1,"vector":[1]}]}`, "", 200)
+		ask("POST", points+"/query", `{"query":[1]}`, "", 200)
+		ask("POST", points+"/query", `{"query":[1]}`, "strong", waits)
+		ask("POST", points+"/query", `{"query":`+text+`}`, "", waits)
+		ask("PUT", points, `{"points":[{"id":1,"vector":`+text+`}]}`, "", waits)
+		ask("POST", "/collections/c/sources/s/wait", `{}`, "", waits)
+	}
+	for range maxWaits {
+		s.waits <- struct{}{}
+	}
+	all(503)
+	for range maxWaits {
+		<-s.waits
+	}
+	all(200)
+	if n := len(s.waits); n != 0 {
+		t.Errorf("%d places of those who wait are still taken", n)
+	}
+}
+
+// TestPanics has what requests ask for panic, at once and when nobody may wait any more.
+func TestPanics(t *testing.T) {
+	db, err := server.Open(t.Context(), "data", server.Options{FS: vfs.NewMem()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	s := New(db, Options{})
+	s.echo.POST("/at-once", s.handle(func(*request) (any, error) { panic("at once") }))
+	s.echo.POST("/later", s.handle(func(r *request) (any, error) {
+		return r.detached(func(context.Context) (any, error) { panic("later") })
+	}))
+	for _, path := range []string{"/at-once", "/later"} {
+		w := httptest.NewRecorder()
+		s.Handler().ServeHTTP(w, httptest.NewRequest("POST", path, nil))
+		if w.Code != 500 || !strings.Contains(w.Body.String(), "the request could not be handled") {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
 		}
 	}
 }

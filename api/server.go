@@ -31,7 +31,10 @@ const CompatibleVersion = "1.19.0"
 const (
 	MaxBody     = 32 << 20 // bytes, after decompression
 	maxInFlight = 1024     // requests; more are refused with 503
-	maxTimeout  = time.Hour
+	// maxWaits bounds those of them that wait for others, which costs them nothing and can
+	// last: for records that are to come, or for an endpoint that makes vectors.
+	maxWaits   = maxInFlight / 2
+	maxTimeout = time.Hour
 	// defaultTimeout bounds a request that does not say how long it may take.
 	defaultTimeout = time.Minute
 )
@@ -86,6 +89,7 @@ type Server struct {
 	// caughtUp says that the server has been ready.
 	caughtUp atomic.Bool
 	slots    chan struct{} // one for each request in flight
+	waits    chan struct{} // one for each of those that waits for others
 	// Rooms for what requests in flight have in memory: large and small bodies, answers.
 	large, small, answers *room
 }
@@ -101,7 +105,7 @@ func New(db *server.DB, o Options) *Server {
 	o.Title = cmp.Or(o.Title, defaultTitle)
 	s := &Server{
 		db: db, o: o, echo: echo.New(), started: time.Now(), id: uuid.NewString(),
-		metrics: newMetrics(db, o), slots: make(chan struct{}, maxInFlight), keys: newKeys(o),
+		metrics: newMetrics(db, o), slots: make(chan struct{}, maxInFlight), waits: make(chan struct{}, maxWaits), keys: newKeys(o),
 		large: newRoom(o.Memory, largeShare, maxLarge), answers: newRoom(o.Memory, answerShare, maxAnswer),
 		small: newRoom(o.Memory, smallShare, maxSmall),
 	}
@@ -195,19 +199,13 @@ func isLonger(c echo.Context) bool {
 	return !strings.HasSuffix(route, "*") && strings.Count(echo.GetPath(c.Request()), "/") > strings.Count(route, "/")
 }
 
-func (s *Server) serve(r *request, h handler) (result any, err error) {
+func (s *Server) serve(r *request, h handler) (any, error) {
 	select {
 	case s.slots <- struct{}{}:
 		defer func() { <-s.slots }()
 	default:
 		return nil, &server.Error{Kind: server.Unavailable, Text: "too many requests in flight, try again"}
 	}
-	defer func() {
-		if p := recover(); p != nil {
-			s.o.Logger.Error("a handler panicked", "path", r.Path(), "panic", p, "stack", string(debug.Stack()))
-			result, err = nil, errors.New("the request could not be handled")
-		}
-	}()
 	if err := r.readQuery(); err != nil {
 		return nil, err
 	}
@@ -220,5 +218,27 @@ func (s *Server) serve(r *request, h handler) (result any, err error) {
 	r.ctx = server.WithRoom(ctx, r.answering())
 	defer r.large.shrink(0)
 	defer r.small.shrink(0)
-	return h(r)
+	return s.survive(r.Path(), func() (any, error) { return h(r) })
+}
+
+// survive does what a request asks for. A panic is an error of that request alone.
+func (s *Server) survive(path string, do func() (any, error)) (result any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.o.Logger.Error("a handler panicked", "path", path, "panic", p, "stack", string(debug.Stack()))
+			result, err = nil, errors.New("the request could not be handled")
+		}
+	}()
+	return do()
+}
+
+// waiting does what lasts until others have done something.
+func (r *request) waiting(do func() error) error {
+	select {
+	case r.s.waits <- struct{}{}:
+		defer func() { <-r.s.waits }()
+		return do()
+	default:
+		return &server.Error{Kind: server.Unavailable, Text: "too many requests wait for records or for vectors of texts, try again"}
+	}
 }

@@ -76,11 +76,11 @@ func (r *request) detached(do func(ctx context.Context) (any, error)) (any, erro
 		err    error
 	}
 	done := make(chan outcome, 1)
-	path, log := r.Path(), r.s.o.Logger
+	path, s, log := r.Path(), r.s, r.s.o.Logger
 	ctx, end := r.s.db.UntilClosed(context.WithoutCancel(r.ctx))
 	go func() {
 		defer end()
-		result, err := do(ctx)
+		result, err := s.survive(path, func() (any, error) { return do(ctx) })
 		if err != nil && !wait {
 			level := slog.LevelWarn
 			if status, _ := classify(err); status == http.StatusInternalServerError {

@@ -3,14 +3,20 @@ package server
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 )
 
-// maxJobs bounds how many snapshots are taken and recovered at a time; others wait.
-const maxJobs = 4
+// maxJobs bounds how many snapshots are taken and recovered at a time; up to maxQueued
+// others wait. Who asked for one may not be waiting for it.
+const (
+	maxJobs   = 4
+	maxQueued = 100
+)
 
 // jobs are the long operations that Close ends.
 type jobs struct {
 	slots  chan struct{}
+	all    atomic.Int64 // that have a slot or wait for one
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 
@@ -28,23 +34,41 @@ func newJobs() *jobs {
 // enter waits for its turn. The context it returns ends with ctx and with stop;
 // leave must be called.
 func (j *jobs) enter(ctx context.Context) (_ context.Context, leave func(), err error) {
-	select {
-	case j.slots <- struct{}{}:
-	case <-ctx.Done():
-		return nil, nil, deadline(ctx)
-	case <-j.ctx.Done():
-		return nil, nil, errDBClosed
+	forget := func() { j.all.Add(-1) }
+	if j.all.Add(1) > maxJobs+maxQueued {
+		forget()
+		return nil, nil, errorf(Unavailable, "%d snapshots are being taken or recovered or wait for that, try again", maxJobs+maxQueued)
 	}
-	done, err := j.begin()
+	done, err := j.turn(ctx)
 	if err != nil {
-		<-j.slots
+		forget()
 		return nil, nil, err
 	}
 	ctx, end := j.linked(ctx)
 	return ctx, func() {
 		end()
-		<-j.slots
 		done()
+		forget()
+	}, nil
+}
+
+// turn waits for a slot.
+func (j *jobs) turn(ctx context.Context) (done func(), err error) {
+	select {
+	case j.slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, deadline(ctx)
+	case <-j.ctx.Done():
+		return nil, errDBClosed
+	}
+	begun, err := j.begin()
+	if err != nil {
+		<-j.slots
+		return nil, err
+	}
+	return func() {
+		<-j.slots
+		begun()
 	}, nil
 }
 
