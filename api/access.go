@@ -91,8 +91,9 @@ func keyOf(h http.Header) string {
 	return ""
 }
 
-// identify finds out who sends a request. Nothing is read but headers, and points only
-// for a token that is signed.
+// identify finds out who sends a request, also of one that is refused: a token that is
+// signed and does not count any more is still somebody's. Nothing is read but headers, and
+// points only for a token that is signed.
 func (s *Server) identify(ctx context.Context, h http.Header) (caller, error) {
 	key := keyOf(h)
 	if key == "" {
@@ -106,16 +107,22 @@ func (s *Server) identify(ctx context.Context, h http.Header) (caller, error) {
 		return who, errInvalidKey
 	}
 	c, err := s.keys.tokens.read(key)
-	if err != nil {
+	if err != nil && !errors.Is(err, errExpired) {
 		return who, err
 	}
-	who = caller{grant: c.Access.grant, by: "jwt", subject: c.Named}
-	return who, c.exists(ctx, s.db)
+	who = caller{by: "jwt", subject: c.Named}
+	if err == nil {
+		err = c.exists(ctx, s.db)
+	}
+	if err == nil {
+		who.grant = c.Access.grant
+	}
+	return who, err
 }
 
 const callerKey = "caller"
 
-// callerOf returns who sends a request that was let through.
+// callerOf returns who sends a request; one that was refused may do nothing.
 func callerOf(c echo.Context) caller {
 	if who, ok := c.Get(callerKey).(caller); ok {
 		return who
@@ -135,8 +142,8 @@ func (s *Server) authenticate(next echo.HandlerFunc) echo.HandlerFunc {
 			return next(c)
 		}
 		who, err := s.identify(c.Request().Context(), c.Request().Header)
+		c.Set(callerKey, who) // also for the audit log
 		if err == nil {
-			c.Set(callerKey, who)
 			named := pathParam(c, "collection")
 			err = who.allows(need, named, s.resolve(named))
 		}

@@ -9,11 +9,13 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+
+	"freshet/server"
 )
 
 // audit records who has asked for what, and whether it was let through: one record
 // for each request of a route that needs a right, when it is answered. No body, no
-// key and no parameter but the collection is in it.
+// key and no parameter but the collection is in it, and anybody's record is short.
 type audit struct {
 	handler slog.Handler
 	log     *slog.Logger
@@ -37,6 +39,10 @@ func (a *audit) record(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
+// maxAudited is how much of a text of the client is recorded, in bytes; all of the name of
+// a collection.
+const maxAudited = server.MaxNameBytes
+
 func (a *audit) write(c echo.Context, started time.Time) {
 	req, who := c.Request(), callerOf(c)
 	remote, _, err := net.SplitHostPort(req.RemoteAddr)
@@ -48,10 +54,11 @@ func (a *audit) write(c echo.Context, started time.Time) {
 	if status == http.StatusUnauthorized || status == http.StatusForbidden {
 		result = "denied"
 	}
+	given := func(name, text string) slog.Attr { return slog.String(name, text[:min(len(text), maxAudited)]) }
 	r := slog.NewRecord(time.Now(), slog.LevelInfo, "request", 0)
 	r.AddAttrs(
-		slog.String("method", req.Method), slog.String("route", c.Path()), slog.String("collection", pathParam(c, "collection")),
-		slog.String("by", who.by), slog.String("subject", who.subject), slog.String("remote", remote),
+		given("method", req.Method), slog.String("route", c.Path()), given("collection", pathParam(c, "collection")),
+		slog.String("by", who.by), given("subject", who.subject), slog.String("remote", remote),
 		slog.String("result", result), slog.Int("status", status), slog.Int64("took_us", time.Since(started).Microseconds()),
 	)
 	// Written also when the client has gone.

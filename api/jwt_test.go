@@ -15,6 +15,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"freshet/api"
+	"freshet/server"
 )
 
 // token signs claims, JSON, with a key.
@@ -76,30 +77,52 @@ func TestTokensThatAreRefused(t *testing.T) {
 		"expired, signed with the other": {
 			token(t, "other", `{"exp":`+at(-time.Hour)+`}`), 403,
 		},
-		"expires":           {token(t, "full", `{"exp":`+at(time.Hour)+`}`), 200},
-		"clocks differ":     {token(t, "full", `{"exp":`+at(-20*time.Second)+`}`), 200},
-		"not yet":           {token(t, "full", `{"nbf":`+at(time.Hour)+`}`), 401},
-		"unknown access":    {token(t, "full", `{"access":"w"}`), 401},
-		"no access":         {token(t, "full", `{"access":null}`), 401},
-		"unknown mode":      {token(t, "full", `{"access":[{"collection":"c","access":"m"}]}`), 401},
-		"as it is written":  {written(`{"access":"m"}`), 200},
-		"two accesses":      {written(`{"access":"r","access":"m"}`), 401},
-		"two in two cases":  {written(`{"access":"r","ACCESS":"m"}`), 401},
-		"two, folded":       {written(`{"access":"r","acce\u017f\u017f":"m"}`), 401},
-		"two of a list":     {written(`{"access":[{"collection":"c","access":"r","Access":"rw"}]}`), 401},
-		"two ends":          {written(`{"exp":` + at(-time.Hour) + `,"Exp":` + at(time.Hour) + `}`), 401},
-		"no mode":           {token(t, "full", `{"access":[{"collection":"c"}]}`), 401},
-		"two modes":         {token(t, "full", `{"access":[{"collection":"c","access":"r"},{"collection":"c","access":"rw"}]}`), 401},
-		"payload":           {token(t, "full", `{"access":[{"collection":"c","access":"r","payload":{"a":1}}]}`), 401},
-		"no object":         {parts[0] + "." + encode([]byte(`[]`)) + "." + parts[2], 401},
-		"dots":              {"..", 401},
-		"a long one":        {good + strings.Repeat("A", 8000), 403},
-		"exp is no number":  {token(t, "full", `{"exp":"x"}`), 401},
-		"audience is as is": {token(t, "full", `{"aud":"x","sub":"y","iss":"z"}`), 200},
+		"expires":            {token(t, "full", `{"exp":`+at(time.Hour)+`}`), 200},
+		"clocks differ":      {token(t, "full", `{"exp":`+at(-20*time.Second)+`}`), 200},
+		"not yet":            {token(t, "full", `{"nbf":`+at(time.Hour)+`}`), 401},
+		"unknown access":     {token(t, "full", `{"access":"w"}`), 401},
+		"no access":          {token(t, "full", `{"access":null}`), 401},
+		"unknown mode":       {token(t, "full", `{"access":[{"collection":"c","access":"m"}]}`), 401},
+		"as it is written":   {written(`{"access":"m"}`), 200},
+		"two accesses":       {written(`{"access":"r","access":"m"}`), 401},
+		"two in two cases":   {written(`{"access":"r","ACCESS":"m"}`), 401},
+		"two, folded":        {written(`{"access":"r","acce\u017f\u017f":"m"}`), 401},
+		"two of a list":      {written(`{"access":[{"collection":"c","access":"r","Access":"rw"}]}`), 401},
+		"two ends":           {written(`{"exp":` + at(-time.Hour) + `,"Exp":` + at(time.Hour) + `}`), 401},
+		"no mode":            {token(t, "full", `{"access":[{"collection":"c"}]}`), 401},
+		"two modes":          {token(t, "full", `{"access":[{"collection":"c","access":"r"},{"collection":"c","access":"rw"}]}`), 401},
+		"payload":            {token(t, "full", `{"access":[{"collection":"c","access":"r","payload":{"a":1}}]}`), 401},
+		"no object either":   {written(`null`), 401},
+		"no object":          {written(`[]`), 401},
+		"no object, changed": {parts[0] + "." + encode([]byte(`[]`)) + "." + parts[2], 403},
+		"dots":               {"..", 401},
+		"a long one":         {good + strings.Repeat("A", 8000), 403},
+		"exp is no number":   {token(t, "full", `{"exp":"x"}`), 401},
+		"audience is as is":  {token(t, "full", `{"aud":"x","sub":"y","iss":"z"}`), 200},
 	} {
 		if w := s.with(x.token, "GET", "/collections", ""); w.Code != x.want {
 			t.Errorf("%s: %d %s, want %d", name, w.Code, w.Body, x.want)
 		}
+	}
+}
+
+// TestTokensOfOthersAreNotRead sends a token with much to read in it that has no signature of
+// ours.
+func TestTokensOfOthersAreNotRead(t *testing.T) {
+	s := startWithKeys(t)
+	var claims strings.Builder
+	const names = 5000
+	for i := range names {
+		fmt.Fprintf(&claims, `,"%d":1`, i)
+	}
+	long := token(t, "x", `{"access":"m"`+claims.String()+`}`)
+	allocations := testing.AllocsPerRun(3, func() {
+		if w := s.with(long, "GET", "/collections", ""); w.Code != 403 {
+			t.Errorf("%d %s", w.Code, w.Body)
+		}
+	})
+	if allocations > names/10 {
+		t.Errorf("%v allocations for a token of %d claims", allocations, names)
 	}
 }
 
@@ -142,10 +165,25 @@ func TestTokensOfCollections(t *testing.T) {
 		{token(t, "full", `{"value_exists":{"collection":"other","matches":[{"key":"user","value":"u"},{"key":"n","value":4}]}}`), "GET", "/collections", "", 401, "stateful validation failed", ""},
 		{token(t, "full", `{"value_exists":{"collection":"none","matches":[{"key":"user","value":"u"}]}}`), "GET", "/collections", "", 403, "stateful validation failed", ""},
 		{token(t, "full", `{"value_exists":{"collection":"other","matches":[{"key":"","value":[]}]}}`), "GET", "/collections", "", 401, "", ""},
+		{token(t, "full", `{"value_exists":{"collection":"other","match":[{"key":"user","value":"x"}]}}`), "GET", "/collections", "", 401, "", ""},
 	} {
 		w := s.with(x.key, x.method, x.path, x.body)
 		if text := w.Body.String(); w.Code != x.want || !strings.Contains(text, x.has) || x.hasNot != "" && strings.Contains(text, x.hasNot) {
 			t.Errorf("%s %s %s: %d %s", x.method, x.path, x.body, w.Code, text)
+		}
+	}
+}
+
+// TestSourcesTellOfWhatMayBeRead asks for a source that feeds many collections.
+func TestSourcesTellOfWhatMayBeRead(t *testing.T) {
+	s := startWithKeys(t)
+	for key, want := range map[string]string{
+		"full":   `"collections":["mine","other"]`,
+		"reader": `"collections":["mine","other"]`,
+		token(t, "full", `{"access":[{"collection":"c","access":"r"},{"collection":"mine","access":"prw"}]}`): `"collections":["mine"]`,
+	} {
+		if w := s.with(key, "GET", "/collections/c/sources/s/status", ""); w.Code != 200 || !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%.10s: %d %s, want %s", key, w.Code, w.Body, want)
 		}
 	}
 }
@@ -161,6 +199,12 @@ func TestAudit(t *testing.T) {
 	s.with("wrong", "GET", "/none", "")
 	s.with("full", "GET", "/none", "")
 	s.with("full", "DELETE", "/collections/c/index/a/b", "")
+	s.with(token(t, "full", `{"exp":1,"subject":"bob"}`), "GET", "/collections", "")
+	s.with(token(t, "full", `{"value_exists":{"collection":"c","matches":[{"key":"a","value":"b"}]},"subject":"eve"}`), "GET", "/collections", "")
+	s.with(token(t, "wrong", `{"exp":1,"subject":"bob"}`), "GET", "/collections", "")
+	long := strings.Repeat("x", server.MaxNameBytes)
+	s.do("GET", "/collections/"+long+"y", "")
+	s.do(long+"y", "/none", "")
 	s.do("GET", "/healthz", "")
 	var got []string
 	lines := strings.Split(strings.TrimSpace(s.logs.String()), "\n")
@@ -187,6 +231,11 @@ func TestAudit(t *testing.T) {
 		`GET  "" none "" 192.0.2.1 denied 401`,
 		`GET  "" api_key "" 192.0.2.1 allowed 404`,
 		`DELETE /collections/:collection/index/:field "c" api_key "" 192.0.2.1 allowed 404`,
+		`GET /collections "" jwt "bob" 192.0.2.1 denied 403`,
+		`GET /collections "" jwt "eve" 192.0.2.1 denied 401`,
+		`GET /collections "" none "" 192.0.2.1 denied 403`,
+		`GET /collections/:collection "` + long + `" none "" 192.0.2.1 denied 401`,
+		long + `  "" none "" 192.0.2.1 denied 401`,
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))

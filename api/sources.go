@@ -80,7 +80,11 @@ func (s *Server) sourceRoutes() {
 	add(http.MethodPut, one, described(s.o.Sources.Put))
 	add(http.MethodPatch, one, described(s.o.Sources.Patch))
 	add(http.MethodDelete, one, func(r *request) (any, error) { return true, s.o.Sources.Delete(r.ctx, r.source()) })
-	add(http.MethodGet, one+"/status", func(r *request) (any, error) { return s.o.Sources.SourceStatus(r.source()) })
+	add(http.MethodGet, one+"/status", func(r *request) (any, error) {
+		status, err := s.o.Sources.SourceStatus(r.source())
+		status.Collections = slices.DeleteFunc(status.Collections, func(name string) bool { return !r.mayRead(name) })
+		return status, err
+	})
 	for verb, wanted := range map[string]sources.State{
 		"pause": sources.Paused, "resume": sources.Running, "stop": sources.Stopped,
 	} {
@@ -183,7 +187,7 @@ func waitForSource(r *request) (any, error) {
 	}
 	ctx, cancel := context.WithTimeout(r.ctx, time.Duration(seconds*float64(time.Second)))
 	defer cancel()
-	return true, r.s.o.Sources.WaitFor(ctx, r.source(), body.Offsets)
+	return true, r.waiting(func() error { return r.s.o.Sources.WaitFor(ctx, r.source(), body.Offsets) })
 }
 
 // source returns the source that the path names.

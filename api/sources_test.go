@@ -83,7 +83,7 @@ func (f *fakeSources) SetState(_ context.Context, key sources.Key, wanted source
 
 func (f *fakeSources) SourceStatus(key sources.Key) (sources.Status, error) {
 	return sources.Status{
-		Name: "s", Collection: "c", State: "running", Formats: map[string]int64{"json": 3}, Batch: sources.Batch{Limit: 100, Why: "start"}, Buffer: sources.Buffer{Bytes: 9, Limit: 10}, CatchUp: &sources.CatchUp{Applied: 5, Left: 7, PerSecond: 2.5}, Stages: []sources.Stage{{Stage: "total"}},
+		Name: "s", Collection: "c", State: "running", Collections: []string{"mine", "other"}, Formats: map[string]int64{"json": 3}, Batch: sources.Batch{Limit: 100, Why: "start"}, Buffer: sources.Buffer{Bytes: 9, Limit: 10}, CatchUp: &sources.CatchUp{Applied: 5, Left: 7, PerSecond: 2.5}, Stages: []sources.Stage{{Stage: "total"}},
 		Partitions: []sources.Partition{{Topic: "t", State: "running", Position: 1, End: 3, Lag: 2}},
 	}, f.do(key, "status")
 }
