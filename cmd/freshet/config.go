@@ -170,5 +170,6 @@ func (c config) print(w io.Writer) error {
 // yaml returns the configuration without its secrets.
 func (c config) yaml() ([]byte, error) {
 	c.HTTP.APIKey, c.HTTP.AltAPIKey, c.HTTP.ReadOnlyAPIKey = "", "", ""
+	c.Embedding = c.Embedding.Shown()
 	return yaml.Marshal(c)
 }

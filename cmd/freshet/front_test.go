@@ -129,6 +129,11 @@ func TestTLS(t *testing.T) {
 	if err := get(old.Pool(t)); err != nil {
 		t.Errorf("while the key does not fit the certificate: %v", err)
 	}
+	// A file may become readable without a sign of change, as one does by chmod.
+	write("tls.key", strings.Repeat("x", len(next.Key)), began.Add(time.Minute))
+	if err := get(old.Pool(t)); err != nil {
+		t.Errorf("while the key cannot be read: %v", err)
+	}
 	write("tls.key", next.Key, began.Add(time.Minute))
 	if err := get(renewed.Pool(t)); err != nil {
 		t.Errorf("after the change: %v", err)

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -218,7 +220,7 @@ func TestKeys(t *testing.T) {
 	if err := os.WriteFile(mounted, []byte("first\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, err := load(t, "http: {listen: '0.0.0.0:6333', api_key: '${file:"+mounted+"}', read_only_api_key: third}", []string{"FRESHET_ALT_API_KEY=second"})
+	c, err := load(t, "http: {listen: '0.0.0.0:6333', api_key: '${file:"+mounted+"}', read_only_api_key: third}\nembedding: {models: [{name: m, url: 'http://host/v1?key=fourth', dimension: 3}]}", []string{"FRESHET_ALT_API_KEY=second"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +232,7 @@ func TestKeys(t *testing.T) {
 	if err := c.print(&out); err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range []string{"first", "second", "third", "api_key"} {
+	for _, key := range []string{"first", "second", "third", "fourth", "api_key"} {
 		if strings.Contains(out.String(), key) {
 			t.Errorf("%q is printed:\n%s", key, out.String())
 		}
@@ -338,6 +340,43 @@ func TestDemo(t *testing.T) {
 type writerFunc func(p []byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
+
+// TestFilesAreForTheirUser serves from a folder that everybody may enter.
+func TestFilesAreForTheirUser(t *testing.T) {
+	defer syscall.Umask(syscall.Umask(0o022))
+	dir := filepath.Join(t.TempDir(), "data")
+	if err := os.Mkdir(dir, 0o755); err != nil { //nolint:gosec // what is tested
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	root := command()
+	root.SetErr(writerFunc(func(p []byte) (int, error) {
+		if strings.Contains(string(p), "freshet is ready") {
+			cancel()
+		}
+		return len(p), nil
+	}))
+	root.SetArgs([]string{"serve", "--data", dir, "--listen", "127.0.0.1:0"})
+	if err := root.ExecuteContext(ctx); err != nil {
+		t.Fatal(err)
+	}
+	files := 0
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || path == dir {
+			return err
+		}
+		files++
+		info, err := e.Info()
+		if err == nil && info.Mode().Perm()&0o007 != 0 {
+			t.Errorf("%s: %v", path, info.Mode())
+		}
+		return err
+	})
+	if err != nil || files == 0 {
+		t.Errorf("%d files, %v", files, err)
+	}
+}
 
 // TestEndedWhileLoading ends a server whose database is being opened: that is no failure.
 func TestEndedWhileLoading(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -40,6 +41,8 @@ Logs go to the standard error: text on a terminal, else JSON (--log-format).`,
   FRESHET_API_KEY=… freshet serve --listen :6333`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			// Nobody else on the machine reads the data, also in a folder that they may enter.
+			syscall.Umask(0o027 | syscall.Umask(0o027))
 			c, err := loadConfig(cmd, os.Environ())
 			if err != nil {
 				return err

@@ -41,8 +41,9 @@ type certificates struct {
 	log   *slog.Logger
 
 	mu      sync.Mutex
-	seen    []stamp
 	current *tls.Config
+	seen    []stamp // of the files that current is of
+	refused string  // why other files cannot be used, as it was last said
 }
 
 // stamp tells whether a file has changed.
@@ -79,14 +80,13 @@ func (c *certificates) forClient(*tls.ClientHelloInfo) (*tls.Config, error) {
 	if err == nil {
 		next, err = c.read()
 	}
-	switch {
-	case err == nil:
-		c.current = next
+	if err == nil {
+		c.current, c.seen, c.refused = next, seen, ""
 		c.log.Info("certificates were read anew")
-	case !same(seen, c.seen): // said once
+	} else if text := err.Error(); text != c.refused { // it is tried again for the next connection
+		c.refused = text
 		c.log.Warn("the new certificates cannot be used, the old ones are", "err", err)
 	}
-	c.seen = seen
 	return c.current, nil
 }
 

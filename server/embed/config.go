@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -116,6 +117,18 @@ func (m *ModelConfig) validate(report func(field, format string, args ...any)) {
 			report(field, "has %d bytes, %d are allowed", len(prefix), maxPrefix)
 		}
 	}
+}
+
+// Shown returns the configuration without the parameters of addresses, of which one may be
+// a key.
+func (c Config) Shown() Config {
+	c.Models = slices.Clone(c.Models)
+	for i := range c.Models {
+		if at, _, ok := strings.Cut(c.Models[i].URL, "?"); ok {
+			c.Models[i].URL = at + "?[hidden]"
+		}
+	}
+	return c
 }
 
 // Has says whether a model is configured.
