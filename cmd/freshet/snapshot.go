@@ -180,7 +180,7 @@ func (c *snapshotClient) open(ctx context.Context, info snapshotInfo, from int64
 		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", from))
 		req.Header.Set("If-Range", `"`+info.Checksum+`"`)
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := rest.Client.Do(req)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -190,7 +190,7 @@ func (c *snapshotClient) open(ctx context.Context, info snapshotInfo, from int64
 	case http.StatusPartialContent:
 		return res.Body, from, nil
 	default:
-		return nil, 0, errors.Join(&rest.Failure{Status: res.StatusCode, Text: "the server answered " + res.Status}, res.Body.Close())
+		return nil, 0, errors.Join(rest.Refusal(res), res.Body.Close())
 	}
 }
 

@@ -44,10 +44,26 @@ func (f *Failure) ExitCode() int {
 	return 2
 }
 
+// Client follows no redirect: the key is for the server that was named, and of a POST it would
+// make a GET.
+var Client = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+
+// Refusal describes an answer that is not the one asked for, by its head.
+func Refusal(res *http.Response) *Failure {
+	f := &Failure{Status: res.StatusCode, Text: "the server answered " + res.Status}
+	if at, err := res.Location(); err == nil && res.StatusCode/100 == 3 {
+		f.Text += fmt.Sprintf(", it is at %s: the key is not sent there, its address has to be given", at.Redacted())
+	}
+	if seconds, err := strconv.ParseUint(res.Header.Get("Retry-After"), 10, 16); err == nil {
+		f.RetryAfter = time.Duration(seconds) * time.Second
+	}
+	return f
+}
+
 // Do sends a request and returns the result of the answer. It returns a *Failure if there is
 // none.
 func Do(req *http.Request) (json.RawMessage, error) {
-	res, err := http.DefaultClient.Do(req)
+	res, err := Client.Do(req)
 	if err != nil {
 		return nil, err
 	}
@@ -67,15 +83,15 @@ func Do(req *http.Request) (json.RawMessage, error) {
 	if err == nil && res.StatusCode/100 == 2 {
 		return answer.Result, nil
 	}
-	failure := &Failure{Status: res.StatusCode, Text: fmt.Sprintf("the server answered %s: %.200s", res.Status, raw)}
+	failure := Refusal(res)
+	if res.StatusCode/100 != 3 {
+		failure.Text += fmt.Sprintf(": %.200s", raw)
+	}
 	var status struct {
 		Error string `json:"error"`
 	}
 	if err == nil && json.Unmarshal(answer.Status, &status) == nil && status.Error != "" {
 		failure.Text = status.Error
-	}
-	if seconds, err := strconv.ParseUint(res.Header.Get("Retry-After"), 10, 16); err == nil {
-		failure.RetryAfter = time.Duration(seconds) * time.Second
 	}
 	return nil, failure
 }

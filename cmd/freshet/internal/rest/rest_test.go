@@ -51,3 +51,24 @@ func TestDo(t *testing.T) {
 		}
 	}
 }
+
+// TestKeysGoToTheirServerOnly asks a server that sends to another one.
+func TestKeysGoToTheirServerOnly(t *testing.T) {
+	asked := false
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))
+	defer other.Close()
+	for _, status := range []int{301, 302, 307, 308} {
+		server := httptest.NewServer(http.RedirectHandler(other.URL+"/x", status))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("api-key", "key")
+		_, err = Do(req)
+		server.Close()
+		var failure *Failure
+		if !errors.As(err, &failure) || failure.MayPass() || !strings.Contains(failure.Text, "it is at "+other.URL+"/x") || asked {
+			t.Errorf("%d: %v, the other server was asked: %t", status, err, asked)
+		}
+	}
+}
