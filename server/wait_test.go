@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"testing"
 	"time"
 )
@@ -49,5 +51,32 @@ func TestWaitsTellPositionsApart(t *testing.T) {
 		unknown:                  true,
 	} {
 		check(want, c.WaitPositions(late, []Position{want}), applied)
+	}
+}
+
+// TestWaitsLookCheaply checks that what is missing is put into words only when the time is over.
+func TestWaitsLookCheaply(t *testing.T) {
+	c := testCollection(t)
+	var positions []Position
+	for i := range int32(100) {
+		positions = append(positions, Position{Stream: Stream{Source: "s", Topic: "t", Partition: i}, Next: 1})
+	}
+	apply(t, c, Batch{Positions: positions})
+	allocations := testing.AllocsPerRun(10, func() {
+		if err := c.WaitPositions(t.Context(), positions); err != nil {
+			t.Error(err)
+		}
+	})
+	if allocations > 20 {
+		t.Errorf("%v allocations for positions of which none is missing", allocations)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var whole []bool
+	err := c.waitFor(ctx, func(_ *view, tell behind) {
+		whole = append(whole, tell("one thing"))
+		cancel()
+	})
+	if !errors.Is(err, context.Canceled) || !slices.Equal(whole, []bool{false, true}) {
+		t.Errorf("%v, all that is missing was asked for: %v", err, whole)
 	}
 }
