@@ -32,3 +32,27 @@ func TestLongOffsetsAreLeftOut(t *testing.T) {
 		}
 	}
 }
+
+// TestOffsetsOfSeveralSources: where several sources consume a partition, the one that is ahead
+// counts, and a partition of which nothing is applied is left out.
+func TestOffsetsOfSeveralSources(t *testing.T) {
+	s := start(t)
+	s.expect("PUT", "/collections/c", `{"vectors":{"size":1,"distance":"Dot"}}`, `true`)
+	c, err := s.db.Collection("c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var positions []server.Position
+	for p, next := range [][3]int64{{10, 4, 6}, {4, 10, 6}, {4, 6, 10}, {0, 0, 0}, {0, 1, 0}} {
+		for i, source := range []string{"a", "b", "c"} {
+			positions = append(positions, server.Position{Stream: server.Stream{Source: source, Topic: "t", Partition: int32(p)}, Next: next[i]})
+		}
+	}
+	if _, err := c.Apply(t.Context(), server.Batch{Positions: positions}); err != nil {
+		t.Fatal(err)
+	}
+	header := s.do("POST", "/collections/c/points/count", `{}`).Header().Get("X-Freshet-Offsets")
+	if want := "t:0:9,t:1:9,t:2:9,t:4:0"; header != want {
+		t.Errorf("offsets %s, want %s", header, want)
+	}
+}

@@ -210,9 +210,12 @@ func TestVersions(t *testing.T) {
 		"time decides between partitions":    {[]Op{put(at(p0, 9, 50), 1), put(at(p1, 1, 60), 2)}, "1: [2 0] {}", 0},
 		"an old time is stale":               {[]Op{put(at(p1, 1, 60), 2), put(at(p0, 9, 50), 1)}, "1: [2 0] {}", 1},
 		"ties go by partition":               {[]Op{put(at(p1, 1, 60), 2), put(at(p0, 9, 60), 1)}, "1: [2 0] {}", 1},
+		"ties go by topic first":             {[]Op{put(at(Stream{"s", "u", 0}, 1, 60), 2), put(at(p1, 9, 60), 1)}, "1: [2 0] {}", 1},
+		"ties go by source before that":      {[]Op{put(at(Stream{"x", "t", 0}, 1, 60), 2), put(at(Stream{"s", "u", 1}, 9, 60), 1)}, "1: [2 0] {}", 1},
 		"a delete is ordered":                {[]Op{put(at(p0, 1, 1), 1), remove(at(p0, 2, 2), id)}, "", 0},
 		"an upsert after a delete":           {[]Op{remove(at(p0, 1, 1), id), put(at(p0, 2, 2), 1)}, "1: [1 0] {}", 0},
 		"a delete is remembered":             {[]Op{remove(at(p0, 5, 50), id), put(at(p1, 1, 40), 1)}, "", 1},
+		"one by REST where there are logs":   {[]Op{upsert(point.Number(2), at(p0, 1, 1), 3, 0, ""), remove(Version{}, id), put(at(p0, 5, 50), 1)}, "2: [3 0] {}", 1},
 		"an old delete is stale":             {[]Op{put(at(p0, 5, 50), 1), remove(at(p1, 1, 40), id)}, "1: [1 0] {}", 1},
 		"the same record twice changes none": {[]Op{put(at(p0, 5, 50), 1), put(at(p0, 5, 50), 1)}, "1: [1 0] {}", 0},
 		"REST comes after older records":     {[]Op{put(at(p0, 5, 50), 1), put(Version{}, 2)}, "1: [2 0] {}", 0},
@@ -575,6 +578,10 @@ func TestDeadLettersAreBounded(t *testing.T) {
 	letters, err := c.DeadLetters(context.Background(), 1000)
 	if err != nil || len(letters) == 0 || len(letters) > 64 || letters[len(letters)-1].Offset != 79 {
 		t.Fatalf("%d letters kept, %v", len(letters), err)
+	}
+	apply(t, c, Batch{DeadLetters: make([]DeadLetter, maxDeadLetters+5)}) // small ones
+	if letters, err = c.DeadLetters(t.Context(), 2*maxDeadLetters); err != nil || len(letters) != maxDeadLetters {
+		t.Errorf("%d letters kept, %v", len(letters), err)
 	}
 }
 

@@ -203,13 +203,14 @@ func TestWrittenTellsTheSource(t *testing.T) {
 
 func TestCrossedPartitionsAreCounted(t *testing.T) {
 	c := testCollection(t)
-	write := func(partition int32, source string, offset int64) int {
-		s := Stream{Source: source, Topic: "t", Partition: partition}
+	write := func(partition int32, source, topic string, offset int64) int {
+		s := Stream{Source: source, Topic: topic, Partition: partition}
 		return apply(t, c, Batch{Ops: []Op{upsert(point.Number(1), Version{Stream: s, Offset: offset, Time: offset}, 1, 2, "")}}).Crossed
 	}
 	var got []int
-	got = append(got, write(0, "s", 1), write(0, "s", 2), write(1, "s", 3), write(1, "s", 4), write(0, "x", 5), write(1, "s", 6))
-	if want := []int{0, 0, 1, 0, 0, 0}; !slices.Equal(got, want) {
+	got = append(got, write(0, "s", "t", 1), write(0, "s", "t", 2), write(1, "s", "t", 3), write(1, "s", "t", 4), write(0, "x", "t", 5), write(1, "s", "t", 6),
+		write(0, "s", "u", 7))
+	if want := []int{0, 0, 1, 0, 0, 0, 0}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }

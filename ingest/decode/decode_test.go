@@ -140,6 +140,7 @@ func TestDecode(t *testing.T) {
 		{"version is text", Settings{Version: "value.v"}, none, `{"id":1,"vector":[1],"v":"x"}`, "bad_version: "},
 		{"version missing", Settings{Version: "value.v"}, none, `{"id":1,"vector":[1]}`, "bad_version: "},
 		{"huge", Settings{}, none, strings.Repeat(" ", MaxRecord+1), "too_large: "},
+		{"huge key", Settings{}, strings.Repeat("k", MaxRecord+1), `{"id":1,"vector":[1]}`, "too_large: "},
 	}, kgo.RecordHeader{Key: "h", Value: []byte("from header")})
 }
 
