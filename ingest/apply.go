@@ -41,6 +41,7 @@ func (s *session) parkFailed(p partition, l letter) {
 	}
 	state := *known
 	s.mu.Unlock()
+	state.next = l.record.Offset // there may be none before it that is not applied
 	state.oldest = l.record.Timestamp
 	state.state, state.err = Failed, fmt.Sprintf("offset %d: %v", l.record.Offset, l.err)
 	s.park(p, &state)

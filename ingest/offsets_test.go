@@ -238,6 +238,60 @@ func TestSkip(t *testing.T) {
 	}
 }
 
+// TestSkipBehindAHole skips a bad record behind offsets that compaction has left empty: the
+// record that the source names is the next one.
+func TestSkipBehindAHole(t *testing.T) {
+	r := newBare(t, 1)
+	if err := r.cluster.CreateTopic("compacted", 1, map[string]string{"cleanup.policy": "compact"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range []struct{ key, value string }{
+		{"1", `{"id":1,"embedding":[1]}`}, {"2", `{"id":2,"embedding":[1],"n":1}`}, {"3", "nonsense"}, {"2", `{"id":2,"embedding":[1],"n":2}`}, {"4", `{"id":4,"embedding":[1]}`},
+	} {
+		r.produce(&kgo.Record{Topic: "compacted", Key: []byte(x.key), Value: []byte(x.value)})
+	}
+	r.cluster.Compact()
+	r.create(1)
+	r.run()
+	r.add(`{"name":"src","topics":["compacted"],"errors.tolerance":"none"}`)
+	r.partition(0, func(p ingest.PartitionStatus) bool {
+		return p.State == ingest.Failed && p.Next == 2 && strings.Contains(p.Error, "offset 2: ")
+	})
+	if _, err := r.manager.SkipRecord(t.Context(), src, sources.Skip{Partition: ptr[int32](0), Offset: ptr[int64](2)}); err != nil {
+		t.Fatal(err)
+	}
+	r.waits(sources.Offset{Partition: sources.TopicPartition{Topic: "compacted"}, Offset: &sources.KafkaOffset{Offset: 5}})
+	r.expect(map[string]string{"1": `{}`, "2": `{"n":2}`, "4": `{}`})
+}
+
+// TestWaitForWhatIsNotThere: a wait goes on while there is no collection yet, and until the
+// last record that is in the logs.
+func TestWaitForWhatIsNotThere(t *testing.T) {
+	r := newRig(t, 1, ingest.Source{OnCreate: ingest.OnCreate{Auto: true}})
+	r.run()
+	late := func(problem string, offsets ...sources.Offset) {
+		t.Helper()
+		r.eventually(func() string {
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer cancel()
+			err := r.manager.WaitFor(ctx, src, offsets)
+			if err == nil || server.KindOf(err) == server.NotFound {
+				t.Fatalf("the wait ends: %v", err)
+			}
+			if server.KindOf(err) != server.Timeout || !strings.Contains(err.Error(), problem) {
+				return err.Error()
+			}
+			return ""
+		})
+	}
+	late("not applied in time", at(0, 1))
+	r.produce(value(`{"id":1,"embedding":[1]}`))
+	r.waits()
+	r.turns(sources.Stopped)
+	r.produce(value(`{"id":2,"embedding":[1]}`))
+	late("applied up to 1 of 2")
+}
+
 // TestMoveIntoALogMadeAnew takes a partition out of its gap: what the new log has is
 // not older than what the former one had.
 func TestMoveIntoALogMadeAnew(t *testing.T) {
