@@ -2,12 +2,11 @@ package ingest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"freshet/server"
 )
@@ -38,8 +37,8 @@ func (s *session) findParted(ctx context.Context, logs map[partition]bounds, pos
 		return nil
 	}
 	answers, err := s.admin.OffsetForLeaderEpoch(ctx, request)
-	if errors.Is(err, kerr.UnsupportedVersion) {
-		return nil // brokers before Kafka 2.0 do not know
+	if err != nil && s.cannotSayEpochs(ctx) {
+		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("ask where the epochs of leaders ended: %w", err)
@@ -59,4 +58,19 @@ func (s *session) findParted(ctx context.Context, logs map[partition]bounds, pos
 		logs[p] = b
 	}
 	return nil
+}
+
+// cannotSayEpochs says whether there is a broker that does not know the request: of another make
+// than Kafka, which may have epochs in its records all the same.
+func (s *session) cannotSayEpochs(ctx context.Context) bool {
+	brokers, err := s.admin.ApiVersions(ctx)
+	if err != nil {
+		return false
+	}
+	for _, broker := range brokers {
+		if _, knows := broker.KeyMaxVersion(kmsg.OffsetForLeaderEpoch.Int16()); broker.Err == nil && !knows {
+			return true
+		}
+	}
+	return false
 }

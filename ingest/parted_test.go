@@ -5,6 +5,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
+
 	"freshet/ingest"
 	"freshet/server"
 	"freshet/server/point"
@@ -76,4 +80,58 @@ func TestRegrownLog(t *testing.T) {
 			r.applied(0, 5)
 		})
 	}
+}
+
+// TestEpochsOfALogThatBeginsLater has a leader that does not know the epoch of a position, or
+// knows that it ended before the log that there is begins: all of that is another log.
+func TestEpochsOfALogThatBeginsLater(t *testing.T) {
+	for name, end := range map[string]int64{"not known": -1, "ended before": 1} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, 1, ingest.Source{OnGap: "skip"})
+			put := func(i int) { r.produce(value(fmt.Sprintf(`{"id":%d,"embedding":[1]}`, i))) }
+			for i := range 5 {
+				put(i)
+			}
+			r.trim(2)
+			r.create(1)
+			c, err := r.db.Collection("c")
+			if err != nil {
+				t.Fatal(err)
+			}
+			position := server.Position{Stream: server.Stream{Source: "src", Topic: "t"}, Next: 4, Epoch: 3}
+			if _, err := c.Apply(t.Context(), server.Batch{Positions: []server.Position{position}}); err != nil {
+				t.Fatal(err)
+			}
+			r.cluster.ControlKey(int16(kmsg.OffsetForLeaderEpoch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+				answer := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
+				answer.LeaderEpoch, answer.EndOffset = int32(end), end
+				topic := kmsg.OffsetForLeaderEpochResponseTopic{Topic: "t", Partitions: []kmsg.OffsetForLeaderEpochResponseTopicPartition{answer}}
+				resp := req.ResponseKind().(*kmsg.OffsetForLeaderEpochResponse)
+				resp.Topics = append(resp.Topics, topic)
+				return resp, nil, true
+			})
+			r.run()
+			r.applied(0, 4)
+			r.expect(map[string]string{"2": `{}`, "3": `{}`, "4": `{}`})
+			if n := r.countedAs("skipped"); n != 2 {
+				t.Errorf("%v records count as skipped", n)
+			}
+		})
+	}
+}
+
+// TestBrokerWithoutEpochs goes on where it was with a broker that cannot be asked where epochs
+// ended, though its records have some.
+func TestBrokerWithoutEpochs(t *testing.T) {
+	old := kversion.Stable()
+	old.SetMaxKeyVersion(int16(kmsg.OffsetForLeaderEpoch), -1)
+	r := newRig(t, 1, ingest.Source{}, kfake.MaxVersions(old))
+	r.create(1)
+	r.run()
+	r.produce(value(`{"id":1,"embedding":[1]}`))
+	r.applied(0, 0)
+	r.restart()
+	r.produce(value(`{"id":2,"embedding":[1]}`))
+	r.applied(0, 1)
+	r.expect(map[string]string{"1": `{}`, "2": `{}`})
 }

@@ -48,9 +48,9 @@ type rig struct {
 	log          *slog.Logger
 }
 
-func newRig(t *testing.T, partitions int32, s ingest.Source) *rig {
+func newRig(t *testing.T, partitions int32, s ingest.Source, broker ...kfake.Opt) *rig {
 	t.Helper()
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(partitions, "t"))
+	cluster, err := kfake.NewCluster(append(broker, kfake.NumBrokers(1), kfake.SeedTopics(partitions, "t"))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -481,6 +481,9 @@ func TestGap(t *testing.T) {
 					t.Errorf("the error is %q", p.Error)
 				}
 				r.expect(map[string]string{"0": `{}`})
+				if err := r.catchUp(longWait); server.KindOf(err) != server.Unavailable {
+					t.Errorf("a read that wants all records: %v", err)
+				}
 				return
 			}
 			r.expect(map[string]string{"0": `{}`, "6": `{}`, "7": `{}`, "8": `{}`, "9": `{}`})
@@ -514,6 +517,10 @@ func TestTransactions(t *testing.T) {
 	}
 	r.applied(0, 5) // three records, three markers
 	r.expect(map[string]string{"0": `{}`, "2": `{}`})
+	v, err := r.manager.Validate(ctx, "c", []byte(`{"topics":["t"]}`), 10)
+	if err != nil || len(v.Points) != 2 || len(v.Errors) != 0 {
+		t.Errorf("a dry run: %+v, %v", v, err)
+	}
 }
 
 // TestBrokerIsAway starts without a broker and with one that goes.
