@@ -54,6 +54,9 @@ func TestCatchUp(t *testing.T) {
 			t.Errorf("as of %v, %v; the wait began at %v", asOf, ok, before)
 		}
 	}
+	if l := r.manager.Status()[0].Limit; l.P99 <= 0 || l.P99 > time.Hour {
+		t.Errorf("batches took %v", l.P99)
+	}
 	if err := r.manager.CatchUp(context.Background(), "other", time.Now()); err != nil {
 		t.Errorf("a collection without sources: %v", err)
 	}
