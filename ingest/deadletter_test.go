@@ -279,6 +279,21 @@ func TestLetterTopicThatRefuses(t *testing.T) {
 		}
 		return ""
 	})
+	var looks atomic.Int64
+	r.cluster.ControlKey(int16(kmsg.ListOffsets), func(kmsg.Request) (kmsg.Response, error, bool) {
+		r.cluster.KeepControl()
+		looks.Add(1)
+		return nil, nil, false
+	})
+	r.eventually(func() string { // and goes on saying so, though the logs can be looked at
+		if s := r.manager.Status()[0]; s.State != ingest.Retrying || s.Error == "" {
+			t.Fatalf("the source is %s, %q", s.State, s.Error)
+		}
+		if n := looks.Load(); n < 10 {
+			return fmt.Sprintf("%d looks at the logs", n)
+		}
+		return ""
+	})
 	enough.Store(true)
 	r.applied(0, 0)
 	r.eventually(func() string {

@@ -93,6 +93,10 @@ func TestLettersSelected(t *testing.T) {
 				return rec
 			}
 			r.produce(bad(0), bad(1), bad(1), bad(1))
+			r.lists("t:0 running 1/1", "t:1 running 3/3")
+			if offsets, err := r.manager.Offsets(src); err != nil || len(offsets) != 2 {
+				t.Errorf("the positions of one source are %+v, %v", offsets, err)
+			}
 			zero, one, two := int32(0), int32(1), int64(2)
 			for _, x := range []struct {
 				filter sources.LetterFilter
