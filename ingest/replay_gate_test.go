@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"freshet/server"
 	"freshet/server/sources"
 )
 
@@ -70,6 +71,36 @@ func TestReplayGateOfLag(t *testing.T) {
 	r.produceNumbered(2*records, 2*records+1)
 	waitsFor("a lag of 41 records, at most 40")
 	cancel()
+	silent.Store(false)
+	r.settled("c", 2*records+1)
+
+	// Some time has passed since there was nothing more to read.
+	r.replay(`{"into":"c2","gate":{"min_points_fraction":0,"max_lag_seconds":0,"max_lag":100}}`)
+	r.settled("c2", 2*records+1)
+	r.replayIs(func(s sources.ReplayStatus) bool { return s.State == sources.Ready })
+	inState(sources.Paused)
+	silent.Store(true)
+	inState(sources.Running)
+	r.produceNumbered(2*records+1, 2*records+2)
+	waitsFor(" s, at most 0")
+	cancel()
+
+	// The old collection has seen more of a log than the new source knows of.
+	silent.Store(false)
+	r.settled("c", 2*records+2)
+	c, err := r.db.Collection("c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.turns(sources.Stopped)
+	ahead := server.Position{Stream: server.Stream{Source: "src", Topic: "t"}, Next: records + 8}
+	if _, err := c.Apply(t.Context(), server.Batch{Positions: []server.Position{ahead}}); err != nil {
+		t.Fatal(err)
+	}
+	r.replay(`{"into":"c2","gate":{"min_points_fraction":0,"max_lag_seconds":1000,"max_lag":6}}`)
+	waitsFor("a lag of 7 records, at most 6")
+	cancel()
+	silent.Store(true)
 
 	r.replay(`{"into":"c2","switch_alias":"docs","gate":{"min_points":1,"min_points_fraction":0,"max_lag_seconds":1000,"max_lag":100}}`)
 	for state, want := range map[sources.State][]string{

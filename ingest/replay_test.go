@@ -208,7 +208,7 @@ func TestReplayGate(t *testing.T) {
 		}
 	}
 	// The same vectors have the same neighbours, and without an alias nothing is switched.
-	r.replay(`{"into":"c2","gate":{"max_lag":0,"min_points_fraction":1,"overlap":{"at_least":0.5,"limit":39}}}`)
+	r.replay(`{"into":"c2","gate":{"max_lag":0,"min_points_fraction":1,"overlap":{"at_least":1,"limit":39}}}`)
 	r.replayIs(func(s sources.ReplayStatus) bool {
 		return s.State == sources.Ready && s.Overlap != nil && *s.Overlap == 1 && s.Points == 40 && s.OldPoints == 40
 	})
@@ -231,6 +231,15 @@ func TestReplayGateWaitsForAlias(t *testing.T) {
 		return s.Points == 5 && len(s.WaitsFor) == 1 && strings.HasPrefix(s.WaitsFor[0], "the alias `docs`")
 	})
 	r.alias("docs", "c")
+	r.replayIs(isSwitched)
+}
+
+// TestReplayThatWasSwitched finds that the alias names the new collection, as a crash between
+// the switch and the note of it leaves it: the gate has been open.
+func TestReplayThatWasSwitched(t *testing.T) {
+	r := newReplayRig(t, 4)
+	r.replay(`{"into":"c2","switch_alias":"docs","gate":{"min_points":5}}`)
+	r.alias("docs", "c2")
 	r.replayIs(isSwitched)
 }
 

@@ -1,14 +1,17 @@
 package ingest_test
 
 import (
+	"fmt"
 	"log/slog"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"freshet/ingest"
 	"freshet/server"
@@ -17,7 +20,9 @@ import (
 
 // A source waits while the disk is full, says so, and goes on where it was.
 func TestSourceWaitsForRoom(t *testing.T) {
-	r := newRig(t, 2, ingest.Source{})
+	r := newRig(t, 2, ingest.Source{DeadLetterTopic: "t.dlq"})
+	var log text
+	r.log = slog.New(slog.NewTextHandler(&log, nil))
 	if err := r.db.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -67,19 +72,41 @@ freshet_source_paused{collection="c",reason="retrying",source="src"} 0
 	if err := r.catchUp(time.Minute); server.KindOf(err) != server.Unavailable {
 		t.Errorf("a read that wants all records: %v", err)
 	}
+	// What comes now is not tried again and again: its letter would be written each time.
+	r.produce(value("nonsense"))
+	var looks atomic.Int64
+	r.cluster.ControlKey(int16(kmsg.ListOffsets), func(kmsg.Request) (kmsg.Response, error, bool) {
+		r.cluster.KeepControl()
+		looks.Add(1)
+		return nil, nil, false
+	})
+	r.eventually(func() string {
+		if n := looks.Load(); n < 60 {
+			return fmt.Sprintf("%d looks at the logs", n)
+		}
+		return ""
+	})
 	if n := len(r.points()); n != 10 {
 		t.Errorf("%d points were written to a full disk", n)
 	}
 	use(80)
-	r.settled("c", 20)
+	r.settled("c", 21)
+	if n := len(r.inTopic("t.dlq")["10"]); n != 1 {
+		t.Errorf("%d letters of one record", n)
+	}
 	if s := r.manager.Status()[0]; s.State != ingest.Running || s.Error != "" {
 		t.Errorf("with room again the source is %s: %s", s.State, s.Error)
+	}
+	if strings.Contains(log.String(), "cannot consume") {
+		t.Errorf("that is told as a fault:\n%s", log.String())
 	}
 }
 
 // A source waits while there is no memory for more data, says so, and goes on.
 func TestSourceWaitsForMemory(t *testing.T) {
 	r := newRig(t, 2, ingest.Source{})
+	var log text
+	r.log = slog.New(slog.NewTextHandler(&log, nil))
 	if err := r.db.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -109,5 +136,8 @@ func TestSourceWaitsForMemory(t *testing.T) {
 	r.settled("c", 20)
 	if s := r.manager.Status()[0]; s.State != ingest.Running || s.Error != "" {
 		t.Errorf("with memory again the source is %s: %s", s.State, s.Error)
+	}
+	if strings.Contains(log.String(), "cannot consume") {
+		t.Errorf("that is told as a fault:\n%s", log.String())
 	}
 }
