@@ -32,12 +32,10 @@ type underway struct {
 // consume applies what arrives, at once, up to the limit. Its last batch is awaited:
 // whoever reads the positions next must not be overtaken by it.
 func (s *session) consume(ctx context.Context) error {
-	running, cancel := context.WithCancel(ctx)
-	defer cancel()
 	s.progress.observe(time.Now(), 0, s.backlog(), s.control.limit, s.log)
 	s.publish()
 	p := &pipeline{session: s}
-	err := p.run(running, cancel)
+	err := p.run(ctx)
 	if failed := p.settle(); failed != nil {
 		err = failed
 	}
@@ -55,8 +53,8 @@ func (s *source) noteStuck(stuck bool) (before bool) {
 	return before
 }
 
-// run ends with the first fault; fail is called when that is one of applying.
-func (p *pipeline) run(ctx context.Context, fail func()) error {
+// run ends with the first fault.
+func (p *pipeline) run(ctx context.Context) error {
 	for {
 		if err := p.awaitRoom(ctx); err != nil {
 			return err
@@ -68,7 +66,7 @@ func (p *pipeline) run(ctx context.Context, fail func()) error {
 		if err := p.settle(); err != nil {
 			return err
 		}
-		p.start(ctx, next, fail)
+		p.start(ctx, next)
 	}
 }
 
@@ -132,7 +130,7 @@ func (p *pipeline) poll(ctx context.Context, limit int) kgo.Fetches {
 }
 
 // start begins to apply a batch.
-func (p *pipeline) start(ctx context.Context, d *decoded, fail func()) {
+func (p *pipeline) start(ctx context.Context, d *decoded) {
 	until, applied := context.WithCancel(ctx)
 	u := &underway{decoded: d, until: until, done: make(chan error, 1)}
 	p.applying = u
@@ -141,9 +139,6 @@ func (p *pipeline) start(ctx context.Context, d *decoded, fail func()) {
 		err := p.apply(ctx, d)
 		if err == nil && p.cfg.Route != "" {
 			err = p.advanceIdle(ctx)
-		}
-		if err != nil {
-			fail() // nothing behind it is to be read
 		}
 		u.ended = time.Now()
 		p.unapplied.Add(-d.bytes)
