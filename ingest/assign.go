@@ -321,9 +321,9 @@ func (s *session) begin(ctx context.Context, p partition, b bounds) (position se
 	if err != nil {
 		return position, fmt.Errorf("list offsets at the start time: %w", err)
 	}
-	o, ok := listed.Lookup(p.topic, p.number)
+	o, ok := listed.Lookup(p.topic, p.number) // the end, if nothing was written since
 	if !ok || o.Offset < 0 {
-		return at(b.end), nil
+		return position, fmt.Errorf("topic %q, partition %d: no offset is listed at the start time", p.topic, p.number)
 	}
 	return at(o.Offset), nil
 }
