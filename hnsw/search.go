@@ -328,9 +328,10 @@ func (s *searcher) gather(dst []uint32, slot uint32, level int) []uint32 {
 	if s.codes != nil {
 		terms = s.layer.terms.rows.Load()
 	}
-	n += kernels.Gather(kernels.Best, list, s.visited, s.limit, s.rows().rows.Load(), terms, dst[n:])
+	dst = dst[:n+kernels.Gather(kernels.Best, list, s.visited, s.limit, s.rows().rows.Load(), terms, dst[n:])]
+	s.note(dst[n:]...)
 	s.work.Lists++
-	return dst[:n]
+	return dst
 }
 
 // The graph leads less surely to points that are far away. So a query that is

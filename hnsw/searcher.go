@@ -17,6 +17,7 @@ type searcher struct {
 	query   []float32 // padded
 	coded   coded     // the query in codes
 	visited []uint64  // one bit per slot
+	noted   []uint32  // those visited since the last reset, up to some more than noteShare allows
 	limit   uint32    // slots from here on are not looked at
 
 	pool     []uint64 // the best candidates so far, see key
@@ -110,42 +111,6 @@ func (s *searcher) setRow(slot uint32) {
 func (s *searcher) release() {
 	s.codes, s.layer = nil, nil // lets go of codes that others have taken the place of
 	s.g.scratch.Put(s)
-}
-
-// reset forgets which nodes were visited.
-func (s *searcher) reset() {
-	words := (int(s.limit) + 63) / 64
-	if len(s.visited) < words {
-		s.visited = make([]uint64, words+words/4)
-	}
-	clear(s.visited[:words])
-}
-
-// visit marks a slot as seen.
-func (s *searcher) visit(slot uint32) {
-	if slot < s.limit {
-		s.visited[slot>>6] |= 1 << (slot & 63)
-	}
-}
-
-func (s *searcher) wasVisited(slot uint32) bool { return s.visited[slot>>6]&(1<<(slot&63)) != 0 }
-
-func (s *searcher) forgetVisit(slot uint32) { s.visited[slot>>6] &^= 1 << (slot & 63) }
-
-// visitPicked marks a node and those picked as its neighbours as seen.
-func (s *searcher) visitPicked(n uint32) {
-	s.visit(n)
-	for _, slot := range s.picked {
-		s.visit(slot)
-	}
-}
-
-// forgetPicked is the reverse of visitPicked.
-func (s *searcher) forgetPicked(n uint32) {
-	s.forgetVisit(n)
-	for _, slot := range s.picked {
-		s.forgetVisit(slot)
-	}
 }
 
 // measure computes the distances of the fresh slots, on codes if there are any.
