@@ -102,10 +102,12 @@ func TestTLS(t *testing.T) {
 	pair := old.Issue(t, "server", "127.0.0.1")
 	files := tlsConfig{Cert: write("tls.crt", pair.Certificate, began), Key: write("tls.key", pair.Key, began)}
 	f := listening(t, files)
+	sessions := tls.NewLRUClientSessionCache(0) // by which clients go on where the last connection ended
+	resumed := false
 	get := func(roots *x509.CertPool, own ...tls.Certificate) error {
 		transport := &http.Transport{
 			DisableKeepAlives: true, ForceAttemptHTTP2: true,
-			TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: own},
+			TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: own, ClientSessionCache: sessions},
 		}
 		defer transport.CloseIdleConnections()
 		res, err := (&http.Client{Transport: transport}).Get("https://" + f.address + "/livez")
@@ -115,6 +117,7 @@ func TestTLS(t *testing.T) {
 		if res.ProtoMajor != 2 {
 			t.Errorf("it speaks %s", res.Proto)
 		}
+		resumed = res.TLS.DidResume
 		return res.Body.Close()
 	}
 	if err := get(old.Pool(t)); err != nil {
@@ -158,6 +161,9 @@ func TestTLS(t *testing.T) {
 	}
 	if err := get(renewed.Pool(t), own); err != nil {
 		t.Errorf("a client with a certificate: %v", err)
+	}
+	if err := get(renewed.Pool(t), own); err != nil || !resumed {
+		t.Errorf("a client that comes again: %v, resumed: %t", err, resumed)
 	}
 	write("clients.crt", certtest.NewAuthority(t, "others").PEM, began.Add(time.Minute))
 	if err := get(renewed.Pool(t), own); err == nil {
