@@ -2,6 +2,7 @@ package api
 
 import (
 	queue "container/list"
+	"context"
 	"crypto/tls"
 	"log/slog"
 	"net"
@@ -45,7 +46,35 @@ func LimitConnections(s *http.Server, l net.Listener, limit int, log *slog.Logge
 		changed: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	s.ConnState = c.state
+	s.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
+		return context.WithValue(ctx, connectionKey{}, connectionOf(conn))
+	}
 	return c
+}
+
+// connectionKey is the key of its connection in the context of a request.
+type connectionKey struct{}
+
+// connectionOf returns one of Connections, which TLS may be around, nil for another.
+func connectionOf(c net.Conn) *connection {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	own, _ := c.(*connection)
+	return own
+}
+
+// answered has the connection of a request, which it has alone, be one without a request: the
+// server only waits for what is left of the body, which may never come.
+func answered(r *http.Request) {
+	c, _ := r.Context().Value(connectionKey{}).(*connection)
+	if c == nil || r.ProtoMajor > 1 {
+		return
+	}
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	c.enterQuiet()
+	c.of.tell()
 }
 
 // connection is one of Connections.
@@ -118,27 +147,23 @@ func (l *Connections) room() (victim *connection, wait time.Duration) {
 func (l *Connections) take(c net.Conn) *connection {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	own := &connection{Conn: c, of: l, since: time.Now()}
-	own.place = l.quiet.PushBack(own)
+	own := &connection{Conn: c, of: l}
+	own.enterQuiet()
 	l.open++
 	return own
 }
 
 // state hears from the server what becomes of a connection.
 func (l *Connections) state(c net.Conn, state http.ConnState) {
-	if t, ok := c.(*tls.Conn); ok {
-		c = t.NetConn()
-	}
-	own, ok := c.(*connection)
-	if !ok {
+	own := connectionOf(c)
+	if own == nil {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	own.leaveQuiet()
-	if !own.gone && (state == http.StateIdle || state == http.StateNew) {
-		own.since = time.Now()
-		own.place = l.quiet.PushBack(own)
+	if state == http.StateIdle || state == http.StateNew {
+		own.enterQuiet()
 	}
 	l.tell()
 }
@@ -155,6 +180,15 @@ func (l *Connections) tell() {
 func (l *Connections) Close() error {
 	l.closing.Do(func() { close(l.done) })
 	return l.Listener.Close()
+}
+
+// enterQuiet puts the connection behind those without a request, of which it is none, unless it
+// is closed. The caller has the lock of all of them.
+func (c *connection) enterQuiet() {
+	if !c.gone {
+		c.since = time.Now()
+		c.place = c.of.quiet.PushBack(c)
+	}
 }
 
 // leaveQuiet takes the connection from those without a request, if it is one. The caller has

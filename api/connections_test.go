@@ -140,6 +140,43 @@ func TestConnectionsThatAllHaveRequests(t *testing.T) {
 	}
 }
 
+// TestConnectionsThatWereAnswered leaves out the bodies of requests that are refused without
+// reading them: the server reads what comes of them, and they give way to others.
+func TestConnectionsThatWereAnswered(t *testing.T) {
+	const limit = 3
+	refused := make(chan struct{}, limit)
+	l := listening(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			w.WriteHeader(http.StatusUnauthorized)
+			refused <- struct{}{}
+		}
+	}), api.UsualLimits(), limit)
+	l.SettleIn(time.Millisecond)
+	var silent []net.Conn
+	for range limit {
+		c := dial(t, l.Addr())
+		if _, err := io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		silent = append(silent, c)
+		<-refused
+	}
+	if status, _, err := get(dial(t, l.Addr()), "/"); err != nil || status != http.StatusOK {
+		t.Errorf("one more: %d, %v", status, err)
+	}
+	figures(t, l, "3", "1")
+	last := silent[limit-1] // a body may come late, as long as there is room
+	if _, err := io.WriteString(last, "123456789"); err != nil {
+		t.Fatal(err)
+	}
+	if status, _, err := answer(bufio.NewReader(last)); err != nil || status != http.StatusUnauthorized {
+		t.Errorf("the one whose body has come: %d, %v", status, err)
+	}
+	if status, _, err := get(last, "/"); err != nil || status != http.StatusOK {
+		t.Errorf("its next request: %d, %v", status, err)
+	}
+}
+
 // TestEndWhileConnectionsWait ends a server that has no room for a connection.
 func TestEndWhileConnectionsWait(t *testing.T) {
 	hold, held := make(chan struct{}), make(chan struct{})

@@ -66,13 +66,15 @@ func (p *pacing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	connection := http.NewResponseController(w)
 	paced := &pacedWriter{ResponseWriter: w, connection: connection, budget: newBudget(p.limits.Answer, p.limits.Rate)}
 	err := connection.SetWriteDeadline(time.Time{})
+	var body *pacedBody
 	if r.Body != nil && r.Body != http.NoBody {
 		// What no handler reads the server reads by itself, within this time.
 		err = errors.Join(err, connection.SetReadDeadline(began.Add(p.limits.Body)))
-		r.Body = &pacedBody{
+		body = &pacedBody{
 			ReadCloser: r.Body, connection: connection, budget: newBudget(p.limits.Body, p.limits.Rate),
 			end: began.Add(p.limits.Request),
 		}
+		r.Body = body
 	}
 	if err != nil { // the connection is closed
 		return
@@ -80,6 +82,9 @@ func (p *pacing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.next.ServeHTTP(paced, r)
 	// The rest of the answer is sent after this, and an error is that of a closed connection.
 	_ = connection.SetWriteDeadline(time.Now().Add(p.limits.Answer))
+	if body != nil && !body.whole {
+		answered(r)
+	}
 }
 
 // budget is how long a client may still have the server wait. It grows with the bytes that
@@ -102,6 +107,7 @@ type pacedBody struct {
 	connection *http.ResponseController
 	budget     budget
 	end        time.Time // zero: none
+	whole      bool      // it was read to its end
 }
 
 func (b *pacedBody) Read(p []byte) (int, error) {
@@ -116,6 +122,7 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.budget.spend(time.Since(began), n)
 	if errors.Is(err, io.EOF) {
+		b.whole = true
 		// From here on the server reads to see whether the client goes away, which may last
 		// as long as the request. If this fails, it has gone.
 		_ = b.connection.SetReadDeadline(time.Time{})
