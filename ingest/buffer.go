@@ -1,10 +1,10 @@
 package ingest
 
-// What is fetched and not applied yet is bounded by Buffer.TotalBytes: no batch grows and
-// no fetch begins above the rest that the bound leaves beside the fetches that may be
-// under way, one from each broker.
+// What is fetched and not applied yet is bounded by Buffer.TotalBytes. The client holds one fetch
+// from each broker, and begins the next when that is taken. So nothing more is taken above the
+// part of the bound that leaves room for both.
 
-// fetchShare is the part of the bound that fetches under way may have.
+// fetchShare is the part of the bound that the fetches from all brokers may have together.
 const fetchShare = 4
 
 // fetch returns how many bytes one fetch asks a broker for, in all and of one partition.
@@ -16,40 +16,27 @@ func (b *Buffer) fetch(brokers int) (total, partition int32) {
 // buffered returns how many bytes have been fetched and are not applied.
 func (s *session) buffered() int64 { return s.client.BufferedFetchBytes() + s.unapplied.Load() }
 
-// isFull says whether no more is to be fetched before something is applied.
+// isFull says whether no more is to be taken from the client before something is applied.
 func (s *session) isFull() bool {
 	total := int64(s.cfg.Buffer.TotalBytes)
-	return s.buffered() > total-total/fetchShare
+	return s.unapplied.Load() > total-2*(total/fetchShare)
 }
 
-// holdFetches keeps the client from fetching more until release is called, if enough is
-// there already. A poll drops what the client holds of partitions that are paused, so
-// none may come before.
-func (s *session) holdFetches() (release func()) {
+// noteHeld notes that nothing more is fetched, if that is so, until release is called.
+func (s *session) noteHeld() (release func()) {
 	if !s.isFull() {
 		return func() {}
 	}
-	held := map[string][]int32{}
-	s.mu.Lock()
-	for p, state := range s.partitions {
-		if state.state == Running {
-			held[p.topic] = append(held[p.topic], p.number)
-		}
-	}
-	s.mu.Unlock()
-	s.client.PauseFetchPartitions(held)
-	s.noteHeld(held)
-	return func() {
-		s.noteHeld(nil)
-		s.client.ResumeFetchPartitions(held)
-	}
-}
-
-func (s *source) noteHeld(partitions map[string][]int32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.heldBack = 0
-	for _, numbers := range partitions {
-		s.heldBack += len(numbers)
+	for _, state := range s.partitions {
+		if state.state == Running {
+			s.heldBack++
+		}
+	}
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.heldBack = 0
 	}
 }

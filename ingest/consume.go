@@ -71,11 +71,11 @@ func (p *pipeline) run(ctx context.Context) error {
 }
 
 // gather returns the next batch: once the batch before is applied, or sooner if there is no
-// room for more.
+// room for more. Nothing is read while there is no room.
 func (p *pipeline) gather(ctx context.Context) (*decoded, error) {
 	d := newDecoded()
 	for {
-		if !p.busy() || len(p.outside) > 0 {
+		if !p.busy() || len(p.outside) > 0 || p.isFull() {
 			if d.read > 0 {
 				return d, nil
 			}
@@ -102,7 +102,7 @@ func (p *pipeline) gather(ctx context.Context) (*decoded, error) {
 			}
 		}
 		switch {
-		case d.read > 0 && (d.read >= limit || p.isFull()):
+		case d.read >= limit:
 			return d, nil
 		case p.cfg.Route != "" && p.applying == nil:
 			if err := p.advanceIdle(ctx); err != nil {
@@ -154,7 +154,7 @@ func (p *pipeline) settle() error {
 		return nil
 	}
 	p.applying = nil
-	defer p.holdFetches()()
+	defer p.noteHeld()()
 	if err := <-u.done; err != nil {
 		return err
 	}

@@ -5,7 +5,9 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -15,17 +17,24 @@ import (
 )
 
 // stallLetters keeps the broker from taking dead letters, and with them the batches that
-// have some, until release is called.
-func (r *rig) stallLetters() (release func()) {
+// have some, until release is called. Nothing else may be produced before letters are stalled.
+func (r *rig) stallLetters() (stalled <-chan struct{}, release func()) {
 	r.t.Helper()
-	stalled := make(chan struct{})
+	begun, ended := make(chan struct{}), make(chan struct{})
+	var others atomic.Bool
 	r.cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
-		r.cluster.SleepControl(func() { <-stalled })
+		r.cluster.KeepControl()
+		if others.CompareAndSwap(false, true) {
+			r.cluster.SleepControl(func() {
+				close(begun)
+				<-ended
+			})
+		}
 		return nil, nil, false
 	})
-	release = sync.OnceFunc(func() { close(stalled) })
+	release = sync.OnceFunc(func() { close(ended) })
 	r.t.Cleanup(release)
-	return release
+	return begun, release
 }
 
 // TestNextBatchIsDecodedMeanwhile has batches of one record, of which the first cannot be
@@ -38,20 +47,9 @@ func TestNextBatchIsDecodedMeanwhile(t *testing.T) {
 	e := r.embedding()
 	r.create(2)
 	r.produce(value(`nonsense`), value(`{"id":1,"text":"a"}`), value(`{"id":2,"text":"bc"}`))
-	release := r.stallLetters()
+	_, release := r.stallLetters()
 	r.run()
-	texts := func() []string {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		return slices.Clone(e.texts)
-	}
-	r.eventually(func() string {
-		if got := texts(); len(got) == 0 {
-			return "the second record was not read"
-		}
-		return ""
-	})
-	if got := texts(); len(got) != 1 {
+	if got := r.embedded(e, 1); len(got) != 1 {
 		t.Errorf("%q were read ahead", got)
 	}
 	r.expect(map[string]string{})
@@ -60,44 +58,119 @@ func TestNextBatchIsDecodedMeanwhile(t *testing.T) {
 	r.expect(map[string]string{"1": `{"text":"a"}`, "2": `{"text":"bc"}`})
 }
 
-// TestBufferIsBounded has more records in the log than a source may hold, and a batch
-// that is not applied for a while.
+// embedded waits until an endpoint has made vectors of so many texts, and returns all of them.
+func (r *rig) embedded(e *endpoint, n int) (texts []string) {
+	r.t.Helper()
+	r.eventually(func() string {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if texts = slices.Clone(e.texts); len(texts) < n {
+			return fmt.Sprintf("only %q were read", texts)
+		}
+		return ""
+	})
+	return texts
+}
+
+// TestBatchKeepsItsLimit has the records of a batch come one after the other while the one before
+// is applied: it takes no more of the last ones than the limit leaves.
+func TestBatchKeepsItsLimit(t *testing.T) {
+	r := newRig(t, 1, ingest.Source{
+		DeadLetterTopic: "t.dlq", Batch: ingest.Batch{Max: 4}, Embed: ofText("value.text"), OnCreate: ingest.OnCreate{Auto: true},
+	})
+	e := r.embedding()
+	r.create(2)
+	r.produce(value(`nonsense`))
+	stalled, release := r.stallLetters()
+	r.run()
+	<-stalled
+	put := func(ids ...int) {
+		var records []*kgo.Record
+		for _, id := range ids {
+			records = append(records, value(fmt.Sprintf(`{"id":%d,"text":"%d"}`, id, id)))
+		}
+		r.produce(records...)
+	}
+	put(1, 2, 3)
+	r.embedded(e, 3)
+	put(4, 5, 6)
+	if got := r.embedded(e, 4); len(got) != 4 {
+		t.Errorf("%q were read for one batch", got)
+	}
+	release()
+	r.applied(0, 6)
+	if n := len(r.points()); n != 6 {
+		t.Errorf("%d points", n)
+	}
+}
+
+// TestBufferIsBounded has more records in the log than a source may hold, and first a small
+// batch, then a large one, that is not applied for a while.
 func TestBufferIsBounded(t *testing.T) {
-	const size, n, total = 16 << 10, 150, 256 << 10
+	const size, n, total = 480 << 10, 36, 4 << 20 // a fetch takes two, and four fetches all
 	r := newRig(t, 2, ingest.Source{
 		DeadLetterTopic: "t.dlq", OnCreate: ingest.OnCreate{Auto: true},
-		Buffer: ingest.Buffer{PartitionBytes: 64 << 10, TotalBytes: total},
+		Buffer: ingest.Buffer{PartitionBytes: total / 4, TotalBytes: total},
 	})
 	r.create(1)
 	client := r.client()
 	defer client.Close()
 	random := rand.NewChaCha8([32]byte{})
 	bytes := make([]byte, size/2)
-	for i := range n {
-		if _, err := random.Read(bytes); err != nil {
-			t.Fatal(err)
-		}
-		record := value(fmt.Sprintf(`{"id":%d,"embedding":[1],"x":"%x"}`, i, bytes))
-		if i < 2 {
-			record = value("nonsense")
+	put := func(i int, large bool) {
+		t.Helper()
+		record := value("nonsense")
+		if large {
+			if _, err := random.Read(bytes); err != nil {
+				t.Fatal(err)
+			}
+			record = value(fmt.Sprintf(`{"id":%d,"embedding":[1],"x":"%x"}`, i, bytes))
 		}
 		record.Topic, record.Partition = "t", int32(i%2)
 		if err := client.ProduceSync(t.Context(), record).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	release := r.stallLetters()
-	r.run()
-	r.eventually(func() string {
-		b := r.manager.Status()[0].Buffer
-		if b.Bytes > total || b.Limit != total {
-			t.Errorf("%+v", b)
-		}
-		if b.Held == 2 {
-			return ""
-		}
-		return fmt.Sprintf("fetching goes on: %+v", b)
+	put(0, false)
+	put(1, false)
+	stalled, release := r.stallLetters()
+	var looks atomic.Int64
+	r.cluster.ControlKey(int16(kmsg.ListOffsets), func(kmsg.Request) (kmsg.Response, error, bool) {
+		r.cluster.KeepControl()
+		looks.Add(1)
+		return nil, nil, false
 	})
+	var silent atomic.Bool
+	r.cluster.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		r.cluster.KeepControl()
+		time.Sleep(10 * time.Millisecond) // so that one is under way when it is found that enough is there
+		return req.ResponseKind(), nil, silent.Load()
+	})
+	r.run()
+	<-stalled
+	silent.Store(true)
+	for i := 2; i < n; i++ {
+		put(i, i != 4 && i != 5)
+	}
+	silent.Store(false)
+	bounded := func() {
+		t.Helper()
+		held := int64(-1) // the looks at the logs when nothing more was fetched
+		r.eventually(func() string {
+			b := r.manager.Status()[0].Buffer
+			if b.Bytes > total || b.Limit != total {
+				t.Fatalf("%+v", b)
+			}
+			if b.Held == 2 && held < 0 {
+				held = looks.Load()
+			}
+			if held < 0 || looks.Load() < held+10 {
+				return fmt.Sprintf("fetching goes on: %+v", b)
+			}
+			return ""
+		})
+	}
+	bounded()
 	paused := func() float64 {
 		families, err := r.metrics.Gather()
 		if err != nil {
@@ -117,10 +190,14 @@ func TestBufferIsBounded(t *testing.T) {
 	if got := paused(); got != 2 {
 		t.Errorf("the metric says that %g partitions are paused", got)
 	}
+	stalledNext, releaseNext := r.stallLetters()
 	release()
+	<-stalledNext
+	bounded()
+	releaseNext()
 	r.applied(0, n/2-1)
 	r.applied(1, n/2-1)
-	if got := len(r.points()); got != n-2 {
+	if got := len(r.points()); got != n-4 {
 		t.Errorf("%d points", got)
 	}
 	r.eventually(func() string {
@@ -188,7 +265,7 @@ func TestStatusTellsTheProgress(t *testing.T) {
 	}
 	records[200] = value("nonsense")
 	r.produce(records...)
-	release := r.stallLetters()
+	_, release := r.stallLetters()
 	r.run()
 	src := sources.Key{Collection: "c", Name: "src"}
 	r.eventually(func() string {
