@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"freshet/ingest"
 	"freshet/ingest/decode"
@@ -76,6 +78,9 @@ func TestEarlyDelete(t *testing.T) {
 			r.eventually(func() string {
 				if stale := r.countedAs("stale"); stale != 2 {
 					return fmt.Sprintf("%v records were not written over their deletes, want 2", stale)
+				}
+				if keys := r.manager.Status()[0].Keys; keys.Crossed < 4 {
+					return fmt.Sprintf("%d records had been deleted in another partition, want 4", keys.Crossed)
 				}
 				return ""
 			})
@@ -249,6 +254,48 @@ func TestEarlyDeleteOfAFormerLog(t *testing.T) {
 			r.kept(0)
 		})
 	}
+}
+
+// TestEarlyDeleteOfALogThatIsCut has the log cut behind a delete while the source runs: what is
+// written to it then is ordered with the delete by its time, though its offset is larger.
+func TestEarlyDeleteOfALogThatIsCut(t *testing.T) {
+	r := newBare(t, 2)
+	var deny atomic.Bool
+	var topic atomic.Pointer[kmsg.FetchRequestTopic] // named by the first requests of a session only
+	r.cluster.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		r.cluster.KeepControl()
+		fetch := req.(*kmsg.FetchRequest)
+		if len(fetch.Topics) > 0 {
+			topic.Store(&fetch.Topics[0])
+		}
+		if deny.CompareAndSwap(true, false) {
+			return deniesOffset(fetch, *topic.Load()), nil, true
+		}
+		return nil, nil, false
+	})
+	r.run()
+	r.add(`{"name":"src","topics":["t"],"route":"${field:tenant}","on_create":{"auto":true},"payload":{"exclude":["tenant"]},"on_gap":"skip"}`)
+	r.produce(placed(0, 5, tenant(9, "b")), placed(0, 5, untenant(1, "a")))
+	r.kept(1)
+	r.everywhere(1)
+	c, err := r.db.Collection("c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	beyond := server.Position{Stream: server.Stream{Source: "c/src", Topic: "t"}, Next: 7}
+	if _, err := c.Apply(t.Context(), server.Batch{Positions: []server.Position{beyond}}); err != nil {
+		t.Fatal(err)
+	}
+	deny.Store(true)
+	r.eventually(func() string {
+		if n := r.countedAs("skipped"); n != 5 {
+			return fmt.Sprintf("%v records count as skipped", n)
+		}
+		return ""
+	})
+	r.produce(placed(0, 4, tenant(1, "a")), placed(0, 6, tenant(2, "a")))
+	r.holds("a", map[string]string{"2": `{}`})
+	r.kept(0)
 }
 
 func (r *rig) patch(change string) {

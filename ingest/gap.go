@@ -193,14 +193,19 @@ func (s *session) outOfRange(p partition) {
 	s.client.RemoveConsumePartitions(map[string][]int32{p.topic: {p.number}})
 	s.mu.Lock()
 	if state := s.partitions[p]; state != nil && state.state == Running {
-		pause := min(s.refresh<<min(state.faults, 16)>>1, longestPark)
-		if state.faults == 0 {
-			pause = 0
-		}
+		state.state, state.until = Retrying, time.Now().Add(parkPause(s.refresh, state.faults))
 		state.faults++
-		state.state, state.until = Retrying, time.Now().Add(pause)
 		state.err = fmt.Sprintf("the broker does not have offset %d, though its log does: asked %d times", state.next, state.faults)
 	}
 	s.mu.Unlock()
 	s.lookSoon()
+}
+
+// parkPause returns the time until the next look at a partition that was out of range so many
+// times before.
+func parkPause(refresh time.Duration, faults int) time.Duration {
+	if faults == 0 {
+		return 0
+	}
+	return min(refresh<<min(faults-1, 15), longestPark)
 }

@@ -15,6 +15,8 @@ import (
 
 	"freshet/ingest"
 	"freshet/server"
+	"freshet/server/point"
+	"freshet/server/sources"
 )
 
 // recreate deletes the topic and makes it anew.
@@ -123,15 +125,64 @@ func TestLagBehindAGap(t *testing.T) {
 	}
 }
 
+// TestUnreadRecordsOfAFormerLog counts what a log had unread when it was made anew, and still
+// does in another session.
+func TestUnreadRecordsOfAFormerLog(t *testing.T) {
+	r := newRig(t, 1, ingest.Source{})
+	r.create(1)
+	r.run()
+	r.produce(value(`{"id":1,"embedding":[1]}`))
+	r.applied(0, 0)
+	r.turns(sources.Paused)
+	for range 4 {
+		r.produce(value(`{"id":1,"embedding":[1]}`))
+	}
+	r.partition(0, func(p ingest.PartitionStatus) bool { return p.End == 5 })
+	r.recreate(1)
+	r.produce(value(`{"id":1,"embedding":[1]}`), value(`{"id":1,"embedding":[1]}`))
+	counts := func(p ingest.PartitionStatus) bool { return p.State == ingest.Gap && p.Missing == 4 && p.Lag == 6 }
+	r.partition(0, counts)
+	r.turns(sources.Paused) // by another session
+	r.partition(0, counts)
+}
+
+// TestPositionGetsATopicID where it was stored without one: that the topic was made anew is
+// noticed from then on, also if nothing was consumed.
+func TestPositionGetsATopicID(t *testing.T) {
+	r := newRig(t, 1, ingest.Source{})
+	r.create(1)
+	c, err := r.db.Collection("c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Apply(t.Context(), server.Batch{Positions: []server.Position{{Stream: server.Stream{Source: "src", Topic: "t"}, Next: 1}}}); err != nil {
+		t.Fatal(err)
+	}
+	r.produce(value(`{"id":1,"embedding":[1]}`))
+	r.run()
+	r.idle(1)
+	r.halt()
+	r.recreate(1)
+	r.produce(value(`{"id":2,"embedding":[1]}`), value(`{"id":3,"embedding":[1]}`))
+	r.run()
+	r.partition(0, func(p ingest.PartitionStatus) bool {
+		return p.State == ingest.Gap && strings.Contains(p.Error, "made anew")
+	})
+	r.expect(map[string]string{})
+}
+
 // TestCutLog makes the log end before the position, as an unclean election of a
-// leader does: a position beyond the end is stored.
+// leader does: a position beyond the end is stored, and what a lost record wrote. That is older
+// than what is written to the log from then on.
 func TestCutLog(t *testing.T) {
-	for policy, want := range map[string]string{
-		"fail":   `map[]`,
-		"skip":   `map[4:{}]`,
-		"replay": `map[0:{} 1:{} 2:{} 3:{} 4:{}]`,
+	for name, want := range map[string]string{
+		"fail":        `map[4:{"old":1}]`,
+		"fail, moved": `map[4:{}]`,
+		"skip":        `map[4:{}]`,
+		"replay":      `map[0:{} 1:{} 2:{} 3:{} 4:{}]`,
 	} {
-		t.Run(policy, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
+			policy, _, moved := strings.Cut(name, ",")
 			r := newRig(t, 1, ingest.Source{OnGap: policy})
 			r.create(1)
 			c, err := r.db.Collection("c")
@@ -139,7 +190,11 @@ func TestCutLog(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := server.Stream{Source: "src", Topic: "t"}
-			if _, err := c.Apply(context.Background(), server.Batch{Positions: []server.Position{{Stream: s, Next: 6}}}); err != nil {
+			lost := server.Op{
+				Points:  []server.Point{{ID: point.Number(4), Vectors: server.Vectors{"": server.Dense{1}}, Payload: []byte(`{"old":1}`)}},
+				Version: server.Version{Stream: s, Offset: 5, Time: 1},
+			}
+			if _, err := c.Apply(t.Context(), server.Batch{Ops: []server.Op{lost}, Positions: []server.Position{{Stream: s, Next: 6}}}); err != nil {
 				t.Fatal(err)
 			}
 			put := func(i int) { r.produce(value(fmt.Sprintf(`{"id":%d,"embedding":[1]}`, i))) }
@@ -147,11 +202,18 @@ func TestCutLog(t *testing.T) {
 				put(i)
 			}
 			r.run()
+			isCut := func(p ingest.PartitionStatus) bool {
+				return p.State == ingest.Gap && p.Missing == 2 && strings.Contains(p.Error, "ends at offset 4, 2 records before the position 6")
+			}
 			if policy == "fail" {
-				isCut := func(p ingest.PartitionStatus) bool {
-					return p.State == ingest.Gap && p.Missing == 2 && strings.Contains(p.Error, "ends at offset 4, 2 records before the position 6")
-				}
 				r.partition(0, isCut)
+			}
+			if moved {
+				if _, err := r.manager.MoveOffsets(t.Context(), src, sources.Move{Offsets: []sources.Offset{at(0, 4)}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if name == "fail" {
 				// The log grows over the position: with other records than were there.
 				for i := 4; i < 9; i++ {
 					put(i)
@@ -175,6 +237,17 @@ func TestCutLog(t *testing.T) {
 	}
 }
 
+// deniesOffset says that partition 0 of a topic does not have the offset that is asked for.
+func deniesOffset(fetch *kmsg.FetchRequest, topic kmsg.FetchRequestTopic) *kmsg.FetchResponse {
+	denied := kmsg.NewFetchResponseTopicPartition()
+	denied.ErrorCode = kerr.OffsetOutOfRange.Code
+	answer := kmsg.NewFetchResponseTopic()
+	answer.Topic, answer.TopicID, answer.Partitions = topic.Topic, topic.TopicID, []kmsg.FetchResponseTopicPartition{denied}
+	resp := fetch.ResponseKind().(*kmsg.FetchResponse)
+	resp.Topics = append(resp.Topics, answer)
+	return resp
+}
+
 // TestOutOfRange has the broker deny a position that its log has. The partition is
 // asked for ever more seldom, the other one goes on, and so does this one when the
 // broker comes to its senses.
@@ -193,14 +266,7 @@ func TestOutOfRange(t *testing.T) {
 					continue
 				}
 				asked.Add(1)
-				resp := fetch.ResponseKind().(*kmsg.FetchResponse)
-				rt := kmsg.NewFetchResponseTopic()
-				rt.Topic, rt.TopicID = topic.Topic, topic.TopicID
-				rp := kmsg.NewFetchResponseTopicPartition()
-				rp.ErrorCode = kerr.OffsetOutOfRange.Code
-				rt.Partitions = append(rt.Partitions, rp)
-				resp.Topics = append(resp.Topics, rt)
-				return resp, nil, true
+				return deniesOffset(fetch, topic), nil, true
 			}
 		}
 		return nil, nil, false
@@ -217,4 +283,68 @@ func TestOutOfRange(t *testing.T) {
 	wrong.Store(false)
 	r.applied(0, 0)
 	r.partition(0, func(p ingest.PartitionStatus) bool { return p.State == ingest.Running && p.Error == "" })
+}
+
+// TestOutOfRangeBehindABatch has the broker deny a position while a batch is being applied for
+// a while, and another one is read: neither is read again, and the broker is not asked on and on
+// meanwhile.
+func TestOutOfRangeBehindABatch(t *testing.T) {
+	r := newRig(t, 1, ingest.Source{DeadLetterTopic: "t.dlq"})
+	r.create(1)
+	var wrong atomic.Bool
+	wrong.Store(true)
+	var asked, looks atomic.Int64
+	r.cluster.ControlKey(int16(kmsg.Fetch), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		r.cluster.KeepControl()
+		fetch := req.(*kmsg.FetchRequest)
+		for _, topic := range fetch.Topics {
+			if topic.Partitions[0].FetchOffset == 3 && wrong.Load() {
+				asked.Add(1)
+				return deniesOffset(fetch, topic), nil, true
+			}
+		}
+		return nil, nil, false
+	})
+	r.cluster.ControlKey(int16(kmsg.ListOffsets), func(kmsg.Request) (kmsg.Response, error, bool) {
+		r.cluster.KeepControl()
+		looks.Add(1)
+		return nil, nil, false
+	})
+	put := func(id int) { r.produce(value(fmt.Sprintf(`{"id":%d,"embedding":[1]}`, id))) }
+	put(0)
+	r.produce(value("nonsense"))
+	stalled, release := r.stallLetters()
+	atLeast := func(n *atomic.Int64, want int64) {
+		t.Helper()
+		r.eventually(func() string {
+			if got := n.Load(); got < want {
+				return fmt.Sprintf("%d of %d", got, want)
+			}
+			return ""
+		})
+	}
+	r.run()
+	<-stalled
+	put(2)
+	atLeast(&asked, 1)
+	atLeast(&looks, looks.Load()+10) // by now the partition would be read anew
+	if n := asked.Load(); n > 10 {
+		t.Errorf("the broker was asked %d times", n)
+	}
+	wrong.Store(false)
+	release()
+	r.applied(0, 2)
+	put(3)
+	r.applied(0, 3)
+	r.expect(map[string]string{"0": `{}`, "2": `{}`, "3": `{}`})
+	c, err := r.db.Collection("c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := c.Info(); err != nil || info.Operation != 3 {
+		t.Errorf("%d operations of 3 records, %v", info.Operation, err)
+	}
+	if n := len(r.inTopic("t.dlq")["1"]); n != 1 {
+		t.Errorf("%d letters of one record", n)
+	}
 }

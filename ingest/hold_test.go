@@ -7,9 +7,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"freshet/ingest"
+	"freshet/server/sources"
+	"freshet/storage/crashfs"
 )
 
 // idle waits until the source has read the partitions up to their ends, without a
@@ -99,6 +102,55 @@ func TestLatestIsFoundOnce(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestLatestIsDurable takes the power away from a source that has found where its logs end, and
+// read nothing yet: what comes meanwhile is not passed over.
+func TestLatestIsDurable(t *testing.T) {
+	for _, name := range []string{"with a collection", "with one that was made anew", "without"} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, 1, ingest.Source{Start: "latest", OnCreate: ingest.OnCreate{Auto: true}})
+			if err := r.db.Close(); err != nil {
+				t.Fatal(err)
+			}
+			fs := crashfs.New()
+			r.fs, r.dir, r.syncInterval = fs, "data", time.Hour
+			r.open()
+			r.produce(value(`{"id":1,"embedding":[1]}`))
+			if name != "without" {
+				r.create(1)
+			}
+			r.run()
+			r.idle(1)
+			if name == "with one that was made anew" {
+				r.turns(sources.Stopped)
+				r.drop("c")
+				r.create(1)
+				r.turns(sources.Running)
+			}
+			crashed := fs.CrashClone(vfs.CrashCloneCfg{})
+			r.reopen(crashed)
+			r.produce(value(`{"id":2,"embedding":[1]}`))
+			r.run()
+			r.applied(0, 1)
+			r.expect(map[string]string{"2": `{}`})
+		})
+	}
+}
+
+// TestBegunInAFormerLog has the topic made anew before there is a collection: where the source
+// had begun says nothing about the new log.
+func TestBegunInAFormerLog(t *testing.T) {
+	r := newRig(t, 1, ingest.Source{Start: "latest", OnCreate: ingest.OnCreate{Auto: true}})
+	r.produce(value(`{"id":1,"embedding":[1]}`))
+	r.run()
+	r.idle(1)
+	r.halt()
+	r.recreate(1)
+	r.produce(value(`{"id":2,"embedding":[1]}`), value(`{"id":3,"embedding":[1]}`))
+	r.run()
+	r.applied(0, 1)
+	r.expect(map[string]string{"2": `{}`, "3": `{}`})
 }
 
 // TestStoredPositionCounts keeps nothing of where a source has begun whose position is

@@ -148,12 +148,14 @@ func TestTopicsByPattern(t *testing.T) {
 func TestDeletedTopic(t *testing.T) {
 	for _, test := range []struct {
 		topics, policy string
-		want           []string
+		want           []string // without d and e
+		last           []string // without any topic
+		skipped        float64
 	}{
-		{`"topics":["d","e","t"]`, "fail", []string{"d:0 gap 0/2", "e:0 gap 0/0", "t:0 paused 0/0"}},
-		{`"topics.regex":"[det]"`, "fail", []string{"d:0 gap 0/2", "t:0 paused 0/0"}},
-		{`"topics":["d","e","t"]`, "skip", []string{"t:0 paused 0/0"}},
-		{`"topics.regex":"[det]"`, "replay", []string{"t:0 paused 0/0"}},
+		{`"topics":["d","e","t"]`, "fail", []string{"d:0 gap 0/2", "e:0 gap 0/0", "t:0 paused 0/0"}, []string{"d:0 gap 0/2", "e:0 gap 0/0", "t:0 gap 0/0"}, 0},
+		{`"topics.regex":"[det]"`, "fail", []string{"d:0 gap 0/2", "t:0 paused 0/0"}, []string{"d:0 gap 0/2"}, 0},
+		{`"topics":["d","e","t"]`, "skip", []string{"t:0 paused 0/0"}, []string{}, 2},
+		{`"topics.regex":"[det]"`, "replay", []string{"t:0 paused 0/0"}, []string{}, 2},
 	} {
 		t.Run(test.topics+" "+test.policy, func(t *testing.T) {
 			r := newBare(t, 1)
@@ -185,8 +187,30 @@ func TestDeletedTopic(t *testing.T) {
 				}
 				return ""
 			})
+			r.lists(test.last...)
+			if n := r.countedAs("skipped"); n != test.skipped {
+				t.Errorf("%v records count as skipped, want %v", n, test.skipped)
+			}
 		})
 	}
+}
+
+// TestTopicThatComesBack consumes another topic of the name of one that was deleted while the
+// source goes on with others.
+func TestTopicThatComesBack(t *testing.T) {
+	r := newBare(t, 1)
+	r.create(1)
+	r.makeTopic("d")
+	r.run()
+	r.add(`{"name":"src","topics":["d","t"],"on_gap":"skip"}`)
+	r.produce(inTopic("d", `{"id":1,"embedding":[1]}`))
+	r.lists("d:0 running 1/1", "t:0 running 0/0")
+	r.deleteTopic("d")
+	r.lists("t:0 running 0/0")
+	r.makeTopic("d")
+	r.produce(inTopic("d", `{"id":2,"embedding":[1]}`), inTopic("d", `{"id":3,"embedding":[1]}`))
+	r.lists("d:0 running 2/2", "t:0 running 0/0")
+	r.expect(map[string]string{"1": `{}`, "2": `{}`, "3": `{}`})
 }
 
 // TestPatternWithoutTopics waits for the first one.
