@@ -73,7 +73,7 @@ func readArray(r io.Reader) (Array, error) {
 func (a *Array) describe(header []byte) error {
 	descr, shape := npyDescr.FindSubmatch(header), npyShape.FindSubmatch(header)
 	if descr == nil || shape == nil || !npyC.Match(header) {
-		return fmt.Errorf("header %.200q: want one or two dimensions in C order", header)
+		return fmt.Errorf("header %.200s: want one or two dimensions in C order", bytes.TrimSpace(header))
 	}
 	rows, dim := shape[1], shape[2]
 	a.Dims = 2

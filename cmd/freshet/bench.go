@@ -56,7 +56,7 @@ says why it ended. Exit codes: 0 all was measured; 1 failed or interrupted, try 
   freshet bench --brokers localhost:9092 --topic embeddings --source-format auto
   freshet bench --config freshet.yaml --source articles --records 20000
   freshet bench --config freshet.yaml --backlog 200000 --rates 1000 --json >bench.json`,
-		Args: usage(cobra.NoArgs),
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runBench(cmd, &o) },
 	}
 	f := cmd.Flags()

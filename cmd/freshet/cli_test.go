@@ -109,6 +109,13 @@ sources:
 		{[]string{"serve", "--data", filepath.Join(dir, "data"), "--listen", taken.Addr().String()}, 1, "in use by another process"},
 		{[]string{"health", "--url", away.URL}, 1, "refused"},
 		{[]string{"health", "--url", "http://a b"}, 2, "--url"},
+		{[]string{"sources", "list", "--url", "localhost:6333"}, 2, "--url localhost:6333: no address of a server"},
+		{[]string{"completion", "bahs"}, 2, `"bahs" is not bash, zsh, fish, powershell; did you mean bash?`},
+		{[]string{"completion"}, 2, "freshet completion bash|zsh|fish|powershell"},
+		{[]string{"help", "srve"}, 2, `there is no command "srve"; did you mean serve?`},
+		{[]string{"help", "sources", "lst"}, 2, `there is no command "sources lst"; did you mean list?`},
+		{[]string{"help", "sources", "list"}, 0, ""},
+		{[]string{"help"}, 0, ""},
 		{[]string{"demo", "--rate", "0"}, 2, "--rate 0 is not between"},
 		{[]string{"bench", "--brokers", "x:1", "--records", "5"}, 2, "--records is for a topic that is there"},
 		{[]string{"bench", "--brokers", "x:1", "--source-format", "auto", "--rates", "5"}, 2, "--rates is for topics that are made"},
@@ -125,6 +132,11 @@ sources:
 		{[]string{"bench", "--config", read, "--source", "single", "--rates", "5"}, 2, "--rates is for topics that are made"},
 		{[]string{"bench", "--brokers", "x:1", "--duration", "0s"}, 2, "--duration 0s is not between"},
 		{[]string{"import"}, 2, "import needs --collection"},
+		{[]string{"import", "a", "b"}, 2, "freshet import [FILE]"},
+		{[]string{"import", "x.npy", "--collection", "c", "--distance", "cosine"}, 2, `--distance "cosine" is not Cosine, Dot, Euclid or Manhattan; did you mean Cosine?`},
+		{[]string{"import", "x.npy", "--collection", "c", "--append"}, 2, "--append is for --from-qdrant"},
+		{[]string{"import", "--from-qdrant", away.URL, "--collection", "c", "--distance", "Dot"}, 2, "--distance is for a file"},
+		{[]string{"import", "--from-qdrant", "nonsense", "--collection", "c"}, 2, "nonsense: no address of a server"},
 		{[]string{"export", "x.jsonl", "--collection", "c", "--url", away.URL, "--batch", "-1"}, 2, "batch"},
 		{[]string{"sources", "get", "s"}, 2, "sources needs --collection"},
 		{[]string{"sources", "lst"}, 2, `there is no command "sources lst"; did you mean list?`},
@@ -153,13 +165,16 @@ func TestHelpTeaches(t *testing.T) {
 	var visit func(c *cobra.Command)
 	visit = func(c *cobra.Command) {
 		path := c.CommandPath()
+		if c.Name() == "help" {
+			return // cobra's
+		}
 		if c.Short == "" {
 			t.Errorf("%s has no description", path)
 		}
 		if c.Example == "" {
 			t.Errorf("%s has no example", path)
 		}
-		if c.Flag("json") == nil && path != "freshet serve" && len(c.Commands()) == 0 {
+		if c.Flag("json") == nil && path != "freshet serve" && path != "freshet completion" && len(c.Commands()) == 0 {
 			t.Errorf("%s has no --json", path)
 		}
 		for _, line := range strings.Split(c.Example, "\n") {
@@ -204,7 +219,7 @@ func TestCompletion(t *testing.T) {
 			t.Errorf("%q: %v\n%s", x.args, err, out)
 		}
 	}
-	for _, shell := range []string{"bash", "zsh", "fish"} {
+	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
 		if out, err := run(t, "completion", shell); err != nil || !strings.Contains(out, "freshet") {
 			t.Errorf("%s: %v %d bytes", shell, err, len(out))
 		}

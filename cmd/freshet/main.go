@@ -69,8 +69,22 @@ failed.`,
 	}
 	root.Args = noArgs
 	root.SetFlagErrorFunc(wrongFlag)
-	root.AddCommand(serveCommand(), configCommand(), demoCommand(), benchCommand(), doctorCommand(), importCommand(), exportCommand(), sourcesCommand(), snapshotCommand(), healthCommand(), versionCommand())
+	root.AddCommand(serveCommand(), configCommand(), demoCommand(), benchCommand(), doctorCommand(), importCommand(), exportCommand(), sourcesCommand(), snapshotCommand(), healthCommand(), completionCommand(), versionCommand())
+	root.SetHelpCommand(helpCommand(root))
 	return root
+}
+
+// helpCommand refuses what there is no help for.
+func helpCommand(root *cobra.Command) *cobra.Command {
+	root.InitDefaultHelpCmd()
+	help, _, _ := root.Find([]string{"help"}) // it was just made
+	help.Args = func(_ *cobra.Command, args []string) error {
+		if found, rest, _ := root.Find(args); len(rest) > 0 {
+			return noArgs(found, rest)
+		}
+		return nil
+	}
+	return help
 }
 
 // wrongFlag names the nearest flag to one that there is not.
@@ -96,7 +110,7 @@ func (e usageError) Unwrap() error { return e.error }
 func usage(args cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, given []string) error {
 		if err := args(cmd, given); err != nil {
-			return usageError{err}
+			return usageError{fmt.Errorf("%w: %s", err, cmd.UseLine())}
 		}
 		return nil
 	}

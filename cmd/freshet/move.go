@@ -5,12 +5,16 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"sync"
+	"time"
 
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"freshet/cmd/freshet/internal/move"
+	settingsfile "freshet/ingest/settings"
 )
 
 func importCommand() *cobra.Command {
@@ -67,10 +71,22 @@ Exit codes: 0 done; 1 failed, try again; 2 the data or the command is wrong.`,
 		if o.Collection == "" || (o.File == "") == (o.From.URL == "") {
 			return usageError{fmt.Errorf("import needs --collection and either a file or --from-qdrant")}
 		}
+		err := without(f, "is for --from-qdrant", "from-collection", "from-api-key", "append")
+		if o.File == "" {
+			err = without(f, "is for a file", "distance", "payload")
+		}
+		if err == nil && o.Distance != "" && !slices.Contains(distances, o.Distance) {
+			err = fmt.Errorf("--distance %q is not Cosine, Dot, Euclid or Manhattan%s", o.Distance, settingsfile.Nearest(o.Distance, distances))
+		}
+		if err != nil {
+			return usageError{err}
+		}
 		if o.FromName == "" {
 			o.FromName = o.Collection
 		}
 		o.To.APIKey = keyOr(o.To.APIKey)
+		again := again(cmd.ErrOrStderr())
+		o.From.Again, o.To.Again = again, again
 		o.Progress = progress(cmd.ErrOrStderr(), "importing")
 		result, err := o.Run(cmd.Context())
 		return report(cmd.OutOrStdout(), "imported into", result, asJSON, err)
@@ -104,11 +120,33 @@ Exit codes: 0 done; 1 failed, try again; 2 the data or the command is wrong.`,
 		}
 		o.File = args[0]
 		o.From.APIKey = keyOr(o.From.APIKey)
+		o.From.Again = again(cmd.ErrOrStderr())
 		o.Progress = progress(cmd.ErrOrStderr(), "exporting")
 		result, err := o.Run(cmd.Context())
 		return report(cmd.OutOrStdout(), "exported from", result, asJSON, err)
 	}
 	return cmd
+}
+
+// againEvery is how often it is said that something is tried again.
+const againEvery = 30 * time.Second
+
+// again says why what may pass is tried again: nobody wonders for minutes what is going on.
+func again(w io.Writer) func(error) {
+	var mu sync.Mutex
+	var said time.Time
+	return func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if time.Since(said) < againEvery {
+			return
+		}
+		said = time.Now()
+		if isTerminal(w) {
+			_, _ = fmt.Fprintln(w) // behind the bar; it goes on below
+		}
+		_, _ = fmt.Fprintf(w, "freshet: %s; trying again\n", oneLine(err)) // the error itself comes at the end
+	}
 }
 
 // isTerminal says whether somebody sees what is written.

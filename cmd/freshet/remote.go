@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -35,16 +34,12 @@ func keyOr(flag string) string {
 
 // request makes a request.
 func (r *remote) request(ctx context.Context, method, path string, query url.Values, body io.Reader) (*http.Request, error) {
-	target := strings.TrimSuffix(r.url, "/") + path
 	if len(query) > 0 {
-		target += "?" + query.Encode()
+		path += "?" + query.Encode()
 	}
-	req, err := http.NewRequestWithContext(ctx, method, target, body)
+	req, err := rest.Request(ctx, method, r.url, keyOr(r.key), path, body)
 	if err != nil {
-		return nil, usageError{fmt.Errorf("--url: %w", err)}
-	}
-	if key := keyOr(r.key); key != "" {
-		req.Header.Set("api-key", key)
+		return nil, fmt.Errorf("--url %s: %w", r.url, err)
 	}
 	return req, nil
 }

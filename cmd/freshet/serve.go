@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"freshet/api"
+	"freshet/cmd/freshet/internal/rest"
 	"freshet/ingest"
 	"freshet/server"
 	"freshet/server/embed"
@@ -231,9 +232,9 @@ func healthCommand() *cobra.Command {
 func askHealth(ctx context.Context, url string) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/readyz", nil)
+	req, err := rest.Request(ctx, http.MethodGet, url, "", "/readyz", nil)
 	if err != nil {
-		return usageError{fmt.Errorf("--url: %w", err)}
+		return fmt.Errorf("--url %s: %w", url, err)
 	}
 	client := http.DefaultClient
 	if ip := net.ParseIP(req.URL.Hostname()); ip != nil && ip.IsLoopback() {

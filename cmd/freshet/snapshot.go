@@ -137,6 +137,10 @@ func (c *snapshotClient) list(ctx context.Context, _ []string) error {
 	if c.asJSON {
 		return printJSON(c.out, list)
 	}
+	if len(list) == 0 {
+		_, err := fmt.Fprintln(c.out, "there are no snapshots")
+		return err
+	}
 	for _, info := range list {
 		if _, err := fmt.Fprintln(c.out, info); err != nil {
 			return err

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -18,8 +17,9 @@ import (
 
 // Server is where a server is and how to get in.
 type Server struct {
-	URL    string // http://host:port
-	APIKey string // empty: none
+	URL    string      // http://host:port
+	APIKey string      // empty: none
+	Again  func(error) // is told why a request is sent again; nil: nobody
 }
 
 const (
@@ -32,7 +32,11 @@ const (
 func (s Server) do(ctx context.Context, method, path string, body []byte, out any) error {
 	result, err := backoff.Retry(ctx, func() (json.RawMessage, error) {
 		return s.try(ctx, method, path, body)
-	}, backoff.WithMaxElapsedTime(retryFor))
+	}, backoff.WithMaxElapsedTime(retryFor), backoff.WithNotify(func(err error, _ time.Duration) {
+		if s.Again != nil {
+			s.Again(fmt.Errorf("%s: %w", s.URL, err))
+		}
+	}))
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.URL, err)
 	}
@@ -48,22 +52,19 @@ func (s Server) do(ctx context.Context, method, path string, body []byte, out an
 func (s Server) try(ctx context.Context, method, path string, body []byte) (json.RawMessage, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, strings.TrimRight(s.URL, "/")+path, bytes.NewReader(body))
+	req, err := rest.Request(ctx, method, s.URL, s.APIKey, path, bytes.NewReader(body))
 	if err != nil {
-		return nil, backoff.Permanent(&InputError{err})
+		return nil, backoff.Permanent(err)
 	}
 	req.Header.Set("Content-Type", "application/json")
-	if s.APIKey != "" {
-		req.Header.Set("api-key", s.APIKey)
-	}
 	result, err := rest.Do(req)
 	var failure *rest.Failure
 	switch {
 	case errors.Is(err, rest.ErrTooLarge):
 		return nil, backoff.Permanent(wrong("%s: %w; try a smaller --batch", path, err))
-	case errors.As(err, &failure) && !failure.MayPass():
+	case final(err):
 		return nil, backoff.Permanent(err)
-	case failure != nil && failure.RetryAfter > 0:
+	case errors.As(err, &failure) && failure.RetryAfter > 0:
 		return nil, fmt.Errorf("%w: %w", err, &backoff.RetryAfterError{Duration: failure.RetryAfter})
 	}
 	return result, err

@@ -38,6 +38,9 @@ func (o *Export) Run(ctx context.Context) (result Result, err error) {
 	if ext != ".jsonl" && ext != ".ndjson" && ext != ".parquet" {
 		return result, wrong("%s: the name does not end in .jsonl, .ndjson or .parquet", o.File)
 	}
+	if there, err := os.Stat(o.File); err == nil && !there.Mode().IsRegular() {
+		return result, wrong("%s is there and is no file", o.File)
+	}
 	src, err := openScroll(ctx, o.From, o.Collection, o.Batch)
 	if err != nil {
 		return result, err

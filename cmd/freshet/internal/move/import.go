@@ -89,9 +89,7 @@ func (o *Import) Run(ctx context.Context) (result Result, err error) {
 	if err := t.save(); err != nil {
 		return result, err
 	}
-	defer func() {
-		err = errors.Join(err, t.stop(err != nil))
-	}()
+	defer func() { err = t.end(ctx, err) }()
 	result.Points, err = o.copy(ctx, src, t)
 	if err == nil && whole != nil {
 		err = whole.finish(ctx, o.To, o.Collection)

@@ -47,14 +47,26 @@ func (s *jsonl) rows(ctx context.Context, after position) iter.Seq2[row, error] 
 	}
 }
 
-// checkPoint returns the id of what must be one point.
+// checkPoint returns the id of what must be one point. A server would leave out members that
+// it does not know, such as a payload under another name.
 func checkPoint(line []byte) (json.RawMessage, error) {
 	var point struct {
 		ID      jsontext.Value `json:"id"`
 		Vector  jsontext.Value `json:"vector"`
 		Payload jsontext.Value `json:"payload"`
+		Expires jsontext.Value `json:"expires_at"`
+
+		// What servers answer beside the point.
+		Version jsontext.Value `json:"version"`
+		Score   jsontext.Value `json:"score"`
+		Shard   jsontext.Value `json:"shard_key"`
+		Order   jsontext.Value `json:"order_value"`
 	}
-	if err := strict.Unmarshal(line, &point); err != nil {
+	if err := strict.Unmarshal(line, &point, strict.RejectUnknownMembers(true)); err != nil {
+		var semantic *strict.SemanticError
+		if errors.As(err, &semantic) && errors.Is(err, strict.ErrUnknownName) {
+			return nil, fmt.Errorf("member %q: want id, vector, payload and expires_at", semantic.JSONPointer.LastToken())
+		}
 		var syntax *jsontext.SyntacticError
 		if errors.As(err, &syntax) {
 			return nil, fmt.Errorf("byte %d: %w", syntax.ByteOffset+1, syntax.Err)
@@ -89,8 +101,11 @@ func lines(file string) iter.Seq2[int64, line] {
 		scanner.Buffer(make([]byte, 1<<20), maxLine)
 		number := int64(0)
 		for scanner.Scan() {
-			number++
-			if text := bytes.TrimSpace(scanner.Bytes()); len(text) > 0 && !yield(number, line{text: text}) {
+			text := scanner.Bytes()
+			if number++; number == 1 {
+				text = bytes.TrimPrefix(text, []byte("\ufeff")) // some editors mark UTF-8 so
+			}
+			if text = bytes.TrimSpace(text); len(text) > 0 && !yield(number, line{text: text}) {
 				return
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -181,13 +182,13 @@ func TestAnInterruptedImportGoesOn(t *testing.T) {
 	}
 	for _, fromServer := range []bool{false, true} {
 		for stopAfter := int64(1); stopAfter < 15; stopAfter += 4 {
-			ctx, cancel := context.WithCancel(t.Context())
+			ctx, cancel := context.WithCancelCause(t.Context())
 			var upserts atomic.Int64
 			to := start(t, func(h http.Handler) http.Handler {
 				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/points") {
 						if upserts.Add(1) == stopAfter {
-							cancel() // as a kill: nothing is answered
+							cancel(errors.New("interrupted")) // as a kill: nothing is answered
 							return
 						}
 					}
@@ -202,8 +203,8 @@ func TestAnInterruptedImportGoesOn(t *testing.T) {
 				o.File = file
 				to.must(t, http.MethodPut, "/collections/rich", richVectors)
 			}
-			if _, err := o.Run(ctx); err == nil {
-				t.Fatal("the import was not interrupted")
+			if _, err := o.Run(ctx); err == nil || !strings.HasPrefix(err.Error(), "interrupted; ") || !strings.Contains(err.Error(), "the same command goes on") {
+				t.Fatalf("the import was not interrupted, or does not say how it goes on: %v", err)
 			}
 			result, err := o.Run(t.Context())
 			if err != nil {
@@ -252,9 +253,19 @@ func TestAnImportIntoADroppedCollectionBeginsAgain(t *testing.T) {
 
 // The payloads of the rows that are left are those of the rows before, or it is an error.
 func TestAnImportDoesNotGoOnWithOtherPayloads(t *testing.T) {
-	payload := write(t, "p.jsonl", "{\"a\":1}\n1\n")
+	payload := write(t, "p.jsonl", "{\"a\":1}\n{\"a\":2}\n")
+	var upserts atomic.Int64
+	to := start(t, func(h http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/points") && upserts.Add(1) > 1 {
+				w.WriteHeader(http.StatusBadRequest)
+				return
+			}
+			h.ServeHTTP(w, r)
+		})
+	})
 	o := Import{
-		File: writeNPY(t, 2, 1, 2, 3, 4), Payload: payload, To: start(t, nil), Collection: "c", Distance: "Dot",
+		File: writeNPY(t, 2, 1, 2, 3, 4), Payload: payload, To: to, Collection: "c", Distance: "Dot",
 		Batch: 1, Parallel: 1, State: filepath.Join(t.TempDir(), "state"),
 	}
 	for _, now := range []string{payload, payload, "", write(t, "q.jsonl", "{}\n{}\n")} {
@@ -294,6 +305,45 @@ func TestWhatMayPassIsTriedAgain(t *testing.T) {
 	}
 	if calls.Load() != 3 {
 		t.Errorf("%d calls", calls.Load())
+	}
+}
+
+// A mark of UTF-8 at the beginning is none of the first line; what servers answer beside a
+// point does no harm.
+func TestLinesOfOthers(t *testing.T) {
+	to := start(t, nil)
+	file := write(t, "f.jsonl", "\ufeff"+`{"id":1,"vector":[1,2],"version":3,"score":0.5,"shard_key":null,"order_value":1}`+"\r\n")
+	if _, err := run(t, Import{File: file, To: to, Collection: "c", Distance: "Dot"}); err != nil {
+		t.Fatal(err)
+	}
+	if points := to.all(t, "c"); len(points) != 1 {
+		t.Errorf("%v", points)
+	}
+}
+
+// An export finds out that it has no place before it reads.
+func TestNothingIsExportedOntoAFolder(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "x.jsonl")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	_, err := (&Export{From: Server{URL: "http://127.0.0.1:1"}, Collection: "c", File: folder, Batch: 1}).Run(t.Context())
+	if !final(err) || !strings.Contains(err.Error(), "is no file") {
+		t.Error(err)
+	}
+}
+
+// Who waits for a server is told so.
+func TestTryingAgainIsTold(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	var told error
+	to := Server{URL: "http://127.0.0.1:1", Again: func(err error) {
+		told = err
+		cancel(errors.New("interrupted"))
+	}}
+	_, err := to.exists(ctx, "c")
+	if told == nil || !strings.Contains(told.Error(), "127.0.0.1:1") || err == nil || !strings.Contains(err.Error(), "interrupted") {
+		t.Errorf("told %v, then %v", told, err)
 	}
 }
 
@@ -344,6 +394,7 @@ func TestBadFiles(t *testing.T) {
 		{"no id", Import{File: write(t, "f.jsonl", good+"\n"+`{"vector":[1,2]}`)}, []string{"f.jsonl: row 3", `"id"`}},
 		{"twice", Import{File: write(t, "f.jsonl", `{"id":1,"id":2,"vector":[1,2]}`)}, []string{"f.jsonl: row 1", "duplicate"}},
 		{"dimension", Import{File: write(t, "f.jsonl", good+`{"id":7,"vector":[1,2,3]}`)}, []string{"f.jsonl: row 2: point 7", "Vector dimension error"}},
+		{"member", Import{File: write(t, "f.jsonl", good+`{"id":2,"vector":[1,2],"metadata":{}}`)}, []string{"f.jsonl: row 2", `member "metadata": want id`}},
 		{"empty", Import{File: write(t, "f.jsonl", "")}, []string{"f.jsonl is empty"}},
 		{"no file", Import{File: "missing.jsonl"}, []string{"missing.jsonl"}},
 		{"kind", Import{File: write(t, "f.csv", "1")}, []string{"f.csv", ".parquet"}},
@@ -357,6 +408,7 @@ func TestBadFiles(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			test.o.To, test.o.Collection, test.o.Distance = start(t, nil), "c", "Dot"
+			test.o.State = filepath.Join(t.TempDir(), "state")
 			_, err := run(t, test.o)
 			if err == nil {
 				t.Fatal("no error")
@@ -369,6 +421,10 @@ func TestBadFiles(t *testing.T) {
 			var code interface{ ExitCode() int }
 			if !errors.As(err, &code) || code.ExitCode() != 2 {
 				t.Errorf("%v: the exit code is not 2", err)
+			}
+			// There is nothing to go on with, and the file is going to be mended.
+			if _, err := os.Stat(test.o.State); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("a state is left: %v", err)
 			}
 		})
 	}

@@ -1,6 +1,7 @@
 package move
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/extensions"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/apache/arrow-go/v18/parquet"
 	"github.com/apache/arrow-go/v18/parquet/compress"
@@ -126,8 +128,9 @@ func (s *parquetFile) read(ctx context.Context, from int64, yield func(row) bool
 
 // point makes a point of one row.
 func (s *parquetFile) point(record arrow.RecordBatch, i int, number int64) (row, error) {
-	var id, expires json.RawMessage
+	var id, expires, whole json.RawMessage // whole: a payload with the order of its members
 	vectors, payload := map[string]json.RawMessage{}, map[string]json.RawMessage{}
+	others := false // members of the payload with a column of their own
 	for c, field := range record.Schema().Fields() {
 		column := record.Column(c)
 		name, isVector := table.VectorName(field.Name)
@@ -140,48 +143,76 @@ func (s *parquetFile) point(record arrow.RecordBatch, i int, number int64) (row,
 			vectors[name], err = vectorOf(column, i)
 		case field.Name == table.PayloadColumn:
 			var members map[string]json.RawMessage
-			if err = json.Unmarshal([]byte(column.ValueStr(i)), &members); err != nil {
+			whole = json.RawMessage(column.ValueStr(i))
+			if err = json.Unmarshal(whole, &members); err != nil {
 				err = errors.New("not a JSON object")
 			}
 			maps.Copy(payload, members)
 		case field.Name == expiryColumn:
-			expires, err = json.Marshal(column.GetOneForMarshal(i))
+			if expires = json.RawMessage(column.ValueStr(i)); !arrow.IsInteger(column.DataType().ID()) {
+				err = fmt.Errorf("type %s: want milliseconds since 1970, an integer", column.DataType())
+			}
 		default:
-			payload[field.Name], err = json.Marshal(column.GetOneForMarshal(i))
+			others = true
+			payload[field.Name], err = marshal(column.GetOneForMarshal(i))
 		}
 		if err != nil {
 			return row{}, wrongRow(s.file, number, field.Name, err)
 		}
 	}
 	point := map[string]any{"id": id, "vector": vectors, "payload": payload}
+	if whole != nil && !others {
+		point["payload"] = whole
+	}
 	if unnamed, ok := vectors[""]; ok && len(vectors) == 1 {
 		point["vector"] = unnamed
 	}
 	if expires != nil {
 		point["expires_at"] = expires
 	}
-	raw, err := json.Marshal(point)
+	raw, err := marshal(point)
 	if err != nil {
 		return row{}, wrongRow(s.file, number, "", err)
 	}
 	return row{number: number, id: id, point: raw}, nil
 }
 
-// idOf reads an id: an integer, or a string as in a URL, where digits are a
-// number.
+// marshal writes JSON in which texts are as they are, also HTML.
+func marshal(v any) (json.RawMessage, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return bytes.TrimSpace(b.Bytes()), err
+}
+
+// idOf reads an id: an integer, or a string, which is a number if it is written as one.
 func idOf(column arrow.Array, i int) (json.RawMessage, error) {
 	if column.IsNull(i) {
 		return nil, errors.New("null is no id")
 	}
+	if d, ok := column.(*array.Dictionary); ok {
+		return idOf(d.Dictionary(), d.GetValueIndex(i))
+	}
 	text := column.ValueStr(i)
-	if _, err := strconv.ParseUint(text, 10, 64); err == nil {
+	switch column.(type) {
+	case *array.String, *array.LargeString, *extensions.UUIDArray:
+		if !isNumber(text) {
+			return marshal(text)
+		}
 		return json.RawMessage(text), nil
 	}
-	switch column.(type) {
-	case *array.String, *array.LargeString:
-		return json.Marshal(text)
+	// A float would be an id as long as it has few digits.
+	if id := column.DataType().ID(); (arrow.IsInteger(id) || arrow.IsDecimal(id)) && isNumber(text) {
+		return json.RawMessage(text), nil
 	}
-	return nil, fmt.Errorf("%.60q is no id: want an unsigned integer or a string", text)
+	return nil, fmt.Errorf("%.60q of type %s is no id: want an unsigned integer or a string", text, column.DataType())
+}
+
+// isNumber says whether a string is an id that is a number, as it is written.
+func isNumber(id string) bool {
+	n, err := strconv.ParseUint(id, 10, 64)
+	return err == nil && strconv.FormatUint(n, 10) == id
 }
 
 // vectorOf reads a list of numbers, or a string that is the vector as JSON.
@@ -267,8 +298,8 @@ func (s *parquetSink) write(r row) error {
 		if err := json.Unmarshal(r.id, &id); err != nil {
 			return err
 		}
-		if _, err := strconv.ParseUint(id, 10, 64); err == nil {
-			return wrong("the id %q is a string of digits, which in a Parquet file is a number; export to .jsonl", id)
+		if isNumber(id) {
+			return wrong("the id %q is a string, which in a Parquet file is a number; export to .jsonl", id)
 		}
 	}
 	vectors := map[string]json.RawMessage{}

@@ -1,6 +1,7 @@
 package move
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -109,15 +110,22 @@ func (t *tracker) save() error {
 	return os.Rename(temporary, t.path)
 }
 
-// stop keeps the state of an import that failed, and removes that of one that
-// is done.
-func (t *tracker) stop(failed bool) error {
+// end keeps the state of an import that failed, and says how to go on. It removes that of
+// one that is done, and of a file that is wrong before anything of it is written: it is going
+// to be mended, which would make it another one.
+func (t *tracker) end(ctx context.Context, err error) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if failed {
-		return t.save()
+	if err == nil || t.state.Rows == 0 && t.state.fileState != (fileState{}) && final(err) {
+		return errors.Join(err, os.Remove(t.path))
 	}
-	return os.Remove(t.path)
+	if ctx.Err() != nil {
+		err = context.Cause(ctx) // requests that it broke off tell less
+	}
+	if !final(err) {
+		err = fmt.Errorf("%w; %d rows are written, and the same command goes on behind them", err, t.state.Rows)
+	}
+	return errors.Join(err, t.save())
 }
 
 // describe returns the path of a file and what tells it from what it was before.

@@ -3,11 +3,17 @@
 package rest
 
 import (
+	"bytes"
+	"context"
+	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -60,10 +66,35 @@ func Refusal(res *http.Response) *Failure {
 	return f
 }
 
+// unusable is an error of an address, or of who answers there: to try again does not help.
+type unusable struct{ error }
+
+func (unusable) ExitCode() int   { return 2 }
+func (u unusable) Unwrap() error { return u.error }
+
+// Request makes a request of the server at an address, http(s)://host:port; key "" is none.
+func Request(ctx context.Context, method, address, key, path string, body io.Reader) (*http.Request, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil, unusable{errors.New("no address of a server: want http://HOST:PORT or https://HOST:PORT")}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimRight(address, "/")+path, body)
+	if err != nil {
+		return nil, unusable{err}
+	}
+	if key != "" {
+		req.Header.Set("api-key", key)
+	}
+	return req, nil
+}
+
 // Do sends a request and returns the result of the answer. It returns a *Failure if there is
 // none.
 func Do(req *http.Request) (json.RawMessage, error) {
 	res, err := Client.Do(req)
+	if certificate := new(tls.CertificateVerificationError); errors.As(err, &certificate) || errors.Is(err, http.ErrSchemeMismatch) {
+		return nil, unusable{err}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +116,7 @@ func Do(req *http.Request) (json.RawMessage, error) {
 	}
 	failure := Refusal(res)
 	if res.StatusCode/100 != 3 {
-		failure.Text += fmt.Sprintf(": %.200s", raw)
+		failure.Text += fmt.Sprintf(": %.200s", bytes.TrimSpace(raw))
 	}
 	var status struct {
 		Error string `json:"error"`

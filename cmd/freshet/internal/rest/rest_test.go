@@ -2,12 +2,52 @@ package rest
 
 import (
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 )
+
+// final says whether trying again does not help.
+func final(err error) bool {
+	var own interface{ ExitCode() int }
+	return errors.As(err, &own) && own.ExitCode() == 2
+}
+
+func TestAddresses(t *testing.T) {
+	for _, address := range []string{"", "localhost", "localhost:6333", "127.0.0.1:6333", "ftp://a", "http://", "http://a b", "::"} {
+		if _, err := Request(t.Context(), http.MethodGet, address, "", "/x", http.NoBody); !final(err) || !strings.Contains(err.Error(), "http://HOST:PORT") {
+			t.Errorf("%q: %v", address, err)
+		}
+	}
+	for _, address := range []string{"http://a:1/b", "http://a:1/b/"} {
+		req, err := Request(t.Context(), http.MethodGet, address, "k", "/x?y=z", http.NoBody)
+		if err != nil || req.URL.String() != "http://a:1/b/x?y=z" || req.Header.Get("Api-Key") != "k" {
+			t.Errorf("%q: %+v, %v", address, req, err)
+		}
+	}
+}
+
+// Who speaks no TLS, or has a certificate of nobody known, is not asked again.
+func TestWhoAnswers(t *testing.T) {
+	handler := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	plain, encrypted := httptest.NewServer(handler), httptest.NewUnstartedServer(handler)
+	encrypted.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
+	encrypted.StartTLS()
+	defer plain.Close()
+	defer encrypted.Close()
+	for _, address := range []string{strings.Replace(plain.URL, "http", "https", 1), encrypted.URL, strings.Replace(encrypted.URL, "https", "http", 1)} {
+		req, err := Request(t.Context(), http.MethodGet, address, "", "/", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = Do(req); !final(err) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
 
 func TestDo(t *testing.T) {
 	for _, x := range []struct {
