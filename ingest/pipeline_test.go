@@ -21,10 +21,12 @@ import (
 func (r *rig) stallLetters() (stalled <-chan struct{}, release func()) {
 	r.t.Helper()
 	begun, ended := make(chan struct{}), make(chan struct{})
+	before := r.stalled.Load() // goes on with this function when the one before lets it go
 	var others atomic.Bool
-	r.cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+	r.cluster.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		r.cluster.KeepControl()
-		if others.CompareAndSwap(false, true) {
+		if letters := req.(*kmsg.ProduceRequest); letters != before && others.CompareAndSwap(false, true) {
+			r.stalled.Store(letters)
 			r.cluster.SleepControl(func() {
 				close(begun)
 				<-ended

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/goleak"
 
 	"freshet/ingest"
@@ -46,6 +48,7 @@ type rig struct {
 	// syncInterval is the database's; 0 for the usual one.
 	syncInterval time.Duration
 	log          *slog.Logger
+	stalled      atomic.Pointer[kmsg.ProduceRequest] // by stallLetters, the last one
 }
 
 func newRig(t *testing.T, partitions int32, s ingest.Source, broker ...kfake.Opt) *rig {
