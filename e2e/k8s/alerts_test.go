@@ -158,7 +158,7 @@ var (
 	inBraces = regexp.MustCompile(`\{[^}]*\}|\b(by|on|without|group_left|group_right)\s*\([^)]*\)`)
 	metric   = regexp.MustCompile(`[a-z]+(_[a-z0-9]+)+`)
 	suffix   = regexp.MustCompile(`_(bucket|sum|count)$`)
-	function = regexp.MustCompile(`^(histogram_quantile|group_left|group_right)$`)
+	function = regexp.MustCompile(`^(histogram_quantile|avg_over_time|group_left|group_right)$`)
 )
 
 // metricsIn returns the metrics of an expression: names with an underscore that are not in

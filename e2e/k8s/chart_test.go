@@ -30,6 +30,45 @@ func TestChartRefuses(t *testing.T) {
 	}
 }
 
+// TestChartWithTLS gives the port certificates: the kubelet and Prometheus have to ask by TLS.
+func TestChartWithTLS(t *testing.T) {
+	for scheme, values := range map[string][]string{
+		"HTTP":  nil,
+		"HTTPS": {"--set", "config.http.tls.cert=/etc/tls/tls.crt,config.http.tls.key=/etc/tls/tls.key,serviceMonitor.tlsConfig.serverName=freshet"},
+	} {
+		out, err := helm(append([]string{"template", "freshet", "chart", "--set", "serviceMonitor.enabled=true"}, values...)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for want, n := range map[string]int{"port: http, scheme: " + scheme + "}": 3, "scheme: " + strings.ToLower(scheme) + "\n": 1} {
+			if got := strings.Count(string(out), want); got != n {
+				t.Errorf("%s: %d times %q, not %d", scheme, got, want, n)
+			}
+		}
+		if got := strings.Contains(string(out), "serverName: freshet"); got != (scheme == "HTTPS") {
+			t.Errorf("%s: a server's name: %v", scheme, got)
+		}
+	}
+}
+
+// TestChartLabelsWhatIsWatched: a Prometheus may take only what has a label of its own.
+func TestChartLabelsWhatIsWatched(t *testing.T) {
+	out, err := helm("template", "freshet", "chart", "--show-only", "templates/monitoring.yaml",
+		"--set", "serviceMonitor.enabled=true,serviceMonitor.labels.release=prometheus,alerts.enabled=true,alerts.labels.release=prometheus")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for document := range strings.SplitSeq(string(out), "\n---\n") {
+		var o object
+		if err := yaml.Unmarshal([]byte(document), &o); err != nil {
+			t.Fatal(err)
+		}
+		if o != nil && text(o, "metadata", "labels", "release") != "prometheus" {
+			t.Errorf("%s: %v", o.name(), at(o, "metadata", "labels"))
+		}
+	}
+}
+
 // TestChartIsTheBase compares the two ways to deploy: with the values of
 // chart/examples/strimzi.yaml the chart makes what k8s/freshet is with its monitoring.
 func TestChartIsTheBase(t *testing.T) {
@@ -55,8 +94,8 @@ func TestChartIsTheBase(t *testing.T) {
 var hashed = regexp.MustCompile(`^(freshet-config)-[a-z0-9]{10}$`)
 
 // comparable returns a rendering's objects as YAML, without what only one of the ways has:
-// Helm's labels and checksum, a Service's default type, an image's default policy, and the
-// hash in the configuration's name.
+// Helm's labels and checksum, a Service's default type, an image's default policy, the default
+// scheme, and the hash in the configuration's name.
 func comparable(t *testing.T, render string) map[string]string {
 	t.Helper()
 	list := map[string]string{}
@@ -74,6 +113,9 @@ func comparable(t *testing.T, render string) map[string]string {
 				}
 				if o.kind() == "Service" && v["type"] == "ClusterIP" {
 					delete(v, "type")
+				}
+				if scheme, _ := v["scheme"].(string); strings.EqualFold(scheme, "http") {
+					delete(v, "scheme")
 				}
 				for k := range v {
 					v[k] = walk(v[k])

@@ -6,8 +6,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"sigs.k8s.io/yaml"
 )
 
 // TestConfiguration has the binary check freshet.yaml of each rendering, with files in the
@@ -35,6 +38,48 @@ func TestConfiguration(t *testing.T) {
 	}
 	if checked < 6 {
 		t.Errorf("%d configurations", checked)
+	}
+}
+
+// TestRights has Kafka's user allowed what the configuration needs: sources read their
+// topics; dead letters are written, and read to be shown and tried again.
+func TestRights(t *testing.T) {
+	allowed := map[string][]string{}
+	var config struct {
+		Sources []struct {
+			Topics  []string
+			Letters string `json:"errors.deadletterqueue.topic.name"`
+		}
+	}
+	for _, o := range objects(t, "overlays/production") {
+		if err := yaml.Unmarshal([]byte(text(o, "data", "freshet.yaml")), &config); err != nil {
+			t.Fatal(err)
+		}
+		if o.name() != "KafkaUser/freshet" {
+			continue
+		}
+		for _, acl := range at(o, "spec", "authorization", "acls").([]any) {
+			acl := acl.(map[string]any)
+			var operations []string
+			into(t, acl["operations"], &operations)
+			allowed[text(acl, "resource", "name")] = operations
+		}
+	}
+	demand := func(topic string, operations ...string) {
+		for _, operation := range operations {
+			if !slices.Contains(allowed[topic], operation) {
+				t.Errorf("%s of %q is not allowed", operation, topic)
+			}
+		}
+	}
+	if len(config.Sources) == 0 {
+		t.Fatal("there is no source")
+	}
+	for _, source := range config.Sources {
+		for _, topic := range source.Topics {
+			demand(topic, "Read", "Describe")
+		}
+		demand(source.Letters, "Read", "Write", "Describe")
 	}
 }
 

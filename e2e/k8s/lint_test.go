@@ -4,6 +4,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -34,6 +36,55 @@ func TestWorkflows(t *testing.T) {
 
 func TestDockerfiles(t *testing.T) {
 	lint(t, exec.Command(python("hadolint"), append([]string{"--failure-threshold", "style"}, glob(t, "../Dockerfile", "flink/Dockerfile")...)...))
+}
+
+// TestDockerfilesCopyWhatIsSent checks that no file a Dockerfile names is kept from the builder.
+func TestDockerfilesCopyWhatIsSent(t *testing.T) {
+	raw, err := os.ReadFile("../.dockerignore")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ignored := strings.Fields(string(raw)) // folders, and what of them is sent nevertheless
+	checked := 0
+	for _, path := range glob(t, "../Dockerfile", "flink/Dockerfile") {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(raw)) {
+			words := strings.Fields(line)
+			if len(words) < 3 || words[0] != "COPY" || strings.HasPrefix(words[1], "--from") {
+				continue
+			}
+			for _, source := range words[1 : len(words)-1] {
+				checked++
+				folder, _, _ := strings.Cut(source, "/")
+				if slices.Contains(ignored, folder) && !slices.Contains(ignored, "!"+source) {
+					t.Errorf("%s: .dockerignore has %s", path, source)
+				}
+			}
+		}
+	}
+	if checked < 5 {
+		t.Errorf("%d files", checked)
+	}
+}
+
+// TestActionsArePinned demands of each action the hash of a commit: what a tag is of can change.
+func TestActionsArePinned(t *testing.T) {
+	uses := regexp.MustCompile(`uses: (.*)`)
+	pinned := regexp.MustCompile(`@[0-9a-f]{40} # v[0-9.]+$`)
+	for _, path := range glob(t, "../.github/workflows/*.yml") {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, use := range uses.FindAllStringSubmatch(string(raw), -1) {
+			if !pinned.MatchString(use[1]) {
+				t.Errorf("%s: %s", path, use[1])
+			}
+		}
+	}
 }
 
 func TestScripts(t *testing.T) {

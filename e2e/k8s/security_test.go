@@ -3,6 +3,7 @@ package k8s
 import (
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -83,6 +84,10 @@ func TestFreshetsPod(t *testing.T) {
 				continue
 			}
 			found = true
+			// Else a pod that is never ready, for its configuration, is not replaced by one with another.
+			if text(o, "spec", "podManagementPolicy") != "Parallel" {
+				t.Errorf("%s: a pod that does not become ready holds up its own update", render)
+			}
 			p := pods(t, o)[o.name()].Spec
 			c := p.Containers[0]
 			if root := c.SecurityContext.ReadOnlyRootFilesystem; root == nil || !*root {
@@ -104,6 +109,28 @@ func TestFreshetsPod(t *testing.T) {
 		if !found {
 			t.Errorf("%s has no StatefulSet freshet", render)
 		}
+	}
+}
+
+// TestTaintedNodes has everything that is to run beside the model tolerate the taint of its nodes.
+func TestTaintedNodes(t *testing.T) {
+	taint := corev1.Taint{Key: "workload", Value: "vector-ingestion", Effect: corev1.TaintEffectNoSchedule}
+	checked := 0
+	for _, o := range objects(t, "overlays/production") {
+		for name, p := range pods(t, o) {
+			if strings.HasPrefix(o.kind(), "Kafka") {
+				continue
+			}
+			checked++
+			if !slices.ContainsFunc(p.Spec.Tolerations, func(of corev1.Toleration) bool {
+				return of.Key == taint.Key && of.Value == taint.Value && of.Effect == taint.Effect
+			}) {
+				t.Errorf("%s does not tolerate %s", name, taint.ToString())
+			}
+		}
+	}
+	if checked != 3 {
+		t.Errorf("%d kinds of pods", checked)
 	}
 }
 

@@ -20,6 +20,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 
+{{/* What the port speaks. */}}
+{{- define "freshet.scheme" -}}
+{{- if dig "http" "tls" "cert" "" .Values.config }}HTTPS{{ else }}HTTP{{ end -}}
+{{- end -}}
+
 {{/* freshet.yaml: what values say, with the folder, the port and the keys of the pod. */}}
 {{- define "freshet.config" -}}
 {{- $http := dict "listen" "0.0.0.0:6333" -}}
