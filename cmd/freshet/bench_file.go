@@ -15,13 +15,21 @@ type reportFile struct {
 	part *os.File
 }
 
+// replaceable returns an error if what is at a path is no file, so that none can take its place.
+func replaceable(path string) error {
+	if there, err := os.Stat(path); err == nil && !there.Mode().IsRegular() {
+		return usageError{fmt.Errorf("%s is there and is no file", path)}
+	}
+	return nil
+}
+
 // openReport opens path for a report; "" is none.
 func openReport(path string) (*reportFile, error) {
 	if path == "" {
 		return nil, nil
 	}
-	if there, err := os.Stat(path); err == nil && !there.Mode().IsRegular() {
-		return nil, usageError{fmt.Errorf("--report: %s is there and is no file", path)}
+	if err := replaceable(path); err != nil {
+		return nil, fmt.Errorf("--report: %w", err)
 	}
 	part, err := os.Create(path + ".part")
 	if err != nil {

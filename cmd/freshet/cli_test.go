@@ -144,6 +144,8 @@ sources:
 		{[]string{"config", "prin"}, 2, `there is no command "config prin"; did you mean print?`},
 		{[]string{"sources", "list", "--url", refuses.URL}, 2, "no such thing"},
 		{[]string{"sources", "list", "--url", busy.URL}, 1, "later"},
+		{[]string{"snapshot", "download", "x", dir, "--url", away.URL}, 2, "is there and is no file"},
+		{[]string{"snapshot", "upload", dir, "--collection", "c", "--url", away.URL}, 2, "is a folder"},
 		{[]string{"snapshot", "list", "--url", refuses.URL}, 2, "no such thing"},
 		{[]string{"snapshot", "list", "--url", locked.URL}, 2, "who are you (FRESHET_API_KEY or --api-key gives one)"},
 		{[]string{"sources", "list", "--collection", "c", "--url", away.URL}, 1, "refused"},

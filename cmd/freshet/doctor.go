@@ -92,12 +92,13 @@ func diagnose(cmd *cobra.Command, c *config, parts []string, asJSON bool) error 
 	found := []diagnosis{}
 	problems := 0
 	var errs []error
+	draw := stages(cmd.ErrOrStderr())
 	for _, p := range doctorParts {
 		if len(parts) > 0 && !slices.Contains(parts, p.name) {
 			continue
 		}
 		err := p.examine(cmd.Context(), c, server.ExamineOptions{
-			Progress: progress(cmd.ErrOrStderr(), "reading"),
+			Progress: func(done, of int64) { draw("reading", done, of) },
 			Report: func(f server.Finding) {
 				found = append(found, diagnosis{p.name, f})
 				if f.Level == server.Problem {
@@ -107,6 +108,7 @@ func diagnose(cmd *cobra.Command, c *config, parts []string, asJSON bool) error 
 		})
 		errs = append(errs, err)
 	}
+	draw("", 0, 0)
 	if problems > 0 {
 		errs = append(errs, fmt.Errorf("problems found: %d", problems))
 	}

@@ -87,8 +87,10 @@ Exit codes: 0 done; 1 failed, try again; 2 the data or the command is wrong.`,
 		o.To.APIKey = keyOr(o.To.APIKey)
 		again := again(cmd.ErrOrStderr())
 		o.From.Again, o.To.Again = again, again
-		o.Progress = progress(cmd.ErrOrStderr(), "importing")
+		draw := stages(cmd.ErrOrStderr())
+		o.Progress = func(points, of int64) { draw("importing", points, of) }
 		result, err := o.Run(cmd.Context())
+		draw("", 0, 0)
 		return report(cmd.OutOrStdout(), "imported into", result, asJSON, err)
 	}
 	return cmd
@@ -121,8 +123,10 @@ Exit codes: 0 done; 1 failed, try again; 2 the data or the command is wrong.`,
 		o.File = args[0]
 		o.From.APIKey = keyOr(o.From.APIKey)
 		o.From.Again = again(cmd.ErrOrStderr())
-		o.Progress = progress(cmd.ErrOrStderr(), "exporting")
+		draw := stages(cmd.ErrOrStderr())
+		o.Progress = func(points, of int64) { draw("exporting", points, of) }
 		result, err := o.Run(cmd.Context())
+		draw("", 0, 0)
 		return report(cmd.OutOrStdout(), "exported from", result, asJSON, err)
 	}
 	return cmd
@@ -153,15 +157,6 @@ func again(w io.Writer) func(error) {
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
-}
-
-// progress draws a bar on a terminal, and nothing elsewhere.
-func progress(w io.Writer, what string) func(points, of int64) {
-	if !isTerminal(w) {
-		return nil
-	}
-	draw := stages(w)
-	return func(points, of int64) { draw(what, points, of) }
 }
 
 // stages draws bars on a terminal for several things, one after the other, and nothing

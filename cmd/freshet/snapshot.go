@@ -26,8 +26,8 @@ type snapshotClient struct {
 	locationAs string // API key of the server that a location names
 	asJSON     bool
 
-	out      io.Writer
-	progress func(what string) func(done, of int64)
+	out  io.Writer
+	draw func(doing string, done, of int64)
 }
 
 // snapshotInfo describes a snapshot as the server does.
@@ -57,7 +57,8 @@ log: what is restored reads on from there.`,
 	add := func(use, short, example string, args cobra.PositionalArgs, run func(ctx context.Context, args []string) error) *cobra.Command {
 		cmd := &cobra.Command{Use: use, Short: short, Example: "  freshet snapshot " + example, Args: usage(args), RunE: func(cmd *cobra.Command, args []string) error {
 			c.out = cmd.OutOrStdout()
-			c.progress = func(what string) func(done, of int64) { return progress(cmd.ErrOrStderr(), what) }
+			c.draw = stages(cmd.ErrOrStderr())
+			defer c.draw("", 0, 0)
 			return run(cmd.Context(), args)
 		}}
 		cmd.Flags().BoolVar(&c.asJSON, "json", false, "print JSON")
@@ -199,13 +200,16 @@ func (c *snapshotClient) open(ctx context.Context, info snapshotInfo, from int64
 }
 
 func (c *snapshotClient) download(ctx context.Context, args []string) error {
+	file := filepath.Base(args[0])
+	if len(args) == 2 {
+		file = args[1]
+	}
+	if err := replaceable(file); err != nil {
+		return err
+	}
 	info, err := c.find(ctx, args[0])
 	if err != nil {
 		return err
-	}
-	file := filepath.Base(info.Name)
-	if len(args) == 2 {
-		file = args[1]
 	}
 	if err := c.fetch(ctx, info, file); err != nil {
 		return err
@@ -245,6 +249,9 @@ func (c *snapshotClient) upload(ctx context.Context, args []string) error {
 		return usageError{err}
 	}
 	stat, err := f.Stat()
+	if err == nil && stat.IsDir() {
+		err = usageError{fmt.Errorf("%s is a folder", args[0])}
+	}
 	if err == nil {
 		err = c.send(ctx, f, stat.Size())
 	}

@@ -17,12 +17,12 @@ import (
 type watched struct {
 	io.Reader
 	done, of int64
-	progress func(done, of int64) // nil: nobody looks on
+	progress func(done, of int64)
 }
 
 func (w *watched) Read(p []byte) (int, error) {
 	n, err := w.Reader.Read(p)
-	if w.done += int64(n); w.progress != nil && n > 0 {
+	if w.done += int64(n); n > 0 {
 		w.progress(w.done, w.of)
 	}
 	return n, err
@@ -38,7 +38,7 @@ func (c *snapshotClient) send(ctx context.Context, snapshot io.Reader, size int6
 		defer close(written)
 		part, err := form.CreateFormFile("snapshot", "snapshot")
 		if err == nil {
-			_, err = io.Copy(part, &watched{Reader: snapshot, of: size, progress: c.progress("restoring")})
+			_, err = io.Copy(part, &watched{Reader: snapshot, of: size, progress: func(done, of int64) { c.draw("restoring", done, of) }})
 		}
 		if err == nil {
 			err = form.Close()
@@ -65,7 +65,7 @@ func (c *snapshotClient) fetch(ctx context.Context, info snapshotInfo, file stri
 	part := file + ".part"
 	f, err := os.OpenFile(part, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return err
+		return usageError{err}
 	}
 	if err := errors.Join(c.fill(ctx, info, f), f.Close()); err != nil {
 		return err
@@ -98,7 +98,7 @@ func (c *snapshotClient) fill(ctx context.Context, info snapshotInfo, f *os.File
 		err = f.Truncate(at)
 	}
 	if err == nil {
-		_, err = io.Copy(f, &watched{Reader: body, done: at, of: info.Size, progress: c.progress("fetching")})
+		_, err = io.Copy(f, &watched{Reader: body, done: at, of: info.Size, progress: func(done, of int64) { c.draw("fetching", done, of) }})
 	}
 	return errors.Join(err, body.Close(), f.Sync())
 }
