@@ -2,6 +2,7 @@ package k8s
 
 import (
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -132,6 +133,25 @@ func TestTaintedNodes(t *testing.T) {
 	if checked != 3 {
 		t.Errorf("%d kinds of pods", checked)
 	}
+}
+
+// TestFlinkRunsTheClass: it refuses a program whose class is not public.
+func TestFlinkRunsTheClass(t *testing.T) {
+	for _, o := range objects(t, "flink") {
+		class := text(o, "spec", "job", "entryClass")
+		if class == "" {
+			continue
+		}
+		source, err := os.ReadFile("../examples/flink/" + class + ".java")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(source), "\npublic class "+class+" {") {
+			t.Errorf("%s is not public", class)
+		}
+		return
+	}
+	t.Error("no job names a class")
 }
 
 // TestSelectors checks that whatever selects pods selects one of the same rendering.

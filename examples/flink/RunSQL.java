@@ -14,7 +14,7 @@ import org.apache.flink.table.api.TableResult;
  * A statement ends with a semicolon at the end of a line. ${NAME} stands for an environment
  * variable.
  */
-class RunSQL {
+public class RunSQL {
   public static void main(String[] args) throws Exception {
     Configuration configuration = new Configuration();
     configuration.setString("parallelism.default", "1");
