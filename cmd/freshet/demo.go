@@ -16,7 +16,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -187,10 +186,8 @@ func (d *demonstration) flow(ctx context.Context, rows []minilm.Row) error {
 		return err
 	}
 	defer client.Close()
-	bar := progressbar.NewOptions(len(rows), progressbar.OptionSetDescription("producing"), progressbar.OptionSetWidth(40),
-		progressbar.OptionSetWriter(os.Stderr), progressbar.OptionShowCount(), progressbar.OptionShowIts(),
-		progressbar.OptionSetItsString("records"), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish(),
-		progressbar.OptionSetVisibility(isTerminal(os.Stderr)))
+	draw := stages(os.Stderr)
+	defer draw("", 0, 0)
 	var mu sync.Mutex
 	var failed error
 	last := map[int32]int64{}
@@ -200,7 +197,7 @@ func (d *demonstration) flow(ctx context.Context, rows []minilm.Row) error {
 		select {
 		case <-time.After(wait - time.Since(began)):
 		case <-ctx.Done():
-			return ctx.Err()
+			return context.Cause(ctx)
 		}
 		value, err := json.Marshal(map[string]any{
 			"id": rows[i].ID, "embedding": rows[i].Vector, "text": rows[i].Text, "section": rows[i].Section,
@@ -217,16 +214,12 @@ func (d *demonstration) flow(ctx context.Context, rows []minilm.Row) error {
 			}
 			last[r.Partition] = max(last[r.Partition], r.Offset)
 		})
-		if err := bar.Add(1); err != nil {
-			return err
-		}
+		draw("producing", int64(i+1), int64(len(rows)))
 	}
 	if err := client.Flush(ctx); err != nil {
 		return err
 	}
-	if err := bar.Finish(); err != nil {
-		return err
-	}
+	draw("", 0, 0)
 	if failed != nil {
 		return fmt.Errorf("produce: %w", failed)
 	}
