@@ -9,7 +9,8 @@ import (
 
 // request is one Apply, or another job, on its way through the writer.
 type request struct {
-	job     func() error // in place of a batch
+	ctx     context.Context // of who waits for it
+	job     func() error    // in place of a batch
 	batch   Batch
 	set     *vectorSet // that the batch was checked with
 	applied Applied
@@ -47,13 +48,13 @@ func (c *Collection) Apply(ctx context.Context, b Batch) (Applied, error) {
 	if err := c.checkAll(b.Ops); err != nil {
 		return Applied{}, err
 	}
-	return c.submit(ctx, &request{batch: b, set: set, done: make(chan struct{})})
+	return c.submit(ctx, &request{ctx: ctx, batch: b, set: set, done: make(chan struct{})})
 }
 
 // do has the writer do a job between two groups. When ctx ends first it may or
 // may not be done.
 func (c *Collection) do(ctx context.Context, job func() error) error {
-	_, err := c.submit(ctx, &request{job: job, done: make(chan struct{})})
+	_, err := c.submit(ctx, &request{ctx: ctx, job: job, done: make(chan struct{})})
 	return err
 }
 
@@ -189,7 +190,7 @@ func (tx *tx) run(req *request) error {
 	}
 	tx.sync = tx.sync || req.batch.Sync
 	for i := range req.batch.Ops {
-		err := tx.op(&req.batch.Ops[i], &req.applied)
+		err := tx.op(req.ctx, &req.batch.Ops[i], &req.applied)
 		if err != nil && (!req.batch.Lenient || KindOf(err) != NotFound) {
 			return &ItemError{i, err}
 		}
@@ -204,7 +205,7 @@ func (tx *tx) run(req *request) error {
 
 // op adds one operation's changes to the transaction. The error of a point that does not
 // exist comes once the others are changed.
-func (tx *tx) op(op *Op, applied *Applied) error {
+func (tx *tx) op(ctx context.Context, op *Op, applied *Applied) error {
 	c := tx.c
 	c.operation++
 	applied.Operation = c.operation
@@ -235,7 +236,7 @@ func (tx *tx) op(op *Op, applied *Applied) error {
 		}
 		return missing
 	case Delete, DeleteVectors, SetPayload, OverwritePayload, DeletePayload, ClearPayload:
-		keys, err := tx.selected(op.Select)
+		keys, err := tx.selected(ctx, op.Select)
 		if err != nil {
 			return err
 		}
@@ -251,8 +252,9 @@ func (tx *tx) op(op *Op, applied *Applied) error {
 }
 
 // selected returns the encoded ids an operation works on. A filter is
-// evaluated on what the operations before it made, so those are committed first.
-func (tx *tx) selected(s Select) ([][]byte, error) {
+// evaluated on what the operations before it made, so those are committed first. That can
+// take long, and nobody else can write meanwhile: it ends with ctx.
+func (tx *tx) selected(ctx context.Context, s Select) ([][]byte, error) {
 	if s.IDs != nil {
 		keys := make([][]byte, len(s.IDs))
 		for i, id := range s.IDs {
@@ -268,7 +270,7 @@ func (tx *tx) selected(s Select) ([][]byte, error) {
 		return nil, err
 	}
 	defer sel.v.release()
-	if err := sel.resolve(context.Background()); err != nil {
+	if err := sel.resolve(ctx); err != nil {
 		return nil, err
 	}
 	return sel.keys(nil), nil

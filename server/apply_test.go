@@ -1,6 +1,8 @@
 package server
 
 import (
+	"context"
+	"errors"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -21,8 +23,8 @@ func TestGroupsAreOfPoints(t *testing.T) {
 		points = append(points, Point{ID: ids[i], Vectors: Vectors{"": Dense{1}}})
 	}
 	for name, op := range map[string]Op{"upsert": {Kind: Upsert, Points: points}, "delete": {Kind: Delete, Select: Select{IDs: ids}}} {
-		first := &request{batch: Batch{Ops: []Op{op}}, set: c.set(), done: make(chan struct{})}
-		second := &request{batch: Batch{Ops: []Op{op}}, set: c.set(), done: make(chan struct{})}
+		first := &request{ctx: t.Context(), batch: Batch{Ops: []Op{op}}, set: c.set(), done: make(chan struct{})}
+		second := &request{ctx: t.Context(), batch: Batch{Ops: []Op{op}}, set: c.set(), done: make(chan struct{})}
 		err := c.do(t.Context(), func() error { // by the writer, whom nobody else may call serve for
 			c.queue <- second
 			c.serve(first)
@@ -40,5 +42,28 @@ func TestGroupsAreOfPoints(t *testing.T) {
 		if second.err != nil {
 			t.Fatal(second.err)
 		}
+	}
+}
+
+// TestFilterOfNobody has the writer come to an operation on a filter when who asked for it has
+// gone: the points are not gone through, and stay.
+func TestFilterOfNobody(t *testing.T) {
+	db := openDB(t, vfs.NewMem())
+	defer closeDB(t, db)
+	c := newCollection(t, db, "c", vectorConfig(2, Dot))
+	apply(t, c, Batch{Ops: []Op{upsert(point.Number(1), Version{}, 1, 0, `{"n":1}`)}})
+	op := Op{Kind: Delete, Select: Select{Filter: mustFilter(t, `{"must":[{"key":"n","match":{"value":1}}]}`)}}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	err := c.do(t.Context(), func() error { // by the writer
+		r := &request{ctx: ctx, batch: Batch{Ops: []Op{op}}, set: c.set(), done: make(chan struct{})}
+		c.serve(r)
+		return r.err
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	if n, err := c.Count(t.Context(), nil); err != nil || n != 1 {
+		t.Errorf("%d points, %v", n, err)
 	}
 }

@@ -117,8 +117,8 @@ func TestPositionBesideAFormerLog(t *testing.T) {
 	err := c.do(t.Context(), func() error {
 		tx := c.begin()
 		return errors.Join(
-			tx.run(&request{set: c.set(), batch: Batch{Positions: []Position{{Stream: s, Next: 10, Epoch: 3}}}}),
-			tx.run(&request{set: c.set(), batch: Batch{Ops: []Op{upsert(point.Number(1), Version{Stream: s, Offset: 7}.OfFormerLog(), 1, 0, "")}}}),
+			tx.run(&request{ctx: t.Context(), set: c.set(), batch: Batch{Positions: []Position{{Stream: s, Next: 10, Epoch: 3}}}}),
+			tx.run(&request{ctx: t.Context(), set: c.set(), batch: Batch{Ops: []Op{upsert(point.Number(1), Version{Stream: s, Offset: 7}.OfFormerLog(), 1, 0, "")}}}),
 			tx.flush(),
 		)
 	})
@@ -149,7 +149,7 @@ func TestAfterAFailedCommit(t *testing.T) {
 		err := c.do(t.Context(), func() error {
 			tx := c.begin()
 			broken := upsert(point.Number(9), Version{}, 0, 0, `{"n":`) // which an index cannot read
-			if err := tx.run(&request{set: c.set(), batch: Batch{Ops: append(ops, broken)}}); err != nil {
+			if err := tx.run(&request{ctx: t.Context(), set: c.set(), batch: Batch{Ops: append(ops, broken)}}); err != nil {
 				return err
 			}
 			if tx.flush() == nil {
