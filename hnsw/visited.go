@@ -2,8 +2,8 @@ package hnsw
 
 // The marks of what a search has visited are a bit set, whose words are cleared one by one as
 // long as those visited are few for its size: to clear all of a graph of 10 million slots
-// takes as long as a search. noteShare is how many words are cleared at once in the time that
-// one takes to be found.
+// takes as long as a search (BenchmarkReset). noteShare is how many words are cleared at once in
+// the time that one takes to be found.
 const noteShare = 16
 
 // reset forgets which nodes were visited.

@@ -1,6 +1,7 @@
 package hnsw
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"testing"
 )
@@ -40,5 +41,29 @@ func TestReset(t *testing.T) {
 	}
 	if few == 0 || many == 0 {
 		t.Errorf("%d searches visited few slots, %d many", few, many)
+	}
+}
+
+// BenchmarkReset visits as many nodes as a search does and forgets them, beside clearing the
+// marks of all slots.
+func BenchmarkReset(b *testing.B) {
+	const visits = 1000
+	random := rand.New(rand.NewPCG(1, 2))
+	for _, slots := range []uint32{100_000, 1_000_000, 10_000_000} {
+		s := &searcher{limit: slots}
+		visit := func() {
+			for range visits {
+				s.visit(random.Uint32N(slots))
+			}
+		}
+		for name, forget := range map[string]func(){"reset": s.reset, "all": func() { clear(s.visited) }} {
+			b.Run(fmt.Sprintf("slots=%d/%s", slots, name), func(b *testing.B) {
+				s.reset()
+				for b.Loop() {
+					visit()
+					forget()
+				}
+			})
+		}
 	}
 }

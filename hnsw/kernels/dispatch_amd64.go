@@ -95,33 +95,29 @@ func halfDistances(l Level, q *CodeQuery, r, t *Rows, slots []uint32, out []floa
 	runtime.KeepAlive(t)
 }
 
-// gatheredLines bounds the lines of a row that are requested ahead: more would
-// push out of the cache what the first rows need.
-const gatheredLines = 12
-
 func gather(l Level, list []uint32, visited []uint64, limit uint32, r, t *Rows, out []uint32) int {
 	if l == Plain || raced || len(visited) == 0 {
 		return plainGather(list, visited, limit, out)
 	}
-	var terms *uintptr
-	var termShift uint64
-	var termStride int
-	if t != nil {
-		terms, termShift, termStride = (*uintptr)(unsafe.Pointer(&t.Table[0])), uint64(t.Shift), t.Stride
-	}
+	terms, termShift, termStride := t.orNone()
 	n := gatherAsm(&list[0], len(list), &visited[0], limit, (*uintptr)(unsafe.Pointer(&r.Table[0])),
 		uint64(r.Shift), r.Stride, min(r.Blocks, gatheredLines), terms, termShift, termStride, &out[0])
 	runtime.KeepAlive(r)
 	return n
 }
 
-func request(r, t *Rows, slots []uint32) {
+func request(r, t *Rows, slots []uint32, lines int) {
+	terms, termShift, termStride := t.orNone()
 	requestAsm(&slots[0], len(slots), (*uintptr)(unsafe.Pointer(&r.Table[0])), uint64(r.Shift), r.Stride,
-		min(r.Blocks, gatheredLines), (*uintptr)(unsafe.Pointer(&t.Table[0])), uint64(t.Shift), t.Stride)
+		min(r.Blocks, lines), terms, termShift, termStride)
 }
 
-func requestLines(r *Rows, slots []uint32, lines int) {
-	requestAsm(&slots[0], len(slots), (*uintptr)(unsafe.Pointer(&r.Table[0])), uint64(r.Shift), r.Stride, lines, nil, 0, 0)
+// orNone returns what the assembly needs of rows that may be nil.
+func (r *Rows) orNone() (table *uintptr, shift uint64, stride int) {
+	if r == nil {
+		return nil, 0, 0
+	}
+	return (*uintptr)(unsafe.Pointer(&r.Table[0])), uint64(r.Shift), r.Stride
 }
 
 func makeKeys(l Level, distances []float32, slots []uint32, limit uint64, out []uint64) int {

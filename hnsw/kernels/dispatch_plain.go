@@ -30,9 +30,7 @@ func gather(_ Level, list []uint32, visited []uint64, limit uint32, _, _ *Rows, 
 	return plainGather(list, visited, limit, out)
 }
 
-func request(_, _ *Rows, _ []uint32) {}
-
-func requestLines(_ *Rows, _ []uint32, _ int) {}
+func request(_, _ *Rows, _ []uint32, _ int) {}
 
 func makeKeys(_ Level, distances []float32, slots []uint32, limit uint64, out []uint64) int {
 	return plainKeys(distances, slots, limit, out)

@@ -2,9 +2,14 @@ package kernels
 
 import "sync/atomic"
 
-// requestedLines is how many lines RequestRows asks for, so that the second cache keeps them:
-// a quarter of 1 MiB.
-const requestedLines = 4096
+const (
+	// gatheredLines bounds the lines of a row that are requested ahead: more would
+	// push out of the cache what the first rows need.
+	gatheredLines = 12
+	// requestedLines is how many lines RequestRows asks for, so that the second cache keeps
+	// them: a quarter of 1 MiB.
+	requestedLines = 4096
+)
 
 // Gather reads a list of slots, each plus one, up to its end or a zero. It skips
 // those from limit on and those whose bit in visited is set, sets the bit of the
@@ -23,14 +28,14 @@ func Gather(l Level, list []uint32, visited []uint64, limit uint32, rows, terms 
 // Request requests the rows of the slots, and their terms, from memory.
 func Request(l Level, rows, terms *Rows, slots []uint32) {
 	if l > Plain && len(slots) > 0 {
-		request(rows, terms, slots)
+		request(rows, terms, slots, gatheredLines)
 	}
 }
 
 // RequestRows requests the rows of the slots from memory, the beginnings of long ones.
 func RequestRows(l Level, rows *Rows, slots []uint32) {
 	if l > Plain && len(slots) > 0 {
-		requestLines(rows, slots, min(rows.Blocks, max(requestedLines/len(slots), 1)))
+		request(rows, nil, slots, max(requestedLines/len(slots), 1))
 	}
 }
 
