@@ -207,5 +207,5 @@ func parkPause(refresh time.Duration, faults int) time.Duration {
 	if faults == 0 {
 		return 0
 	}
-	return min(refresh<<min(faults-1, 15), longestPark)
+	return doubled(refresh, faults, longestPark)
 }

@@ -25,8 +25,13 @@ const (
 // pauseAfter returns the pause after so many tries in a row that failed, a fifth longer or
 // shorter, so that those who lost a broker together do not all come back at once.
 func pauseAfter(tries int, last time.Duration) time.Duration {
-	pause := min(firstPause<<min(max(tries-1, 0), 16), last)
+	pause := doubled(firstPause, max(tries, 1), last)
 	return pause - pause/5 + rand.N(2*pause/5)
+}
+
+// doubled returns the first pause, twice as long for each try after the first, up to the last.
+func doubled(first time.Duration, tries int, last time.Duration) time.Duration {
+	return min(first<<min(tries-1, 15), last)
 }
 
 // awayError is a fault of a session that has not found its brokers: nothing was read yet, so

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"sync"
-	"sync/atomic"
 )
 
 // maxJobs bounds how many snapshots are taken and recovered at a time; up to maxQueued
@@ -15,8 +14,8 @@ const (
 
 // jobs are the long operations that Close ends.
 type jobs struct {
+	places chan struct{} // one for each of those that have a slot or wait for one
 	slots  chan struct{}
-	all    atomic.Int64 // that have a slot or wait for one
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 
@@ -26,7 +25,7 @@ type jobs struct {
 }
 
 func newJobs() *jobs {
-	j := &jobs{slots: make(chan struct{}, maxJobs)}
+	j := &jobs{places: make(chan struct{}, maxJobs+maxQueued), slots: make(chan struct{}, maxJobs)}
 	j.ctx, j.cancel = context.WithCancelCause(context.Background())
 	return j
 }
@@ -34,21 +33,21 @@ func newJobs() *jobs {
 // enter waits for its turn. The context it returns ends with ctx and with stop;
 // leave must be called.
 func (j *jobs) enter(ctx context.Context) (_ context.Context, leave func(), err error) {
-	forget := func() { j.all.Add(-1) }
-	if j.all.Add(1) > maxJobs+maxQueued {
-		forget()
+	select {
+	case j.places <- struct{}{}:
+	default:
 		return nil, nil, errorf(Unavailable, "%d snapshots are being taken or recovered or wait for that, try again", maxJobs+maxQueued)
 	}
 	done, err := j.turn(ctx)
 	if err != nil {
-		forget()
+		<-j.places
 		return nil, nil, err
 	}
 	ctx, end := j.linked(ctx)
 	return ctx, func() {
 		end()
 		done()
-		forget()
+		<-j.places
 	}, nil
 }
 

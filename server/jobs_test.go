@@ -30,7 +30,7 @@ func TestJobsThatWait(t *testing.T) {
 			}
 		})
 	}
-	for deadline := time.Now().Add(time.Minute); j.all.Load() < maxJobs+maxQueued; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); len(j.places) < maxJobs+maxQueued; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("they do not wait")
 		}
@@ -46,7 +46,7 @@ func TestJobsThatWait(t *testing.T) {
 	for _, done := range leave {
 		done()
 	}
-	if n := j.all.Load(); n != 0 {
+	if n := len(j.places); n != 0 {
 		t.Errorf("%d are still there", n)
 	}
 	if _, done, err := j.enter(t.Context()); err != nil {
