@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"freshet/cmd/freshet/internal/outfile"
 	"freshet/cmd/freshet/internal/pipeline"
 	"freshet/ingest/decode"
 	"freshet/server"
@@ -97,8 +97,8 @@ func runBench(cmd *cobra.Command, o *benchOptions) (err error) {
 	}
 	o.Kafka, o.Registry = c.Kafka, c.SchemaRegistry
 	o.Distance = server.Distance(o.distance)
-	if !slices.Contains(distances, o.distance) {
-		return usageError{fmt.Errorf("--distance %q is not Cosine, Dot, Euclid or Manhattan", o.distance)}
+	if err := checkDistance(o.distance); err != nil {
+		return err
 	}
 	if err := o.readSource(cmd.Flags(), c.Sources); err != nil {
 		return usageError{err}
@@ -127,17 +127,32 @@ func runBench(cmd *cobra.Command, o *benchOptions) (err error) {
 	return errors.Join(err, o.write(cmd.OutOrStdout(), file, report))
 }
 
+// openReport opens a file for a report; "" is none. It is opened before anything is measured, so
+// that a path that cannot be written costs no run.
+func openReport(path string) (*outfile.File, error) {
+	if path == "" {
+		return nil, nil
+	}
+	f, err := outfile.Create(path)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--report: %w", err)}
+	}
+	return f, nil
+}
+
 // write prints what was measured, also when the run came to no good end.
-func (o *benchOptions) write(out io.Writer, file *reportFile, report *pipeline.Report) error {
+func (o *benchOptions) write(out io.Writer, file *outfile.File, report *pipeline.Report) error {
 	if report.Empty() {
 		if file == nil {
 			return nil
 		}
-		return file.discard()
+		return file.Discard()
 	}
 	var errFile error
 	if file != nil {
-		errFile = file.write(report.HTML)
+		if errFile = file.End(report.HTML(file)); errFile != nil {
+			errFile = fmt.Errorf("--report: %w", errFile)
+		}
 	}
 	if o.asJSON {
 		return errors.Join(report.JSON(out), errFile)

@@ -75,11 +75,11 @@ Exit codes: 0 done; 1 failed, try again; 2 the data or the command is wrong.`,
 		if o.File == "" {
 			err = without(f, "is for a file", "distance", "payload")
 		}
-		if err == nil && o.Distance != "" && !slices.Contains(distances, o.Distance) {
-			err = fmt.Errorf("--distance %q is not Cosine, Dot, Euclid or Manhattan%s", o.Distance, settingsfile.Nearest(o.Distance, distances))
-		}
 		if err != nil {
 			return usageError{err}
+		}
+		if err := checkDistance(o.Distance); o.Distance != "" && err != nil {
+			return err
 		}
 		if o.FromName == "" {
 			o.FromName = o.Collection
@@ -130,6 +130,14 @@ Exit codes: 0 done; 1 failed, try again; 2 the data or the command is wrong.`,
 		return report(cmd.OutOrStdout(), "exported from", result, asJSON, err)
 	}
 	return cmd
+}
+
+// checkDistance refuses what --distance does not take.
+func checkDistance(name string) error {
+	if slices.Contains(distances, name) {
+		return nil
+	}
+	return usageError{fmt.Errorf("--distance %q is not Cosine, Dot, Euclid or Manhattan%s", name, settingsfile.Nearest(name, distances))}
 }
 
 // againEvery is how often it is said that something is tried again.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"freshet/cmd/freshet/internal/outfile"
 	"freshet/cmd/freshet/internal/rest"
 	settingsfile "freshet/ingest/settings"
 )
@@ -204,8 +205,8 @@ func (c *snapshotClient) download(ctx context.Context, args []string) error {
 	if len(args) == 2 {
 		file = args[1]
 	}
-	if err := replaceable(file); err != nil {
-		return err
+	if err := outfile.Replaceable(file); err != nil {
+		return usageError{err}
 	}
 	info, err := c.find(ctx, args[0])
 	if err != nil {

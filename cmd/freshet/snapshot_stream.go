@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+
+	"freshet/cmd/freshet/internal/outfile"
 )
 
 // watched tells how much has been read.
@@ -62,7 +64,7 @@ func (c *snapshotClient) send(ctx context.Context, snapshot io.Reader, size int6
 // fetch writes a snapshot to a file, which is there when it is whole. What an earlier
 // attempt has left beside it is gone on with.
 func (c *snapshotClient) fetch(ctx context.Context, info snapshotInfo, file string) error {
-	part := file + ".part"
+	part := file + outfile.Suffix
 	f, err := os.OpenFile(part, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return usageError{err}

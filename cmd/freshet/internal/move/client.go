@@ -62,7 +62,7 @@ func (s Server) try(ctx context.Context, method, path string, body []byte) (json
 	switch {
 	case errors.Is(err, rest.ErrTooLarge):
 		return nil, backoff.Permanent(wrong("%s: %w; try a smaller --batch", path, err))
-	case final(err):
+	case rest.Final(err):
 		return nil, backoff.Permanent(err)
 	case errors.As(err, &failure) && failure.RetryAfter > 0:
 		return nil, fmt.Errorf("%w: %w", err, &backoff.RetryAfterError{Duration: failure.RetryAfter})

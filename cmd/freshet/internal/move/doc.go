@@ -6,7 +6,6 @@ package move
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"iter"
 )
@@ -41,12 +40,6 @@ func (e *InputError) Unwrap() error { return e.err }
 
 // ExitCode is the code that the process ends with.
 func (e *InputError) ExitCode() int { return 2 }
-
-// final says whether trying again does not help.
-func final(err error) bool {
-	var own interface{ ExitCode() int }
-	return errors.As(err, &own) && own.ExitCode() == 2
-}
 
 func wrong(format string, args ...any) error { return &InputError{fmt.Errorf(format, args...)} }
 

@@ -6,10 +6,11 @@ import (
 	"errors"
 	"io"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
+
+	"freshet/cmd/freshet/internal/outfile"
 )
 
 // Export says what to write where.
@@ -38,23 +39,17 @@ func (o *Export) Run(ctx context.Context) (result Result, err error) {
 	if ext != ".jsonl" && ext != ".ndjson" && ext != ".parquet" {
 		return result, wrong("%s: the name does not end in .jsonl, .ndjson or .parquet", o.File)
 	}
-	if there, err := os.Stat(o.File); err == nil && !there.Mode().IsRegular() {
-		return result, wrong("%s is there and is no file", o.File)
+	if err := outfile.Replaceable(o.File); err != nil {
+		return result, &InputError{err}
 	}
 	src, err := openScroll(ctx, o.From, o.Collection, o.Batch)
 	if err != nil {
 		return result, err
 	}
-	part := o.File + ".part"
-	f, err := os.Create(part)
+	f, err := outfile.Create(o.File)
 	if err != nil {
 		return result, &InputError{err}
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(part))
-		}
-	}()
 	// The writer of Parquet closes what it can close; the file is closed here.
 	out, err := o.sink(ctx, ext, struct{ io.Writer }{f})
 	if err == nil {
@@ -72,13 +67,7 @@ func (o *Export) Run(ctx context.Context) (result Result, err error) {
 		}
 		err = errors.Join(err, out.close())
 	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return result, err
-	}
-	return result, os.Rename(part, o.File)
+	return result, f.End(err)
 }
 
 func (o *Export) sink(ctx context.Context, ext string, w io.Writer) (sink, error) {

@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"freshet/api"
+	"freshet/cmd/freshet/internal/rest"
 	"freshet/server"
 )
 
@@ -328,7 +329,7 @@ func TestNothingIsExportedOntoAFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := (&Export{From: Server{URL: "http://127.0.0.1:1"}, Collection: "c", File: folder, Batch: 1}).Run(t.Context())
-	if !final(err) || !strings.Contains(err.Error(), "is no file") {
+	if !rest.Final(err) || !strings.Contains(err.Error(), "is no file") {
 		t.Error(err)
 	}
 }

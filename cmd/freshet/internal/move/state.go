@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"freshet/cmd/freshet/internal/rest"
 )
 
 // state is what the state file holds. Batches are written in parallel; the
@@ -116,13 +118,13 @@ func (t *tracker) save() error {
 func (t *tracker) end(ctx context.Context, err error) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err == nil || t.state.Rows == 0 && t.state.fileState != (fileState{}) && final(err) {
+	if err == nil || t.state.Rows == 0 && t.state.fileState != (fileState{}) && rest.Final(err) {
 		return errors.Join(err, os.Remove(t.path))
 	}
 	if ctx.Err() != nil {
 		err = context.Cause(ctx) // requests that it broke off tell less
 	}
-	if !final(err) {
+	if !rest.Final(err) {
 		err = fmt.Errorf("%w; %d rows are written, and the same command goes on behind them", err, t.state.Rows)
 	}
 	return errors.Join(err, t.save())

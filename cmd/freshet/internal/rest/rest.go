@@ -66,6 +66,12 @@ func Refusal(res *http.Response) *Failure {
 	return f
 }
 
+// Final says whether trying again does not help: whatever was wrong, the command ends with 2.
+func Final(err error) bool {
+	var own interface{ ExitCode() int }
+	return errors.As(err, &own) && own.ExitCode() == 2
+}
+
 // unusable is an error of an address, or of who answers there: to try again does not help.
 type unusable struct{ error }
 

@@ -10,15 +10,9 @@ import (
 	"time"
 )
 
-// final says whether trying again does not help.
-func final(err error) bool {
-	var own interface{ ExitCode() int }
-	return errors.As(err, &own) && own.ExitCode() == 2
-}
-
 func TestAddresses(t *testing.T) {
 	for _, address := range []string{"", "localhost", "localhost:6333", "127.0.0.1:6333", "ftp://a", "http://", "http://a b", "::"} {
-		if _, err := Request(t.Context(), http.MethodGet, address, "", "/x", http.NoBody); !final(err) || !strings.Contains(err.Error(), "http://HOST:PORT") {
+		if _, err := Request(t.Context(), http.MethodGet, address, "", "/x", http.NoBody); !Final(err) || !strings.Contains(err.Error(), "http://HOST:PORT") {
 			t.Errorf("%q: %v", address, err)
 		}
 	}
@@ -43,7 +37,7 @@ func TestWhoAnswers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err = Do(req); !final(err) || strings.Contains(err.Error(), "\n") {
+		if _, err = Do(req); !Final(err) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v", address, err)
 		}
 	}
