@@ -49,6 +49,17 @@ func start(t *testing.T) *service {
 	return s
 }
 
+// collection makes the collection c, of vectors of one component.
+func (s *service) collection() *server.Collection {
+	s.t.Helper()
+	s.expect("PUT", "/collections/c", `{"vectors":{"size":1,"distance":"Dot"}}`, `true`)
+	c, err := s.db.Collection("c")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return c
+}
+
 // serve begins anew with other sources.
 func (s *service) serve(sources api.Sources) {
 	s.h = api.New(s.db, api.Options{Logger: slog.New(slog.NewJSONHandler(&s.logs, nil)), Version: "1.2.3", Sources: sources}).Handler()
@@ -501,11 +512,7 @@ func TestLargeAnswersAreCompressed(t *testing.T) {
 // TestMinOffsets checks reads that are tied to positions of Kafka's log.
 func TestMinOffsets(t *testing.T) {
 	s := start(t)
-	s.expect("PUT", "/collections/c", `{"vectors":{"size":1,"distance":"Dot"}}`, `true`)
-	c, err := s.db.Collection("c")
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := s.collection()
 	apply := func(offset int64) {
 		stream := server.Stream{Source: "s", Topic: "t", Partition: 0}
 		_, err := c.Apply(context.Background(), server.Batch{

@@ -10,11 +10,7 @@ import (
 // header that lists them.
 func TestLongOffsetsAreLeftOut(t *testing.T) {
 	s := start(t)
-	s.expect("PUT", "/collections/c", `{"vectors":{"size":1,"distance":"Dot"}}`, `true`)
-	c, err := s.db.Collection("c")
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := s.collection()
 	for _, test := range []struct {
 		partitions int
 		shown      bool
@@ -37,11 +33,7 @@ func TestLongOffsetsAreLeftOut(t *testing.T) {
 // counts, and a partition of which nothing is applied is left out.
 func TestOffsetsOfSeveralSources(t *testing.T) {
 	s := start(t)
-	s.expect("PUT", "/collections/c", `{"vectors":{"size":1,"distance":"Dot"}}`, `true`)
-	c, err := s.db.Collection("c")
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := s.collection()
 	var positions []server.Position
 	for p, next := range [][3]int64{{10, 4, 6}, {4, 10, 6}, {4, 6, 10}, {0, 0, 0}, {0, 1, 0}} {
 		for i, source := range []string{"a", "b", "c"} {

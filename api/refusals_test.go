@@ -20,6 +20,21 @@ import (
 	"freshet/server/sources"
 )
 
+// openDB opens a database that is closed when the test ends.
+func openDB(t *testing.T, o server.Options) *server.DB {
+	t.Helper()
+	db, err := server.Open(t.Context(), "data", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return db
+}
+
 // TestRefusalsSayWhenToTryAgain fills disk, memory and the places of requests: what is refused
 // says so and when to try again, and searches go on as long as there is a place for them.
 func TestRefusalsSayWhenToTryAgain(t *testing.T) {
@@ -31,17 +46,9 @@ func TestRefusalsSayWhenToTryAgain(t *testing.T) {
 	}
 	used(10)
 	guard := memory.NewGuard(1<<30, slog.New(slog.DiscardHandler))
-	db, err := server.Open(t.Context(), "data", server.Options{
+	db := openDB(t, server.Options{
 		FS: fs, Memory: guard, Disk: server.DiskOptions{HighPercent: 95, ReserveBytes: 1 << 20, Interval: time.Millisecond},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
 	s := New(db, Options{Memory: guard})
 	ask := func(method, path, body string) *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
@@ -128,21 +135,13 @@ func (patientSources) WaitFor(context.Context, sources.Key, []sources.Offset) er
 // TestWaitsLeavePlaces asks for what waits for others while as many wait as may: what waits
 // for nobody goes on.
 func TestWaitsLeavePlaces(t *testing.T) {
-	db, err := server.Open(t.Context(), "data", server.Options{FS: vfs.NewMem()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	db := openDB(t, server.Options{FS: vfs.NewMem()})
 	endpoint := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		if _, err := w.Write([]byte(`{"data":[{"embedding":[1]}]}`)); err != nil {
 			t.Error(err)
 		}
 	}))
-	defer func() {
-		endpoint.Close()
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
+	defer endpoint.Close()
 	cfg := embed.Config{Models: []embed.ModelConfig{{Name: "m", URL: endpoint.URL, Dimension: 1}}}
 	cfg.SetDefaults()
 	models, err := embed.New(cfg)
@@ -187,16 +186,7 @@ func TestWaitsLeavePlaces(t *testing.T) {
 
 // TestPanics has what requests ask for panic, at once and when nobody may wait any more.
 func TestPanics(t *testing.T) {
-	db, err := server.Open(t.Context(), "data", server.Options{FS: vfs.NewMem()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	s := New(db, Options{})
+	s := New(openDB(t, server.Options{FS: vfs.NewMem()}), Options{})
 	s.echo.POST("/at-once", s.handle(func(*request) (any, error) { panic("at once") }))
 	s.echo.POST("/later", s.handle(func(r *request) (any, error) {
 		return r.detached(func(context.Context) (any, error) { panic("later") })

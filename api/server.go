@@ -177,7 +177,7 @@ func (s *Server) handle(h handler) echo.HandlerFunc {
 			large: hold{room: s.large}, small: hold{room: s.small}, answer: hold{room: s.answers},
 		}
 		defer r.answer.shrink(0)
-		result, err := s.serve(r, h)
+		result, err := s.survive(r.Path(), func() (any, error) { return s.serve(r, h) })
 		own, isOwn := result.(ownAnswer)
 		switch {
 		case err != nil:
@@ -218,7 +218,7 @@ func (s *Server) serve(r *request, h handler) (any, error) {
 	r.ctx = server.WithRoom(ctx, r.answering())
 	defer r.large.shrink(0)
 	defer r.small.shrink(0)
-	return s.survive(r.Path(), func() (any, error) { return h(r) })
+	return h(r)
 }
 
 // survive does what a request asks for. A panic is an error of that request alone.

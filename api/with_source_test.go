@@ -13,11 +13,7 @@ import (
 // TestPointWithSource checks what is told of the record that made a point.
 func TestPointWithSource(t *testing.T) {
 	s := start(t)
-	s.expect("PUT", "/collections/c", `{"vectors":{"size":1,"distance":"Dot"}}`, `true`)
-	c, err := s.db.Collection("c")
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := s.collection()
 	write := func(id uint64, v server.Version, expires int64) {
 		v.Stream = server.Stream{Source: "docs", Topic: "t\n", Partition: 2}
 		_, err := c.Apply(context.Background(), server.Batch{Ops: []server.Op{{Kind: server.Upsert, Version: v, Points: []server.Point{
