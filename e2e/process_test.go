@@ -189,10 +189,19 @@ func createTopic(t *testing.T, brokers, topic string, partitions int32) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	_, err = kadm.NewClient(client).CreateTopic(context.Background(), partitions, 1, nil, topic)
-	if err != nil && !errors.Is(err, kerr.TopicAlreadyExists) { // where no answer came the client asks twice
+	if err := makeTopic(context.Background(), kadm.NewClient(client), topic, partitions, 1); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// makeTopic makes a topic that nobody else makes: if it is there, an attempt that got no answer
+// has made it.
+func makeTopic(ctx context.Context, admin *kadm.Client, topic string, partitions int32, replicas int16) error {
+	_, err := admin.CreateTopic(ctx, partitions, replicas, nil, topic)
+	if errors.Is(err, kerr.TopicAlreadyExists) {
+		return nil
+	}
+	return err
 }
 
 // endOffsets returns the ends of a topic's logs in the form of the header by

@@ -13,7 +13,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -91,15 +90,7 @@ func testBrokerAway(t *testing.T, letters string, begins bool, away time.Duratio
 		t.Fatal(err)
 	}
 	defer cluster.Close()
-	db, err := server.Open(t.Context(), "data", server.Options{FS: vfs.NewMem()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
+	db := openDB(t)
 	cfg := Config{
 		Kafka:   Kafka{BootstrapServers: cluster.ListenAddrs()[0]},
 		Sources: []Source{{Name: "src", Collection: "c", Topics: []string{"t"}, DeadLetterTopic: letters}},

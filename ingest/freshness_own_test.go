@@ -14,8 +14,8 @@ import (
 	"freshet/server"
 )
 
-// newManager returns a manager of sources that feed the collection c with the topic t.
-func newManager(t *testing.T, brokers string, names ...string) *Manager {
+// openDB opens a database in memory that is closed when the test ends.
+func openDB(t *testing.T) *server.DB {
 	t.Helper()
 	db, err := server.Open(t.Context(), "data", server.Options{FS: vfs.NewMem()})
 	if err != nil {
@@ -26,6 +26,13 @@ func newManager(t *testing.T, brokers string, names ...string) *Manager {
 			t.Error(err)
 		}
 	})
+	return db
+}
+
+// newManager returns a manager of sources that feed the collection c with the topic t.
+func newManager(t *testing.T, brokers string, names ...string) *Manager {
+	t.Helper()
+	db := openDB(t)
 	if err := db.CreateCollection(t.Context(), "c", server.Config{}); err != nil {
 		t.Fatal(err)
 	}

@@ -158,13 +158,7 @@ func TestPositionGetsATopicID(t *testing.T) {
 	if _, err := c.Apply(t.Context(), server.Batch{Positions: []server.Position{{Stream: server.Stream{Source: "src", Topic: "t"}, Next: 1}}}); err != nil {
 		t.Fatal(err)
 	}
-	r.produce(value(`{"id":1,"embedding":[1]}`))
-	r.run()
-	r.idle(1)
-	r.halt()
-	r.recreate(1)
-	r.produce(value(`{"id":2,"embedding":[1]}`), value(`{"id":3,"embedding":[1]}`))
-	r.run()
+	r.runsOnAnotherLog()
 	r.partition(0, func(p ingest.PartitionStatus) bool {
 		return p.State == ingest.Gap && strings.Contains(p.Error, "made anew")
 	})

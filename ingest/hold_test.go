@@ -138,10 +138,10 @@ func TestLatestIsDurable(t *testing.T) {
 	}
 }
 
-// TestBegunInAFormerLog has the topic made anew before there is a collection: where the source
-// had begun says nothing about the new log.
-func TestBegunInAFormerLog(t *testing.T) {
-	r := newRig(t, 1, ingest.Source{Start: "latest", OnCreate: ingest.OnCreate{Auto: true}})
+// runsOnAnotherLog has the source begin behind point 1, and run again on a topic that was made anew
+// meanwhile, with the points 2 and 3.
+func (r *rig) runsOnAnotherLog() {
+	r.t.Helper()
 	r.produce(value(`{"id":1,"embedding":[1]}`))
 	r.run()
 	r.idle(1)
@@ -149,6 +149,13 @@ func TestBegunInAFormerLog(t *testing.T) {
 	r.recreate(1)
 	r.produce(value(`{"id":2,"embedding":[1]}`), value(`{"id":3,"embedding":[1]}`))
 	r.run()
+}
+
+// TestBegunInAFormerLog has the topic made anew before there is a collection: where the source
+// had begun says nothing about the new log.
+func TestBegunInAFormerLog(t *testing.T) {
+	r := newRig(t, 1, ingest.Source{Start: "latest", OnCreate: ingest.OnCreate{Auto: true}})
+	r.runsOnAnotherLog()
 	r.applied(0, 1)
 	r.expect(map[string]string{"2": `{}`, "3": `{}`})
 }
